@@ -1,0 +1,1 @@
+//! Canonical, versioned bytes and hashes of units and protocol.

@@ -1,0 +1,1 @@
+//! The deterministic deciding kernel: (state, batch) to (state, effects).

@@ -1,0 +1,1 @@
+//! Incidents, market feeds, baselines, reference model, metrics and reports. Floats live here, never in the kernel.

@@ -1,0 +1,1 @@
+//! TOML to the protocol's parameters and back; text only, no rules.

@@ -1,0 +1,1 @@
+//! Integer money, prices, sizes, ratios and times with explicit rounding.

@@ -1,0 +1,1 @@
+//! A deterministic batch-auction order book behind the kernel's gate.
