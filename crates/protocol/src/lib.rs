@@ -1,1 +1,29 @@
-//! The words that every part of Seawall speaks: inputs, effects, rejects, modes, restrictions, parameters.
+//! The words that every part of Seawall speaks.
+//!
+//! Data only: no rule is applied here, except those that make a value well formed ([`params`]'s validation) and the
+//! two small algebras that everyone has to agree on: the join of [`restriction::Restriction`]s and the table
+//! [`mode::Mode`] × [`mode::Action`].
+//!
+//! A [`batch::Batch`] of [`input::Input`]s goes into the kernel; [`effect::Effect`]s come out.
+#![no_std]
+extern crate alloc;
+
+pub mod batch;
+pub mod effect;
+pub mod ids;
+pub mod input;
+pub mod mode;
+pub mod params;
+pub mod quality;
+pub mod reject;
+pub mod restriction;
+
+pub use batch::Batch;
+pub use effect::Effect;
+pub use ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
+pub use input::Input;
+pub use mode::{Action, Mode};
+pub use params::{MarketParams, PoolParams, VenueParams};
+pub use quality::{PriceQuality, QualityState, Rung};
+pub use reject::Reject;
+pub use restriction::{Restriction, Side};

@@ -1,0 +1,116 @@
+//! What may enter a batch.
+
+use crate::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
+use units::{Notional, Price, Size, Timestamp};
+
+/// One fact or one wish from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A price that a source published.
+    Observation(Observation),
+    /// The venue's own best bid and ask, for the mark's premium.
+    BookTop(BookTop),
+    /// Money paid into an account; opens the account if it is new.
+    Deposit(Transfer),
+    /// Money asked back.
+    Withdraw(Transfer),
+    /// An order that asks to enter the venue's book.
+    Order(Order),
+    /// An order that its owner takes back.
+    Cancel(Cancel),
+    /// The venue no longer holds this order (filled, expired or dropped there).
+    OrderDone(Cancel),
+    /// A trade that the venue's auction made between two orders that the kernel admitted.
+    Trade(Trade),
+    /// Money paid into a pool's insurance fund.
+    InsuranceDeposit(InsuranceDeposit),
+}
+
+/// A price that a source published, with both times: theirs and ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The market priced.
+    pub market: MarketId,
+    /// Which of the market's sources says so.
+    pub source: SourceId,
+    /// Key id of the observer who received it.
+    pub observer: u16,
+    /// The price, possibly nonsense: judging it is the kernel's work.
+    pub price: Price,
+    /// Half-width that the source claims around its price; 0 where it claims none.
+    pub confidence: Price,
+    /// When the source says it was true.
+    pub published_at: Timestamp,
+    /// When we received it.
+    pub received_at: Timestamp,
+}
+
+/// The venue's own best bid and ask after an auction. Zero means that side is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookTop {
+    /// The market.
+    pub market: MarketId,
+    /// Highest resting buy limit.
+    pub bid: Price,
+    /// Lowest resting sell limit.
+    pub ask: Price,
+}
+
+/// Money into or out of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The pool whose money it is.
+    pub pool: PoolId,
+    /// The account in that pool.
+    pub account: AccountId,
+    /// Micro-USD, positive.
+    pub amount: Notional,
+}
+
+/// An order that asks to enter the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Chosen by its owner; unique in the pool, without [`OrderId::KERNEL_BIT`].
+    pub id: OrderId,
+    /// The owner.
+    pub account: AccountId,
+    /// The market.
+    pub market: MarketId,
+    /// Positive buys, negative sells.
+    pub size: Size,
+    /// The worst price accepted.
+    pub limit: Price,
+}
+
+/// Names an order of a market's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// The market the order is in.
+    pub market: MarketId,
+    /// The order.
+    pub order: OrderId,
+}
+
+/// One fill: `size` lots changed hands at `price`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// The market.
+    pub market: MarketId,
+    /// The buying order.
+    pub buy: OrderId,
+    /// The selling order.
+    pub sell: OrderId,
+    /// The auction's clearing price.
+    pub price: Price,
+    /// Lots, positive.
+    pub size: Size,
+}
+
+/// Money into a pool's insurance fund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InsuranceDeposit {
+    /// The pool.
+    pub pool: PoolId,
+    /// Micro-USD, positive.
+    pub amount: Notional,
+}

@@ -1,0 +1,352 @@
+//! The parameters of a venue, its pools, markets and sources, and what makes them well formed.
+
+use crate::ids::{LineageId, PoolId};
+use alloc::vec::Vec;
+use units::{Duration, Price, Ratio, Scale, Size};
+
+/// Everything that the policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueParams {
+    /// Risk pools, in the order of their ids.
+    pub pools: Vec<PoolParams>,
+    /// Markets, in the order of their ids.
+    pub markets: Vec<MarketParams>,
+}
+
+/// Limits of one risk pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolParams {
+    /// Largest number of accounts.
+    pub accounts_max: u32,
+    /// Largest number of resting orders an account may have.
+    pub orders_per_account_max: u16,
+    /// The share of the insurance fund that one account's liquidation may be allowed to cost.
+    pub insurance_share_per_account: Ratio,
+}
+
+/// One market.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarketParams {
+    /// Whose collateral backs it.
+    pub pool: PoolId,
+    /// Price unit and lot.
+    pub scale: Scale,
+    /// Largest order, lots.
+    pub order_size_max: Size,
+    /// Largest open interest, lots, one side.
+    pub open_interest_max: Size,
+    /// Price sources, in the order of their ids; at most [`MarketParams::SOURCES_MAX`].
+    pub sources: Vec<SourceParams>,
+    /// How sources become an index.
+    pub oracle: OracleParams,
+    /// How the index becomes a mark.
+    pub mark: MarkParams,
+    /// Margin tiers by notional, lower bounds rising from zero; at most [`MarketParams::TIERS_MAX`].
+    pub tiers: Vec<Tier>,
+    /// Thresholds of the market's detectors.
+    pub detectors: DetectorParams,
+    /// How restrictions are held and released.
+    pub breaker: BreakerParams,
+    /// How accounts are liquidated.
+    pub liquidation: LiquidationParams,
+}
+
+/// One price source of a market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceParams {
+    /// Its voice in the weighted median; positive.
+    pub weight: u32,
+    /// Sources of one lineage count as one independent voice.
+    pub lineage: LineageId,
+    /// The longest interval at which it is expected to publish; its silence is not judged more strictly than this.
+    pub heartbeat: Duration,
+    /// At or below this the source is stuck at its bound.
+    pub price_min: Price,
+    /// At or above this the source is stuck at its bound.
+    pub price_max: Price,
+}
+
+/// How sources become an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OracleParams {
+    /// Older than this by publish time, an observation is not used (or one and a half heartbeats, if that is longer).
+    pub age_max: Duration,
+    /// Silence of a source is never judged before this has passed, however fast it used to publish.
+    pub silence_floor: Duration,
+    /// How much later than its receipt an observation may claim to be published.
+    pub future_max: Duration,
+    /// Widest confidence half-width over price.
+    pub confidence_max: Ratio,
+    /// A larger step against the source's own last price waits for confirmation.
+    pub jump_max: Ratio,
+    /// An unconfirmed jump is believed after the source has stood by it this long.
+    pub jump_confirm: Duration,
+    /// Sources within this of the index support it.
+    pub agree: Ratio,
+    /// Fresh sources farther apart than this contradict each other.
+    pub dispute: Ratio,
+    /// Independent lineages that an `Agreed` price needs.
+    pub lineages_min: u8,
+    /// Independent lineages that may outvote a contradicting minority at once, without waiting.
+    pub overrule_lineages: u8,
+    /// A majority that has stood this long against a contradiction is believed.
+    pub dispute_confirm: Duration,
+    /// How long the last index serves when no source is usable.
+    pub last_good_max: Duration,
+}
+
+/// How the index becomes a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkParams {
+    /// The mark stays within this of the index.
+    pub premium_max: Ratio,
+    /// Time constant of the premium's average.
+    pub premium_window: Duration,
+}
+
+/// A margin tier: from `notional_from` on, the marginal rates are these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Lower bound, micro-USD.
+    pub notional_from: i64,
+    /// Marginal initial margin fraction.
+    pub initial: Ratio,
+    /// Marginal maintenance margin fraction.
+    pub maintenance: Ratio,
+}
+
+/// Thresholds of the detectors. Each enters at its threshold and leaves only below `exit` of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DetectorParams {
+    /// The share of a threshold below which a detector lets go.
+    pub exit: Ratio,
+    /// Range of the index inside the window, over its low.
+    pub velocity: Thresholds,
+    /// Window of `velocity`.
+    pub velocity_window: Duration,
+    /// Distance of the index from its TWAP.
+    pub band: Thresholds,
+    /// Window of the TWAP.
+    pub twap_window: Duration,
+    /// Below this share of the window observed, the TWAP is not used.
+    pub twap_coverage_min: Ratio,
+    /// Spread of usable sources over the index; a `Disputed` price is `ReduceOnly` whatever the spread.
+    pub disagreement: Ratio,
+    /// Coverage below this is `Cautious`; below the agreed lineages it always is.
+    pub quorum_coverage_min: Ratio,
+}
+
+/// Two thresholds of one measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// At this the market becomes `Cautious`.
+    pub cautious: Ratio,
+    /// At this the market becomes `ReduceOnly`.
+    pub reduce_only: Ratio,
+}
+
+/// How restrictions are held and released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerParams {
+    /// A step to the next milder mode needs this long without a reason for the present one.
+    pub calm: Duration,
+    /// `Cautious`: added to the initial margin fraction of what opens.
+    pub cautious_margin_addon: Ratio,
+    /// `Cautious`: the share of the order size that is still taken.
+    pub cautious_size_scale: Ratio,
+}
+
+/// How accounts are liquidated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiquidationParams {
+    /// A liquidation stops when equity reaches maintenance times one plus this.
+    pub buffer: Ratio,
+    /// Paid to the insurance fund on the notional liquidated.
+    pub fee: Ratio,
+    /// The limit price of a liquidation is no farther from the mark than this.
+    pub slippage_max: Ratio,
+    /// A liquidation order that has not filled in this time is decided again.
+    pub order_ttl: Duration,
+    /// In a market that lists fewer lineages than an agreed price needs: a solvent account must have been under
+    /// maintenance for this long at the one price there is.
+    pub single_lineage_confirm: Duration,
+}
+
+/// A parameter that can't be accepted, and what it would have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Which pool or market, by id.
+    pub place: Place,
+    /// The field, by its name in the policy file.
+    pub field: &'static str,
+    /// What it must satisfy.
+    pub must: &'static str,
+}
+
+/// Where an invalid parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The venue as a whole.
+    Venue,
+    /// A pool.
+    Pool(u16),
+    /// A market.
+    Market(u16),
+    /// A source of a market.
+    Source(u16, u8),
+}
+
+/// Longest span that any parameter may name: ten years.
+const SPAN_MAX: Duration = Duration::seconds(315_360_000);
+/// Largest threshold: a hundredfold move.
+const RATIO_MAX: Ratio = Ratio::percent(10_000);
+
+impl MarketParams {
+    /// Largest number of sources of a market.
+    pub const SOURCES_MAX: usize = 16;
+    /// Largest number of margin tiers of a market.
+    pub const TIERS_MAX: usize = 16;
+
+    /// How many independent lineages the market lists.
+    #[must_use]
+    pub fn lineages_listed(&self) -> u8 {
+        let mut count = 0;
+        for (i, source) in self.sources.iter().enumerate() {
+            let earlier = self.sources.iter().take(i);
+            count += u8::from(earlier.into_iter().all(|other| other.lineage != source.lineage));
+        }
+        count
+    }
+
+    fn validate(&self, id: u16, pools: usize) -> Result<(), Invalid> {
+        let place = Place::Market(id);
+        let ratio = |r: Ratio| Ratio::ZERO < r && r <= RATIO_MAX;
+        let fraction = |r: Ratio| Ratio::ZERO <= r && r <= Ratio::ONE;
+        let span = |d: Duration| Duration::ZERO < d && d <= SPAN_MAX;
+        let check = |ok: bool, field: &'static str, must: &'static str| {
+            if ok { Ok(()) } else { Err(Invalid { place, field, must }) }
+        };
+        check(usize::from(self.pool.0) < pools, "pool", "name a pool of this policy")?;
+        check(Size(0) < self.order_size_max, "order_size_max", "be positive")?;
+        check(Size(0) < self.open_interest_max, "open_interest_max", "be positive")?;
+        let sources = self.sources.len();
+        check(1 <= sources && sources <= MarketParams::SOURCES_MAX, "sources", "list 1 to 16 sources")?;
+        for (i, source) in self.sources.iter().enumerate() {
+            let place = Place::Source(id, u8::try_from(i).unwrap_or(u8::MAX));
+            let check = |ok: bool, field: &'static str, must: &'static str| {
+                if ok { Ok(()) } else { Err(Invalid { place, field, must }) }
+            };
+            check(0 < source.weight && source.weight <= 1_000_000, "weight", "lie in 1 ..= 1,000,000")?;
+            check(span(source.heartbeat), "heartbeat", "be positive and at most ten years")?;
+            check(Price(0) <= source.price_min, "price_min", "not be negative")?;
+            check(source.price_min < source.price_max, "price_max", "be above price_min")?;
+        }
+        let oracle = &self.oracle;
+        check(span(oracle.age_max), "oracle.age_max", "be positive and at most ten years")?;
+        check(span(oracle.silence_floor), "oracle.silence_floor", "be positive and at most ten years")?;
+        check(oracle.silence_floor <= oracle.age_max, "oracle.silence_floor", "be at most age_max")?;
+        let future = Duration::ZERO <= oracle.future_max && oracle.future_max <= SPAN_MAX;
+        check(future, "oracle.future_max", "lie between zero and ten years")?;
+        check(fraction(oracle.confidence_max), "oracle.confidence_max", "lie in 0 ..= 1")?;
+        check(ratio(oracle.jump_max), "oracle.jump_max", "be positive and at most 100")?;
+        check(span(oracle.jump_confirm), "oracle.jump_confirm", "be positive and at most ten years")?;
+        let agree = Ratio::ZERO < oracle.agree && oracle.agree <= oracle.dispute;
+        check(agree, "oracle.agree", "be positive and at most dispute")?;
+        check(oracle.dispute < Ratio::ONE, "oracle.dispute", "be below 1")?;
+        check(1 <= oracle.lineages_min, "oracle.lineages_min", "be at least 1")?;
+        let overrule = oracle.lineages_min <= oracle.overrule_lineages;
+        check(overrule, "oracle.overrule_lineages", "be at least lineages_min")?;
+        check(span(oracle.dispute_confirm), "oracle.dispute_confirm", "be positive and at most ten years")?;
+        check(span(oracle.last_good_max), "oracle.last_good_max", "be positive and at most ten years")?;
+        check(fraction(self.mark.premium_max), "mark.premium_max", "lie in 0 ..= 1")?;
+        check(span(self.mark.premium_window), "mark.premium_window", "be positive and at most ten years")?;
+        self.validate_tiers(&check)?;
+        let detectors = &self.detectors;
+        check(fraction(detectors.exit), "detectors.exit", "lie in 0 ..= 1")?;
+        for (thresholds, field) in [(detectors.velocity, "detectors.velocity"), (detectors.band, "detectors.band")] {
+            check(ratio(thresholds.cautious), field, "have a positive cautious threshold of at most 100")?;
+            let ordered = thresholds.cautious <= thresholds.reduce_only && thresholds.reduce_only <= RATIO_MAX;
+            check(ordered, field, "have reduce_only at or above cautious, at most 100")?;
+        }
+        check(span(detectors.velocity_window), "detectors.velocity_window", "be positive and at most ten years")?;
+        check(span(detectors.twap_window), "detectors.twap_window", "be positive and at most ten years")?;
+        check(fraction(detectors.twap_coverage_min), "detectors.twap_coverage_min", "lie in 0 ..= 1")?;
+        check(ratio(detectors.disagreement), "detectors.disagreement", "be positive and at most 100")?;
+        check(fraction(detectors.quorum_coverage_min), "detectors.quorum_coverage_min", "lie in 0 ..= 1")?;
+        let breaker = &self.breaker;
+        check(span(breaker.calm), "breaker.calm", "be positive and at most ten years")?;
+        check(fraction(breaker.cautious_margin_addon), "breaker.cautious_margin_addon", "lie in 0 ..= 1")?;
+        let scale = Ratio::ZERO < breaker.cautious_size_scale && breaker.cautious_size_scale <= Ratio::ONE;
+        check(scale, "breaker.cautious_size_scale", "be above 0 and at most 1")?;
+        let hindered = breaker.cautious_margin_addon != Ratio::ZERO || breaker.cautious_size_scale != Ratio::ONE;
+        check(hindered, "breaker.cautious_size_scale", "be below 1 where there is no margin add-on")?;
+        let liquidation = &self.liquidation;
+        check(fraction(liquidation.buffer), "liquidation.buffer", "lie in 0 ..= 1")?;
+        check(fraction(liquidation.fee), "liquidation.fee", "lie in 0 ..= 1")?;
+        let slip = Ratio::ZERO < liquidation.slippage_max && liquidation.slippage_max < Ratio::ONE;
+        check(slip, "liquidation.slippage_max", "be above 0 and below 1")?;
+        check(span(liquidation.order_ttl), "liquidation.order_ttl", "be positive and at most ten years")?;
+        let confirm = liquidation.single_lineage_confirm;
+        check(
+            Duration::ZERO <= confirm && confirm <= SPAN_MAX,
+            "liquidation.single_lineage_confirm",
+            "lie between zero and ten years",
+        )
+    }
+
+    fn validate_tiers(
+        &self,
+        check: &impl Fn(bool, &'static str, &'static str) -> Result<(), Invalid>,
+    ) -> Result<(), Invalid> {
+        let tiers = self.tiers.len();
+        check(1 <= tiers && tiers <= MarketParams::TIERS_MAX, "tiers", "list 1 to 16 tiers")?;
+        let mut below: Option<&Tier> = None;
+        for tier in &self.tiers {
+            let rates =
+                Ratio::ZERO < tier.maintenance && tier.maintenance <= tier.initial && tier.initial <= Ratio::ONE;
+            check(rates, "tiers", "have 0 < maintenance <= initial <= 1")?;
+            // A closing fill releases maintenance and pays a fee and slippage. If it cost more than it releases,
+            // a partial liquidation would lower health.
+            let cost = self.liquidation.fee.0;
+            check(cost < tier.maintenance.0, "tiers", "have maintenance above liquidation.fee")?;
+            match below {
+                None => check(tier.notional_from == 0, "tiers", "begin at notional_from = 0")?,
+                Some(below) => {
+                    check(below.notional_from < tier.notional_from, "tiers", "have rising notional_from")?;
+                    let rising = below.initial <= tier.initial && below.maintenance <= tier.maintenance;
+                    check(rising, "tiers", "have rates that do not fall as notional rises")?;
+                }
+            }
+            below = Some(tier);
+        }
+        Ok(())
+    }
+}
+
+impl VenueParams {
+    /// Refuses parameters with which the rules would not make sense.
+    ///
+    /// # Errors
+    /// The first offending field in reading order, with what it must satisfy.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let venue = |ok: bool, field: &'static str, must: &'static str| {
+            if ok { Ok(()) } else { Err(Invalid { place: Place::Venue, field, must }) }
+        };
+        venue(!self.pools.is_empty() && self.pools.len() <= 1_024, "pools", "list 1 to 1,024 pools")?;
+        venue(!self.markets.is_empty() && self.markets.len() <= 4_096, "markets", "list 1 to 4,096 markets")?;
+        for (i, pool) in self.pools.iter().enumerate() {
+            let place = Place::Pool(u16::try_from(i).unwrap_or(u16::MAX));
+            if pool.accounts_max == 0 {
+                return Err(Invalid { place, field: "accounts_max", must: "be positive" });
+            }
+            let share = pool.insurance_share_per_account;
+            if share < Ratio::ZERO || Ratio::ONE < share {
+                return Err(Invalid { place, field: "insurance_share_per_account", must: "lie in 0 ..= 1" });
+            }
+        }
+        for (i, market) in self.markets.iter().enumerate() {
+            market.validate(u16::try_from(i).unwrap_or(u16::MAX), self.pools.len())?;
+        }
+        Ok(())
+    }
+}
