@@ -1,0 +1,203 @@
+//! The encodings of units and protocol. The order of fields and the tags are the format: a change of either is a new
+//! [`VERSION`](crate::VERSION).
+
+use crate::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, canonical_struct};
+use protocol::batch::Batch;
+use protocol::effect::{AdmittedOrder, Effect};
+use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::mode::{Action, Mode};
+use protocol::params::{
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
+    Thresholds, Tier, VenueParams,
+};
+use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
+use protocol::reject::Reject;
+use protocol::restriction::{Restriction, Side};
+use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
+
+canonical_struct!(Price { 0 });
+canonical_struct!(Size { 0 });
+canonical_struct!(Notional { 0 });
+canonical_struct!(Ratio { 0 });
+canonical_struct!(Timestamp { 0 });
+canonical_struct!(Duration { 0 });
+
+impl Canonical for Scale {
+    const SIZE_MIN: usize = 2;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        self.price_shift().encode(out);
+        self.lot_decimals().encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let offset = reader.offset();
+        let (price_shift, lot_decimals) = Canonical::decode(reader)?;
+        Scale::new(price_shift, lot_decimals).ok_or(DecodeError { offset, expected: Expected::Parts { of: "Scale" } })
+    }
+}
+
+canonical_struct!(MarketId { 0 });
+canonical_struct!(PoolId { 0 });
+canonical_struct!(SourceId { 0 });
+canonical_struct!(LineageId { 0 });
+canonical_struct!(AccountId { 0 });
+canonical_struct!(OrderId { 0 });
+
+canonical_struct!(Batch { height, at, seed, inputs });
+
+canonical_enum!(Input {
+    0 => Observation(observation),
+    1 => BookTop(top),
+    2 => Deposit(transfer),
+    3 => Withdraw(transfer),
+    4 => Order(order),
+    5 => Cancel(cancel),
+    6 => OrderDone(cancel),
+    7 => Trade(trade),
+    8 => InsuranceDeposit(deposit),
+});
+
+canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
+canonical_struct!(BookTop { market, bid, ask });
+canonical_struct!(Transfer { pool, account, amount });
+canonical_struct!(Order { id, account, market, size, limit });
+canonical_struct!(Cancel { market, order });
+canonical_struct!(Trade { market, buy, sell, price, size });
+canonical_struct!(InsuranceDeposit { pool, amount });
+
+canonical_enum!(Effect {
+    0 => Rejected { input, reject },
+    1 => Source { market, source, exclusion },
+    2 => Quality { market, quality },
+    3 => Mode { market, from, to, restriction, causes },
+    4 => Admit { order },
+    5 => Withdraw { market, order },
+    6 => Liquidate { order, equity, maintenance, insolvent },
+    7 => InsurancePaid { pool, account, amount },
+    8 => Deleveraged { market, account, counterparty, size, price, given_up },
+    9 => Socialized { pool, market, side, account, amount },
+    10 => Deficit { pool, account, amount },
+    11 => PayOut { pool, account, amount },
+});
+
+canonical_struct!(AdmittedOrder { id, account, market, size, limit });
+
+// The tags are the refusals' stable numbers.
+canonical_enum!(Reject {
+    1 => UnknownPool,
+    2 => UnknownMarket,
+    3 => UnknownSource,
+    4 => UnknownAccount,
+    5 => UnknownOrder,
+    6 => OutOfRange,
+    7 => OutOfOrder,
+    8 => ReceivedAfterBatch,
+    9 => OrderIdTaken,
+    10 => TooManyAccounts { max },
+    11 => TooManyOrders { max },
+    12 => Restricted,
+    13 => PriceQuality,
+    14 => TooLarge { max },
+    15 => OpenInterest { max },
+    16 => Margin { free, needed },
+    17 => BeyondLimit { limit },
+    18 => BeyondSize { remaining },
+    19 => Mismatch,
+    20 => Overflow,
+});
+
+canonical_enum!(Action {
+    0 => Deposit,
+    1 => Cancel,
+    2 => Reduce,
+    3 => Open,
+    4 => Withdraw,
+    5 => LiquidateSolvent,
+    6 => LiquidateInsolvent,
+    7 => Fund,
+    8 => Settle,
+});
+
+canonical_enum!(Mode { 0 => Normal, 1 => Cautious, 2 => ReduceOnly, 3 => CancelOnly, 4 => Halted, 5 => Settling });
+
+canonical_enum!(Side { 0 => Long, 1 => Short });
+
+impl Canonical for Restriction {
+    const SIZE_MIN: usize = 4 + 8 + 8;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        self.bits().encode(out);
+        self.margin_addon.encode(out);
+        self.size_scale.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let offset = reader.offset();
+        let (bits, margin_addon, size_scale) = Canonical::decode(reader)?;
+        Restriction::from_parts(bits, margin_addon, size_scale)
+            .ok_or(DecodeError { offset, expected: Expected::Parts { of: "Restriction" } })
+    }
+}
+
+canonical_enum!(QualityState { 0 => Agreed, 1 => Degraded, 2 => Disputed, 3 => None });
+
+canonical_enum!(Rung { 0 => Primary, 1 => LastGood, 2 => None });
+
+canonical_struct!(PriceQuality { value, confidence, age, coverage, lineages, state, rung });
+
+canonical_enum!(Exclusion {
+    0 => NonPositive,
+    1 => Future,
+    2 => StuckAtBound,
+    3 => Uncertain,
+    4 => Jump,
+    5 => Overruled,
+});
+
+canonical_struct!(VenueParams { pools, markets });
+canonical_struct!(PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account });
+canonical_struct!(MarketParams {
+    pool,
+    scale,
+    order_size_max,
+    open_interest_max,
+    sources,
+    oracle,
+    mark,
+    tiers,
+    detectors,
+    breaker,
+    liquidation,
+});
+canonical_struct!(SourceParams { weight, lineage, heartbeat, price_min, price_max });
+canonical_struct!(OracleParams {
+    age_max,
+    silence_floor,
+    future_max,
+    confidence_max,
+    jump_max,
+    jump_confirm,
+    agree,
+    dispute,
+    lineages_min,
+    overrule_lineages,
+    dispute_confirm,
+    last_good_max,
+});
+canonical_struct!(MarkParams { premium_max, premium_window });
+canonical_struct!(Tier { notional_from, initial, maintenance });
+canonical_struct!(DetectorParams {
+    exit,
+    velocity,
+    velocity_window,
+    band,
+    twap_window,
+    twap_coverage_min,
+    disagreement,
+    quorum_coverage_min,
+});
+canonical_struct!(Thresholds { cautious, reduce_only });
+canonical_struct!(BreakerParams { calm, cautious_margin_addon, cautious_size_scale });
+canonical_struct!(LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm });
