@@ -1,0 +1,240 @@
+//! Values of every type, drawn without looking at their encoding. Edges come up often.
+
+use codec::Canonical;
+use protocol::batch::Batch;
+use protocol::effect::{AdmittedOrder, Effect};
+use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::mode::{Action, Mode};
+use protocol::params::{
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
+    Thresholds, Tier, VenueParams,
+};
+use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
+use protocol::reject::Reject;
+use protocol::restriction::{Restriction, Side};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
+
+/// A stream of numbers (splitmix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.roll() % n as u64) as usize
+    }
+}
+
+pub(crate) trait Draw: Canonical {
+    fn draw(dice: &mut Dice) -> Self;
+}
+
+macro_rules! draw_int {
+    ($($type:ty),+) => {$(
+        impl Draw for $type {
+            fn draw(dice: &mut Dice) -> Self {
+                match dice.below(8) {
+                    0 => <$type>::MIN,
+                    1 => <$type>::MAX,
+                    2 => 0,
+                    3 => 1,
+                    4 => <$type>::MAX / 2 + 1,
+                    _ => (u128::from(dice.roll()) << 64 | u128::from(dice.roll())) as $type,
+                }
+            }
+        }
+    )+};
+}
+
+draw_int!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128);
+
+impl Draw for bool {
+    fn draw(dice: &mut Dice) -> Self {
+        dice.below(2) == 1
+    }
+}
+
+impl<T: Draw> Draw for Option<T> {
+    fn draw(dice: &mut Dice) -> Self {
+        bool::draw(dice).then(|| T::draw(dice))
+    }
+}
+
+impl<T: Draw> Draw for Vec<T> {
+    fn draw(dice: &mut Dice) -> Self {
+        (0..dice.below(5)).map(|_| T::draw(dice)).collect()
+    }
+}
+
+impl<T: Draw> Draw for VecDeque<T> {
+    fn draw(dice: &mut Dice) -> Self {
+        // Rotated, so that the items wrap around inside the buffer.
+        let mut items: VecDeque<T> = Vec::draw(dice).into();
+        for _ in 0..dice.below(4) {
+            items.pop_front();
+            items.push_back(T::draw(dice));
+        }
+        items
+    }
+}
+
+impl<K: Draw + Ord, V: Draw> Draw for BTreeMap<K, V> {
+    fn draw(dice: &mut Dice) -> Self {
+        (0..dice.below(5)).map(|_| (K::draw(dice), V::draw(dice))).collect()
+    }
+}
+
+impl<K: Draw + Ord> Draw for BTreeSet<K> {
+    fn draw(dice: &mut Dice) -> Self {
+        (0..dice.below(5)).map(|_| K::draw(dice)).collect()
+    }
+}
+
+impl<T: Draw, const N: usize> Draw for [T; N] {
+    fn draw(dice: &mut Dice) -> Self {
+        std::array::from_fn(|_| T::draw(dice))
+    }
+}
+
+impl<A: Draw, B: Draw> Draw for (A, B) {
+    fn draw(dice: &mut Dice) -> Self {
+        (A::draw(dice), B::draw(dice))
+    }
+}
+
+impl<A: Draw, B: Draw, C: Draw> Draw for (A, B, C) {
+    fn draw(dice: &mut Dice) -> Self {
+        (A::draw(dice), B::draw(dice), C::draw(dice))
+    }
+}
+
+impl<A: Draw, B: Draw, C: Draw, D: Draw> Draw for (A, B, C, D) {
+    fn draw(dice: &mut Dice) -> Self {
+        (A::draw(dice), B::draw(dice), C::draw(dice), D::draw(dice))
+    }
+}
+
+macro_rules! draw_struct {
+    ($($type:ty { $($field:tt),+ $(,)? })+) => {$(
+        impl Draw for $type {
+            fn draw(dice: &mut Dice) -> Self {
+                Self { $($field: Draw::draw(dice)),+ }
+            }
+        }
+    )+};
+}
+
+macro_rules! draw_enum {
+    ($($type:ty { $($variant:ident $( ( $($item:ident),+ ) )? $( { $($field:ident),+ } )?),+ $(,)? })+) => {$(
+        impl Draw for $type {
+            fn draw(dice: &mut Dice) -> Self {
+                let variants: &[fn(&mut Dice) -> Self] = &[
+                    $(|_dice| Self::$variant
+                        $( ( $({ let $item = Draw::draw(_dice); $item }),+ ) )?
+                        $( { $($field: Draw::draw(_dice)),+ } )?),+
+                ];
+                variants[dice.below(variants.len())](dice)
+            }
+        }
+    )+};
+}
+
+draw_struct! {
+    Price { 0 }
+    Size { 0 }
+    Notional { 0 }
+    Ratio { 0 }
+    Timestamp { 0 }
+    Duration { 0 }
+    MarketId { 0 }
+    PoolId { 0 }
+    SourceId { 0 }
+    LineageId { 0 }
+    AccountId { 0 }
+    OrderId { 0 }
+    Batch { height, at, seed, inputs }
+    Observation { market, source, observer, price, confidence, published_at, received_at }
+    BookTop { market, bid, ask }
+    Transfer { pool, account, amount }
+    Order { id, account, market, size, limit }
+    Cancel { market, order }
+    Trade { market, buy, sell, price, size }
+    InsuranceDeposit { pool, amount }
+    AdmittedOrder { id, account, market, size, limit }
+    PriceQuality { value, confidence, age, coverage, lineages, state, rung }
+    VenueParams { pools, markets }
+    PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account }
+    MarketParams {
+        pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
+    }
+    SourceParams { weight, lineage, heartbeat, price_min, price_max }
+    OracleParams {
+        age_max, silence_floor, future_max, confidence_max, jump_max, jump_confirm, agree, dispute, lineages_min,
+        overrule_lineages, dispute_confirm, last_good_max,
+    }
+    MarkParams { premium_max, premium_window }
+    Tier { notional_from, initial, maintenance }
+    DetectorParams {
+        exit, velocity, velocity_window, band, twap_window, twap_coverage_min, disagreement, quorum_coverage_min,
+    }
+    Thresholds { cautious, reduce_only }
+    BreakerParams { calm, cautious_margin_addon, cautious_size_scale }
+    LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm }
+}
+
+draw_enum! {
+    Input {
+        Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
+        InsuranceDeposit(d),
+    }
+    Effect {
+        Rejected { input, reject },
+        Source { market, source, exclusion },
+        Quality { market, quality },
+        Mode { market, from, to, restriction, causes },
+        Admit { order },
+        Withdraw { market, order },
+        Liquidate { order, equity, maintenance, insolvent },
+        InsurancePaid { pool, account, amount },
+        Deleveraged { market, account, counterparty, size, price, given_up },
+        Socialized { pool, market, side, account, amount },
+        Deficit { pool, account, amount },
+        PayOut { pool, account, amount },
+    }
+    Reject {
+        UnknownPool, UnknownMarket, UnknownSource, UnknownAccount, UnknownOrder, OutOfRange, OutOfOrder,
+        ReceivedAfterBatch, OrderIdTaken, TooManyAccounts { max }, TooManyOrders { max }, Restricted, PriceQuality,
+        TooLarge { max }, OpenInterest { max }, Margin { free, needed }, BeyondLimit { limit },
+        BeyondSize { remaining }, Mismatch, Overflow,
+    }
+    Action { Deposit, Cancel, Reduce, Open, Withdraw, LiquidateSolvent, LiquidateInsolvent, Fund, Settle }
+    Mode { Normal, Cautious, ReduceOnly, CancelOnly, Halted, Settling }
+    Side { Long, Short }
+    QualityState { Agreed, Degraded, Disputed, None }
+    Rung { Primary, LastGood, None }
+    Exclusion { NonPositive, Future, StuckAtBound, Uncertain, Jump, Overruled }
+}
+
+impl Draw for Scale {
+    fn draw(dice: &mut Dice) -> Self {
+        let lot_decimals = dice.below(13) as u8;
+        let price_shift = dice.below(usize::from(10.min(7 + lot_decimals))) as u8;
+        Scale::new(price_shift, lot_decimals).expect("drawn from its range")
+    }
+}
+
+impl Draw for Restriction {
+    fn draw(dice: &mut Dice) -> Self {
+        let bits = dice.below(1 << (2 * Action::ALL.len())) as u32;
+        let addon = Ratio(i64::draw(dice).max(0));
+        let scale = Ratio((dice.roll() % (Ratio::ONE.0 as u64 + 1)) as i64);
+        Restriction::from_parts(bits, addon, scale).expect("drawn from its range")
+    }
+}
