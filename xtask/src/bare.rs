@@ -18,7 +18,7 @@ const KERNEL: &str = "seawall-kernel";
 pub(crate) fn run(lock: repo::Lock) -> Result<()> {
     let compiler = compiler()?;
     let manifest = repo::root().join("Cargo.toml");
-    let mut kernel = build(&compiler, &manifest)?;
+    let mut kernel = build(&compiler, &manifest, "core,alloc,compiler_builtins", "bare-build")?;
     kernel.args(["--package", KERNEL]);
     if lock == repo::Lock::Binding {
         kernel.arg("--locked");
@@ -50,11 +50,11 @@ fn compiler() -> Result<Compiler> {
     Ok(Compiler::Unpacked(home))
 }
 
-fn build(compiler: &Compiler, manifest: &Path) -> Result<Command> {
+fn build(compiler: &Compiler, manifest: &Path, libraries: &str, directory: &str) -> Result<Command> {
     let mut command = repo::cargo(&["build", "--quiet", "--target", TARGET, "--manifest-path"]);
-    command.arg(manifest).arg("--target-dir").arg(repo::tools_dir()?.join("bare-build"));
+    command.arg(manifest).arg("--target-dir").arg(repo::tools_dir()?.join(directory));
     if let Compiler::Unpacked(home) = compiler {
-        command.arg("-Zbuild-std=core,alloc,compiler_builtins");
+        command.arg(format!("-Zbuild-std={libraries}"));
         command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", home.join("usr/bin/rustc"));
         command.env("LD_LIBRARY_PATH", home.join("usr/lib/x86_64-linux-gnu"));
     }
@@ -68,7 +68,8 @@ fn refuses_std(compiler: &Compiler) -> Result<()> {
     let manifest = home.join("Cargo.toml");
     std::fs::write(&manifest, "[package]\nname = \"counterexample\"\nedition = \"2024\"\n[workspace]\n")?;
     std::fs::write(home.join("src/lib.rs"), "pub fn now() -> std::time::Instant { std::time::Instant::now() }\n")?;
-    let output = build(compiler, &manifest)?.output()?;
+    // A directory of its own: sharing one would rebuild core at every turn.
+    let output = build(compiler, &manifest, "core,compiler_builtins", "bare-counterexample/target")?.output()?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     if output.status.success() || !complaint.contains("can't find crate for `std`") {
         bail!("a crate that uses std was not refused for that reason by the bare target:\n{complaint}");
