@@ -1,1 +1,30 @@
-//! The deterministic deciding kernel: (state, batch) to (state, effects).
+//! The deterministic deciding kernel: `(state, batch) → (state, effects)`.
+//!
+//! [`Kernel::apply`] is the only way in. Nothing here asks anything: no clock, no randomness, no hash order, no float,
+//! no I/O. Time is the batch's; ties are broken by the batch's seed or by ids.
+//!
+//! Rooms, in the order in which data walks through them: [`index`] turns sources into an index price with its
+//! [`quality`], [`mark`] turns the index into a mark, [`detect`] and [`breaker`] turn what was seen into a restriction,
+//! [`margin`] says once what an account is worth and needs, [`triggers`] finds who must be looked at, [`gate`] admits
+//! orders and applies trades, [`liquidation`] decides who must shrink and by how much, [`backstop`] and [`adl`] pay for
+//! what is left. [`state`] holds it all and checks its numbered invariants.
+#![no_std]
+extern crate alloc;
+
+pub mod adl;
+pub mod backstop;
+pub mod breaker;
+pub mod detect;
+pub mod gate;
+pub mod index;
+pub mod kernel;
+pub mod liquidation;
+pub mod margin;
+pub mod mark;
+pub mod quality;
+pub mod state;
+pub mod triggers;
+pub mod window;
+
+pub use kernel::Kernel;
+pub use state::{Broken, Genesis, Holding, State};

@@ -1,0 +1,188 @@
+//! Who pays when an account can't: the insurance fund, then deleveraging at the bankruptcy price, then a socialized
+//! loss inside the market, then a deficit that stands in the open.
+
+use crate::adl::{Share, allocate};
+use crate::gate::side_of;
+use crate::margin::{Lens, notional, risk, shown, value};
+use crate::state::{Account, Pool, Position};
+use alloc::vec::Vec;
+use protocol::{AccountId, Effect, MarketId};
+use units::{Notional, Rounding, Size, Timestamp, mul_div};
+
+/// Closes every position of an insolvent account against the other side of its market.
+///
+/// First the insurance fund pays up to its share per account. What is still missing is spread over the account's
+/// positions by notional; each position is then closed at its bankruptcy price, at which the account ends with nothing,
+/// against all solvent holders of the other side pro rata to their size. They give up exactly the shortfall and not a
+/// contract more than the position. Nobody is asked for more than its equity; lots for which nobody can pay are closed
+/// at the mark, and [`cover`] deals with what that leaves.
+pub fn deleverage(pool: &mut Pool, id: AccountId, at: Timestamp, out: &mut Vec<Effect>) {
+    let Some(account) = pool.accounts.get(&id) else { return };
+    let Some(before) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
+    let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
+    pay_from_insurance(pool, id, (-before.equity).clamp(0, allowance), out);
+    let Some(account) = pool.accounts.get(&id) else { return };
+    let positions = account.positions.clone();
+    let marked = |pool: &Pool, position: &Position| {
+        let market = pool.market(position.market);
+        market.map_or(0, |market| notional(market, position.size, market.mark.price))
+    };
+    let mut missing = risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| (-risk.equity).max(0));
+    let mut total: i128 = positions.iter().map(|position| marked(pool, position)).sum();
+    for position in &positions {
+        let own = marked(pool, position);
+        let share = mul_div(missing, own, total.max(1), Rounding::Up).unwrap_or(missing).min(missing);
+        missing -= close_against_others(pool, id, position, share, at, out);
+        total -= own;
+    }
+    if let Some(last) = positions.last() {
+        pool.settle_account(id, last.market, at, out);
+    }
+}
+
+/// Closes one position so that the account is better off by `share` micro-USD than at the mark. Returns how much of it
+/// the other side gave up.
+fn close_against_others(
+    pool: &mut Pool,
+    id: AccountId,
+    position: &Position,
+    share: i128,
+    at: Timestamp,
+    out: &mut Vec<Effect>,
+) -> i128 {
+    let Some(place) = pool.place_of(position.market) else { return 0 };
+    let Some(market) = pool.markets.get(place) else { return 0 };
+    let mark = market.mark.price;
+    let marked = value(market, position.size, mark);
+    // A short can't be given more than what it owes at the mark, or its price would be negative.
+    let share = if position.size.0 < 0 { share.min((-marked - 1).max(0)) } else { share };
+    let lots = i128::from(position.size.lots());
+    let others: Vec<(AccountId, i128, i128)> = opposite(pool, id, position).collect();
+    let payable =
+        |equity: i128| if share == 0 { lots } else { mul_div(equity, lots, share, Rounding::Down).unwrap_or(0) };
+    let capable: Vec<Share> = others
+        .iter()
+        .map(|(_, lots, equity)| Share { weight: *lots, cap: (*lots).min(payable((*equity).max(0))) })
+        .collect();
+    let at_bankruptcy = allocate(lots, &capable);
+    let placed: i128 = at_bankruptcy.iter().sum();
+    let rest: Vec<Share> = others
+        .iter()
+        .zip(&at_bankruptcy)
+        .map(|((_, lots, _), taken)| Share { weight: lots - taken, cap: lots - taken })
+        .collect();
+    let at_mark = allocate(lots - placed, &rest);
+    let sign = if position.size.0 < 0 { -1 } else { 1 };
+    let proceeds = |closed: i128, with_share: bool| {
+        let whole = marked + if with_share { share } else { 0 };
+        mul_div(whole, closed, lots, Rounding::Down).unwrap_or(0)
+    };
+    let price = market.params.scale.price_of(marked + share, position.size, Rounding::Down).unwrap_or(mark);
+    let mut given_up_by_all = 0;
+    for (allocation, with_share) in [(at_bankruptcy, true), (at_mark, false)] {
+        let mut closed = 0;
+        for ((other, _, _), taken) in others.iter().zip(allocation) {
+            if taken == 0 {
+                continue;
+            }
+            // Cumulative, so that the parts add up to the whole to the micro-dollar.
+            let amount = proceeds(closed + taken, with_share) - proceeds(closed, with_share);
+            let at_the_mark = proceeds(closed + taken, false) - proceeds(closed, false);
+            closed += taken;
+            let change = Size(i64::try_from(-sign * taken).unwrap_or(0));
+            if pool.transfer_position(id, *other, place, change, -amount).is_err() {
+                continue;
+            }
+            let given_up = (amount - at_the_mark).max(0);
+            given_up_by_all += given_up;
+            let price = if with_share { price } else { mark };
+            out.push(Effect::Deleveraged {
+                market: position.market,
+                account: id,
+                counterparty: *other,
+                size: change,
+                price,
+                given_up: shown(given_up),
+            });
+            // Its resting orders were sized for the position that it had.
+            pool.remove_orders(*other, Some(position.market), out);
+            pool.settle_account(*other, position.market, at, out);
+        }
+    }
+    given_up_by_all
+}
+
+/// Everybody on the other side of `position` with lots and equity at the mark, in order of account.
+fn opposite<'a>(
+    pool: &'a Pool,
+    id: AccountId,
+    position: &'a Position,
+) -> impl Iterator<Item = (AccountId, i128, i128)> + 'a {
+    pool.accounts.iter().filter_map(move |(other, account)| {
+        let size = account.size_in(position.market);
+        let opposes = size.0 != 0 && (size.0 < 0) != (position.size.0 < 0) && *other != id;
+        opposes.then(|| (*other, i128::from(size.lots()), equity(pool, account)))
+    })
+}
+
+/// Equity at the mark; zero where it can't be said.
+fn equity(pool: &Pool, account: &Account) -> i128 {
+    risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| risk.equity)
+}
+
+fn pay_from_insurance(pool: &mut Pool, id: AccountId, amount: i128, out: &mut Vec<Effect>) {
+    let amount = amount.min(pool.insurance);
+    let Ok(paid) = i64::try_from(amount) else { return };
+    let Some(account) = pool.accounts.get_mut(&id) else { return };
+    let Some(cash) = account.cash.0.checked_add(paid) else { return };
+    if paid <= 0 {
+        return;
+    }
+    account.cash = Notional(cash);
+    pool.insurance -= i128::from(paid);
+    out.push(Effect::InsurancePaid { pool: pool.id, account: id, amount: Notional(paid) });
+}
+
+/// An account without positions owes money: the insurance fund pays, then the holders of the market in which the loss
+/// was made, pro rata to their size and never beyond their equity; the rest stands as the pool's deficit.
+pub fn cover(pool: &mut Pool, id: AccountId, market: MarketId, out: &mut Vec<Effect>) {
+    let owed = |pool: &Pool| pool.accounts.get(&id).map_or(0, |account| -i128::from(account.cash.0));
+    let missing = owed(pool);
+    pay_from_insurance(pool, id, missing, out);
+    let missing = owed(pool);
+    if missing <= 0 {
+        return;
+    }
+    let holders: Vec<(AccountId, Size, i128)> = pool
+        .accounts
+        .iter()
+        .filter(|(other, account)| **other != id && account.size_in(market) != Size(0))
+        .map(|(other, account)| (*other, account.size_in(market), equity(pool, account)))
+        .collect();
+    let shares: Vec<Share> = holders
+        .iter()
+        .map(|(_, size, equity)| Share { weight: i128::from(size.lots()), cap: (*equity).max(0) })
+        .collect();
+    let mut paid_by_all = 0;
+    for ((other, size, _), part) in holders.iter().zip(allocate(missing, &shares)) {
+        let Ok(paid) = i64::try_from(part) else { continue };
+        let Some(account) = pool.accounts.get_mut(other) else { continue };
+        let Some(cash) = account.cash.0.checked_sub(paid) else { continue };
+        if paid == 0 {
+            continue;
+        }
+        account.cash = Notional(cash);
+        paid_by_all += part;
+        let (side, amount) = (side_of(*size), Notional(paid));
+        out.push(Effect::Socialized { pool: pool.id, market, side, account: *other, amount });
+        pool.rearm(*other);
+    }
+    let unpaid = missing - paid_by_all;
+    if let Some(account) = pool.accounts.get_mut(&id) {
+        account.cash = Notional(0);
+    }
+    if 0 < unpaid {
+        pool.deficit += unpaid;
+        out.push(Effect::Deficit { pool: pool.id, account: id, amount: shown(unpaid) });
+    }
+}

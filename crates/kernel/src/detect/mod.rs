@@ -1,0 +1,100 @@
+//! Detectors: each sees a flat [`MarketView`], keeps one level of [`Memory`], and answers with a restriction.
+//!
+//! A detector never sees the state, another detector or the mode. The answers are joined, so that adding a detector
+//! can't loosen a market. To add one: a file here, a line in [`DETECTORS`].
+
+pub mod band;
+pub mod disagreement;
+pub mod quorum;
+pub mod velocity;
+
+use crate::breaker::restriction_of;
+use protocol::params::{DetectorParams, Thresholds};
+use protocol::{MarketParams, Mode, QualityState, Restriction, Rung};
+use units::{Price, Ratio, Rounding};
+
+/// What a detector may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketView {
+    /// The index.
+    pub index: Price,
+    /// Its agreement.
+    pub state: QualityState,
+    /// Its rung.
+    pub rung: Rung,
+    /// Half-width around the index that holds every usable source.
+    pub confidence: Price,
+    /// Weight supporting the index over weight listed.
+    pub coverage: Ratio,
+    /// Independent lineages supporting the index.
+    pub lineages: u8,
+    /// The average over the TWAP's window; `None` where nothing was observed.
+    pub twap: Option<Price>,
+    /// The share of the TWAP's window that was observed.
+    pub twap_coverage: Ratio,
+    /// Lowest and highest index inside the velocity window.
+    pub range: Option<(Price, Price)>,
+}
+
+/// What the detectors remember between batches: the level that each holds, in the order of [`DETECTORS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Held levels.
+    pub(crate) levels: [Mode; DETECTORS.len()],
+}
+
+/// A detector: from the view, the parameters and the level that it holds to the level that it asks for.
+pub type Detector = fn(&MarketView, &MarketParams, Mode) -> Mode;
+
+/// The detectors, in the order of the bits of an effect's `causes`.
+pub const DETECTORS: [Detector; 4] = [velocity::detect, band::detect, disagreement::detect, quorum::detect];
+
+/// The detectors' names, in the order of [`DETECTORS`].
+pub const NAMES: [&str; DETECTORS.len()] = ["velocity", "band", "disagreement", "quorum"];
+
+impl Memory {
+    /// Nothing is held.
+    pub const CALM: Memory = Memory { levels: [Mode::Normal; DETECTORS.len()] };
+}
+
+/// Asks every detector and joins the answers. Also returns, a bit each, who asks for the joined mode.
+pub fn detect(view: &MarketView, params: &MarketParams, memory: &mut Memory) -> (Restriction, u16) {
+    let mut joined = Restriction::OPEN;
+    for (detector, level) in DETECTORS.iter().zip(&mut memory.levels) {
+        *level = detector(view, params, *level);
+        joined = joined.join(restriction_of(*level, &params.breaker));
+    }
+    let mode = joined.mode();
+    let asks = |level: &Mode| *level == mode && mode != Mode::Normal;
+    let causes = memory.levels.iter().enumerate().map(|(i, level)| u16::from(asks(level)) << i).sum();
+    (joined, causes)
+}
+
+/// The level that a measure `part / whole` calls for: entered at a threshold, left only below `exit` of it.
+fn level(part: i128, whole: i128, thresholds: &Thresholds, detectors: &DetectorParams, held: Mode) -> Mode {
+    let holds = |mode: Mode, threshold: Ratio| {
+        reaches(part, whole, threshold) || mode <= held && reaches(part, whole, exit_of(threshold, detectors))
+    };
+    if holds(Mode::ReduceOnly, thresholds.reduce_only) {
+        Mode::ReduceOnly
+    } else if holds(Mode::Cautious, thresholds.cautious) {
+        Mode::Cautious
+    } else {
+        Mode::Normal
+    }
+}
+
+/// Where a threshold that was entered is left again.
+fn exit_of(threshold: Ratio, detectors: &DetectorParams) -> Ratio {
+    let exit = detectors.exit.of(i128::from(threshold.0), Rounding::Down);
+    exit.and_then(|exit| i64::try_from(exit).ok()).map_or(threshold, Ratio)
+}
+
+/// Whether `threshold <= part / whole`. What does not fit is unknown, and unknown is reached.
+fn reaches(part: i128, whole: i128, threshold: Ratio) -> bool {
+    let scaled = part.checked_mul(i128::from(Ratio::ONE.0));
+    match (scaled, whole.checked_mul(i128::from(threshold.0))) {
+        (Some(part), Some(limit)) => limit <= part,
+        (None, _) | (_, None) => true,
+    }
+}

@@ -1,0 +1,13 @@
+//! The range of the index inside a short window, over its low: a move too fast to be traded into.
+
+use super::{MarketView, level};
+use protocol::{MarketParams, Mode};
+
+/// `(high - low) / low` against the velocity thresholds. Without an index there is nothing to measure, and
+/// [`super::quorum`] speaks instead, so the held level stays.
+#[must_use]
+pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
+    let Some((low, high)) = view.range else { return held };
+    let detectors = &params.detectors;
+    level(high.distance(low), i128::from(low.0), &detectors.velocity, detectors, held)
+}

@@ -1,0 +1,408 @@
+//! The gate: which orders enter the book, and how a trade changes two accounts.
+//!
+//! Checks are made in the order of [`Reject`]: cheapest and most basic first.
+
+use crate::backstop;
+use crate::margin::{Lens, notional, requirement, risk, shown};
+use crate::quality;
+use crate::state::{Account, OpenOrder, Pool, Position};
+use alloc::vec::Vec;
+use protocol::effect::AdmittedOrder;
+use protocol::input::{Cancel, Order, Trade, Transfer};
+use protocol::{AccountId, Action, Effect, MarketId, OrderId, Reject, Side};
+use units::{Notional, Price, Rounding, Size, Timestamp, mul_div};
+
+/// The side of exposure that buying or selling touches.
+#[must_use]
+pub const fn side_of(size: Size) -> Side {
+    if 0 < size.0 { Side::Long } else { Side::Short }
+}
+
+/// What one fill makes of a position and its account's cash.
+struct Filled {
+    size: Size,
+    cost: Notional,
+    cash: Notional,
+}
+
+/// Books `change` lots for `amount` micro-USD (signed alike) on a position. `cash - cost` is the same before and
+/// after, so that whatever rounding does to the realised part, no money is made or lost.
+fn fill(cash: Notional, size: Size, cost: Notional, change: Size, amount: i128) -> Result<Filled, Reject> {
+    let total = size.0.checked_add(change.0).ok_or(Reject::Overflow)?;
+    if i64::MAX / 4 < total.checked_abs().ok_or(Reject::Overflow)? {
+        return Err(Reject::Overflow);
+    }
+    let paid = i128::from(cost.0) + amount;
+    let same_way = size.0 == 0 || (0 < size.0) == (0 < change.0);
+    let kept = if same_way {
+        Some(paid)
+    } else if Size(size.0).is_reduced_by(change) {
+        // The part of the cost that stays with what is left.
+        let (part, whole) = (i128::from(total).abs(), i128::from(size.0).abs());
+        mul_div(i128::from(cost.0), part, whole, Rounding::Down)
+    } else {
+        // The old position is gone; what is left was bought in this fill.
+        let (part, whole) = (i128::from(total).abs(), i128::from(change.0).abs());
+        mul_div(amount, part, whole, Rounding::Down)
+    };
+    let kept = kept.ok_or(Reject::Overflow)?;
+    let cash = i128::from(cash.0) + kept - paid;
+    let fits = |money: i128| i64::try_from(money).map(Notional).map_err(|_| Reject::Overflow);
+    Ok(Filled { size: Size(total), cost: fits(kept)?, cash: fits(cash)? })
+}
+
+impl Pool {
+    /// Money in.
+    pub(crate) fn deposit(&mut self, transfer: &Transfer) -> Result<(), Reject> {
+        if transfer.amount <= Notional(0) {
+            return Err(Reject::OutOfRange);
+        }
+        let known = self.accounts.contains_key(&transfer.account);
+        if !known && self.params.accounts_max as usize <= self.accounts.len() {
+            return Err(Reject::TooManyAccounts { max: self.params.accounts_max });
+        }
+        let account = self.accounts.entry(transfer.account).or_insert(Account::EMPTY);
+        account.cash = Notional(account.cash.0.checked_add(transfer.amount.0).ok_or(Reject::Overflow)?);
+        self.deposited += i128::from(transfer.amount.0);
+        self.rearm(transfer.account);
+        Ok(())
+    }
+
+    /// Money out: only what no position, order or doubtful price could still need, and never unrealised profit.
+    pub(crate) fn withdraw(&mut self, transfer: &Transfer) -> Result<Effect, Reject> {
+        let account = self.accounts.get(&transfer.account).ok_or(Reject::UnknownAccount)?;
+        if transfer.amount <= Notional(0) {
+            return Err(Reject::OutOfRange);
+        }
+        for position in &account.positions {
+            let market = self.market(position.market).ok_or(Reject::UnknownMarket)?;
+            if !market.breaker.restriction().permits(Action::Withdraw, side_of(position.size)) {
+                return Err(Reject::Restricted);
+            }
+            if !quality::permits(Action::Withdraw, market.index.quality(), market.single_lineage()) {
+                return Err(Reject::PriceQuality);
+            }
+        }
+        let free = self.free(account).ok_or(Reject::PriceQuality)?;
+        let needed = transfer.amount;
+        if free < i128::from(needed.0) {
+            return Err(Reject::Margin { free: shown(free), needed });
+        }
+        let (pool, id) = (self.id, transfer.account);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
+        }
+        self.deposited -= i128::from(needed.0);
+        self.rearm(id);
+        Ok(Effect::PayOut { pool, account: id, amount: needed })
+    }
+
+    /// What an account could still lose or lock: the smaller of cash and equity, less initial margin and what its
+    /// orders reserve. `None` where something that it holds has no price.
+    fn free(&self, account: &Account) -> Option<i128> {
+        let risk = risk(account, |market| self.market(market), Lens::Mark)?;
+        let owned = risk.equity.min(i128::from(account.cash.0));
+        Some(owned - risk.initial_micro() - i128::from(account.reserved.0))
+    }
+
+    /// Lots that the account's resting reducing orders would take off its position.
+    fn reducing(&self, account: &Account, market: MarketId) -> i64 {
+        let orders = account.orders.iter().filter_map(|id| self.orders.get(id));
+        orders.filter(|order| order.market == market && !order.opening).map(|order| order.remaining.0).sum()
+    }
+
+    /// Whether the order, with those that rest already, only reduces the account's position.
+    pub(crate) fn reduces(&self, order: &Order) -> bool {
+        let Some(account) = self.accounts.get(&order.account) else { return false };
+        let pending = self.reducing(account, order.market);
+        let both = pending.checked_add(order.size.0).map(Size);
+        both.is_some_and(|both| account.size_in(order.market).is_reduced_by(both))
+    }
+
+    /// An order asks to enter the book.
+    pub(crate) fn order(&mut self, order: &Order) -> Result<Effect, Reject> {
+        let place = self.place_of(order.market).ok_or(Reject::UnknownMarket)?;
+        let market = self.markets.get(place).ok_or(Reject::UnknownMarket)?;
+        let account = self.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
+        if order.size == Size(0) || i64::MAX as u64 / 4 < order.size.lots() {
+            return Err(Reject::OutOfRange);
+        }
+        if order.limit <= Price(0) {
+            return Err(Reject::OutOfRange);
+        }
+        if order.id.is_kernel() || self.orders.contains_key(&order.id) {
+            return Err(Reject::OrderIdTaken);
+        }
+        if usize::from(self.params.orders_per_account_max) <= account.orders.len() {
+            return Err(Reject::TooManyOrders { max: self.params.orders_per_account_max });
+        }
+        let reduces = self.reduces(order);
+        let action = if reduces { Action::Reduce } else { Action::Open };
+        let restriction = market.breaker.restriction();
+        let in_liquidation = account.liquidation.is_some() || self.distressed.contains_key(&order.account);
+        if !restriction.permits(action, side_of(order.size)) || action == Action::Open && in_liquidation {
+            return Err(Reject::Restricted);
+        }
+        if !quality::permits(action, market.index.quality(), market.single_lineage()) {
+            return Err(Reject::PriceQuality);
+        }
+        let mut reserve = Notional(0);
+        if !reduces {
+            let max = restriction.size_scale.of(i128::from(market.params.order_size_max.0), Rounding::Down);
+            let max = Size(max.and_then(|max| i64::try_from(max).ok()).unwrap_or(0));
+            if max.lots() < order.size.lots() {
+                return Err(Reject::TooLarge { max });
+            }
+            let open = market.open_interest + i128::from(order.size.lots());
+            if i128::from(market.params.open_interest_max.0) < open {
+                return Err(Reject::OpenInterest { max: market.params.open_interest_max });
+            }
+            let needed = self.initial_for(account, order).ok_or(Reject::Overflow)?;
+            let free = self.free_for_opening(account).ok_or(Reject::PriceQuality)?;
+            let shown_needed = shown(needed);
+            if free < needed {
+                return Err(Reject::Margin { free: shown(free), needed: shown_needed });
+            }
+            reserve = shown_needed;
+        }
+        let account = self.accounts.get_mut(&order.account).ok_or(Reject::UnknownAccount)?;
+        account.reserved = Notional(account.reserved.0.checked_add(reserve.0).ok_or(Reject::Overflow)?);
+        account.orders.push(order.id);
+        let Order { id, account, market, size, limit } = *order;
+        self.orders.insert(id, OpenOrder { account, market, remaining: size, limit, reserve, opening: !reduces });
+        Ok(Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } })
+    }
+
+    /// Equity, with unrealised profit, less initial margin and reserves.
+    fn free_for_opening(&self, account: &Account) -> Option<i128> {
+        let risk = risk(account, |market| self.market(market), Lens::Mark)?;
+        Some(risk.equity - risk.initial_micro() - i128::from(account.reserved.0))
+    }
+
+    /// What an order sets aside: the initial margin of the position with the order less that without it, the
+    /// restriction's add-on, and the loss against the mark that its limit allows. Micro-USD, rounded up.
+    fn initial_for(&self, account: &Account, order: &Order) -> Option<i128> {
+        let market = self.market(order.market)?;
+        let mark = market.mark.price;
+        let worst = mark.max(order.limit);
+        let held = account.size_in(order.market);
+        let resting: i64 = account
+            .orders
+            .iter()
+            .filter_map(|id| self.orders.get(id))
+            .filter(|other| other.market == order.market && (0 < other.remaining.0) == (0 < order.size.0))
+            .map(|other| other.remaining.0)
+            .sum();
+        let before = Size(held.0.checked_add(resting)?);
+        let after = Size(before.0.checked_add(order.size.0)?);
+        let tiers = &market.params.tiers;
+        let need = |size: Size| requirement(notional(market, size, worst), tiers, |tier| tier.initial);
+        let addon =
+            notional(market, order.size, worst).checked_mul(i128::from(market.breaker.restriction().margin_addon.0))?;
+        // Crossing zero can make the position after smaller than before; an order never sets aside less than nothing.
+        let margin = units::div((need(after) - need(before)).max(0) + addon, crate::margin::PARTS, Rounding::Up)?;
+        let against = if 0 < order.size.0 { order.limit.0 - mark.0 } else { mark.0 - order.limit.0 }.max(0);
+        let loss = notional(market, order.size, Price(against));
+        margin.checked_add(loss)
+    }
+
+    /// Its owner takes an order back.
+    pub(crate) fn cancel(&mut self, cancel: &Cancel) -> Result<Effect, Reject> {
+        if cancel.order.is_kernel() || self.orders.get(&cancel.order).is_none_or(|o| o.market != cancel.market) {
+            return Err(Reject::UnknownOrder);
+        }
+        self.remove_order(cancel.order);
+        Ok(Effect::Withdraw { market: cancel.market, order: cancel.order })
+    }
+
+    /// The venue no longer holds an order.
+    pub(crate) fn order_done(&mut self, done: &Cancel) -> Result<(), Reject> {
+        if self.orders.get(&done.order).is_none_or(|order| order.market != done.market) {
+            return Err(Reject::UnknownOrder);
+        }
+        self.remove_order(done.order);
+        Ok(())
+    }
+
+    /// Forgets an order and gives back what it reserved.
+    pub(crate) fn remove_order(&mut self, id: OrderId) {
+        let Some(order) = self.orders.remove(&id) else { return };
+        let Some(account) = self.accounts.get_mut(&order.account) else { return };
+        account.orders.retain(|other| *other != id);
+        account.reserved = Notional(account.reserved.0 - order.reserve.0);
+        if account.liquidation.is_some_and(|liquidation| liquidation.order == id) {
+            account.liquidation = None;
+        }
+    }
+
+    /// Takes back every order of an account, or those in one market.
+    pub(crate) fn remove_orders(&mut self, account: AccountId, market: Option<MarketId>, out: &mut Vec<Effect>) {
+        let Some(held) = self.accounts.get(&account) else { return };
+        let orders = held.orders.iter().filter_map(|id| self.orders.get(id).map(|order| (*id, order.market)));
+        let gone: Vec<(OrderId, MarketId)> =
+            orders.filter(|(_, at)| market.is_none_or(|market| market == *at)).collect();
+        for (order, market) in gone {
+            self.remove_order(order);
+            out.push(Effect::Withdraw { market, order });
+        }
+    }
+
+    /// A market no longer lets exposure grow: takes back the orders that would.
+    pub(crate) fn remove_opening_orders(&mut self, market: MarketId, out: &mut Vec<Effect>) {
+        let opening = |(id, order): (&OrderId, &OpenOrder)| {
+            (order.market == market && order.opening && !id.is_kernel()).then_some(*id)
+        };
+        let gone: Vec<OrderId> = self.orders.iter().filter_map(opening).collect();
+        for order in gone {
+            self.remove_order(order);
+            out.push(Effect::Withdraw { market, order });
+        }
+    }
+
+    /// Two orders traded in the venue's auction.
+    pub(crate) fn trade(&mut self, trade: &Trade, at: Timestamp, out: &mut Vec<Effect>) -> Result<(), Reject> {
+        let place = self.place_of(trade.market).ok_or(Reject::UnknownMarket)?;
+        let buy = *self.orders.get(&trade.buy).ok_or(Reject::UnknownOrder)?;
+        let sell = *self.orders.get(&trade.sell).ok_or(Reject::UnknownOrder)?;
+        if trade.size <= Size(0) || trade.price <= Price(0) {
+            return Err(Reject::OutOfRange);
+        }
+        if buy.limit < trade.price {
+            return Err(Reject::BeyondLimit { limit: buy.limit });
+        }
+        if trade.price < sell.limit {
+            return Err(Reject::BeyondLimit { limit: sell.limit });
+        }
+        for order in [&buy, &sell] {
+            if order.remaining.lots() < trade.size.lots() {
+                return Err(Reject::BeyondSize { remaining: order.remaining });
+            }
+        }
+        let one_market = buy.market == trade.market && sell.market == trade.market;
+        if !one_market || buy.remaining <= Size(0) || Size(0) <= sell.remaining || buy.account == sell.account {
+            return Err(Reject::Mismatch);
+        }
+        let scale = self.markets.get(place).ok_or(Reject::UnknownMarket)?.params.scale;
+        let amount = scale.notional(trade.price, trade.size, Rounding::Down).ok_or(Reject::Overflow)?;
+        let amount = i128::from(amount.0);
+        let sold = Size(-trade.size.0);
+        let bought = self.filled(buy.account, trade.market, trade.size, amount)?;
+        let sold_to = self.filled(sell.account, trade.market, sold, -amount)?;
+        self.book(buy.account, place, bought);
+        self.book(sell.account, place, sold_to);
+        for (id, change) in [(trade.buy, trade.size), (trade.sell, sold)] {
+            self.consume(id, change);
+        }
+        for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
+            if id.is_kernel() {
+                self.charge_liquidation(order.account, place, amount);
+            }
+            self.settle_account(order.account, trade.market, at, out);
+        }
+        Ok(())
+    }
+
+    fn filled(&self, id: AccountId, market: MarketId, change: Size, amount: i128) -> Result<Filled, Reject> {
+        let account = self.accounts.get(&id).ok_or(Reject::UnknownAccount)?;
+        let held = account.positions.iter().find(|position| position.market == market);
+        let (size, cost) = held.map_or((Size(0), Notional(0)), |position| (position.size, position.cost));
+        fill(account.cash, size, cost, change, amount)
+    }
+
+    fn book(&mut self, id: AccountId, place: usize, filled: Filled) {
+        let Some(market) = self.markets.get_mut(place) else { return };
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        account.cash = filled.cash;
+        let before;
+        match account.positions.binary_search_by_key(&market.id, |position| position.market) {
+            Ok(i) => {
+                let position = &mut account.positions[i];
+                before = position.size;
+                if let Some(trigger) = position.trigger.take() {
+                    market.triggers.disarm(before, trigger, id);
+                }
+                if filled.size == Size(0) {
+                    account.positions.remove(i);
+                    market.distressed.remove(&id);
+                } else {
+                    (position.size, position.cost) = (filled.size, filled.cost);
+                }
+            }
+            Err(i) => {
+                before = Size(0);
+                let (market, size, cost) = (market.id, filled.size, filled.cost);
+                account.positions.insert(i, Position { market, size, cost, trigger: None });
+            }
+        }
+        market.open_interest += i128::from(filled.size.0.max(0)) - i128::from(before.0.max(0));
+        if filled.size != Size(0) && self.distressed.contains_key(&id) {
+            market.distressed.insert(id);
+        }
+    }
+
+    /// Moves a part of an account's position to another at a price, without an order: deleveraging.
+    pub(crate) fn transfer_position(
+        &mut self,
+        from: AccountId,
+        to: AccountId,
+        place: usize,
+        change: Size,
+        amount: i128,
+    ) -> Result<(), Reject> {
+        let market = self.markets.get(place).ok_or(Reject::UnknownMarket)?.id;
+        let one = self.filled(from, market, change, amount)?;
+        let other = self.filled(to, market, Size(-change.0), -amount)?;
+        self.book(from, place, one);
+        self.book(to, place, other);
+        Ok(())
+    }
+
+    fn consume(&mut self, id: OrderId, change: Size) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        let left = Size(order.remaining.0 - change.0);
+        if left == Size(0) {
+            self.remove_order(id);
+            return;
+        }
+        // The reserve shrinks with the order; rounding leaves it larger, against the account, until the last lot.
+        let (part, whole) = (i128::from(left.0).abs(), i128::from(order.remaining.0).abs());
+        let reserve = mul_div(i128::from(order.reserve.0), part, whole, Rounding::Up).map_or(order.reserve, shown);
+        let freed = order.reserve.0 - reserve.0;
+        (order.remaining, order.reserve) = (left, reserve);
+        let owner = order.account;
+        if let Some(account) = self.accounts.get_mut(&owner) {
+            account.reserved = Notional(account.reserved.0 - freed);
+        }
+    }
+
+    /// The liquidation fee goes to the insurance fund, but never takes an account below zero.
+    fn charge_liquidation(&mut self, id: AccountId, place: usize, amount: i128) {
+        let Some(rate) = self.markets.get(place).map(|market| market.params.liquidation.fee) else { return };
+        let Some(account) = self.accounts.get(&id) else { return };
+        let equity = risk(account, |market| self.market(market), Lens::Mark).map_or(0, |risk| risk.equity);
+        let fee = rate.of(amount.abs(), Rounding::Up).unwrap_or(0).min(equity.max(0));
+        let Ok(fee) = i64::try_from(fee) else { return };
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.cash = Notional(account.cash.0.saturating_sub(fee));
+            self.insurance += i128::from(fee);
+        }
+    }
+
+    /// After an account's positions changed: covers what it owes if nothing is left, and watches it anew.
+    pub(crate) fn settle_account(&mut self, id: AccountId, market: MarketId, at: Timestamp, out: &mut Vec<Effect>) {
+        let Some(account) = self.accounts.get(&id) else { return };
+        if account.positions.is_empty() {
+            if account.cash < Notional(0) {
+                backstop::cover(self, id, market, out);
+            }
+            if let Some(account) = self.accounts.get_mut(&id) {
+                account.exhausted = false;
+            }
+            self.set_distressed(id, None);
+        } else if self.distressed.contains_key(&id) {
+            self.set_distressed(id, Some(at));
+        } else {
+            self.rearm(id);
+        }
+    }
+}

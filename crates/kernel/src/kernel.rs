@@ -1,0 +1,284 @@
+//! `apply`: the one way in.
+
+use crate::detect::detect;
+use crate::liquidation::{Now, review};
+use crate::state::{BadGenesis, Genesis, Market, Pool, State};
+use alloc::vec::Vec;
+use protocol::{Action, Batch, Effect, Input, MarketId, PoolId, QualityState, Reject, Rung, Side, VenueParams};
+use units::{Notional, Timestamp};
+
+/// The latest time that a batch may carry: the year 9999.
+pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// The kernel and the scratch space that it reuses.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    state: State,
+    /// The earliest time at which some market would be evaluated differently without any input.
+    deadline: Timestamp,
+    /// Markets evaluated in this batch, in order of id.
+    touched: Vec<MarketId>,
+}
+
+impl Kernel {
+    /// A venue before its first batch.
+    ///
+    /// # Errors
+    /// As [`State::new`].
+    pub fn new(params: &VenueParams, accounts: &[Genesis]) -> Result<Kernel, BadGenesis> {
+        Ok(Kernel::resume(State::new(params, accounts)?))
+    }
+
+    /// Goes on from a state.
+    #[must_use]
+    pub fn resume(state: State) -> Kernel {
+        // Nothing is known of when a market is due, so the first batch looks at all of them.
+        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new() }
+    }
+
+    /// What the kernel remembers.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Decides one batch and appends its effects.
+    ///
+    /// Inside a batch the order is: trades that the venue already made; prices; top-ups and cancels; liquidations;
+    /// reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
+    ///
+    /// # Panics
+    /// Where the sequencer broke its contract: heights follow one another, time does not go back and stays before the
+    /// year 10000.
+    pub fn apply(&mut self, batch: &Batch, out: &mut Vec<Effect>) {
+        assert!(batch.height == self.state.height + 1, "the journal delivers each batch once, in order");
+        assert!(self.state.at <= batch.at && batch.at <= AT_MAX, "the sequencer's time does not go back");
+        self.state.height = batch.height;
+        self.state.at = batch.at;
+        let now = Now { height: batch.height, at: batch.at };
+        let step = |phase: Phase| (0_u32..).zip(&batch.inputs).filter(move |(_, input)| phase_of(input) == phase);
+        self.touched.clear();
+        for (n, input) in step(Phase::Facts).chain(step(Phase::Prices)) {
+            self.one(n, input, now, out);
+        }
+        self.evaluate(now.at, out);
+        for (n, input) in step(Phase::TopUps) {
+            self.one(n, input, now, out);
+        }
+        self.liquidate(now, out);
+        let opens = |state: &State, input: &Input| match input {
+            Input::Order(order) => state.pool_of(order.market).is_some_and(|pool| !pool.reduces(order)),
+            Input::Observation(_)
+            | Input::BookTop(_)
+            | Input::Deposit(_)
+            | Input::Withdraw(_)
+            | Input::Cancel(_)
+            | Input::OrderDone(_)
+            | Input::Trade(_)
+            | Input::InsuranceDeposit(_) => false,
+        };
+        for opening in [false, true] {
+            for (n, input) in step(Phase::Orders) {
+                if opens(&self.state, input) == opening {
+                    self.one(n, input, now, out);
+                }
+            }
+        }
+        for (n, input) in step(Phase::Withdrawals) {
+            self.one(n, input, now, out);
+        }
+    }
+
+    fn one(&mut self, n: u32, input: &Input, now: Now, out: &mut Vec<Effect>) {
+        if let Err(reject) = self.input(input, now, out) {
+            out.push(Effect::Rejected { input: n, reject });
+        }
+    }
+
+    /// The one match.
+    fn input(&mut self, input: &Input, now: Now, out: &mut Vec<Effect>) -> Result<(), Reject> {
+        match input {
+            Input::Observation(seen) => {
+                let market = self.market_mut(seen.market)?;
+                let place = usize::from(seen.source.0);
+                let before = market.index.exclusion(place);
+                market.index.observe(seen, &market.params, now.at)?;
+                let after = market.index.exclusion(place);
+                if before != after {
+                    out.push(Effect::Source { market: seen.market, source: seen.source, exclusion: after });
+                }
+                self.touch(seen.market);
+                Ok(())
+            }
+            Input::BookTop(top) => {
+                let market = self.market_mut(top.market)?;
+                let index = market.index.quality().value;
+                market.mark.observe_book(top, index, &market.params.mark, now.at);
+                self.touch(top.market);
+                Ok(())
+            }
+            Input::Deposit(transfer) => self.pool_mut(transfer.pool)?.deposit(transfer),
+            Input::Withdraw(transfer) => {
+                let paid = self.pool_mut(transfer.pool)?.withdraw(transfer)?;
+                out.push(paid);
+                Ok(())
+            }
+            Input::Order(order) => {
+                let admitted = self.pool_of_mut(order.market)?.order(order)?;
+                out.push(admitted);
+                Ok(())
+            }
+            Input::Cancel(cancel) => {
+                let withdrawn = self.pool_of_mut(cancel.market)?.cancel(cancel)?;
+                out.push(withdrawn);
+                Ok(())
+            }
+            Input::OrderDone(done) => self.pool_of_mut(done.market)?.order_done(done),
+            Input::Trade(trade) => self.pool_of_mut(trade.market)?.trade(trade, now.at, out),
+            Input::InsuranceDeposit(deposit) => {
+                let pool = self.pool_mut(deposit.pool)?;
+                if deposit.amount <= Notional(0) {
+                    return Err(Reject::OutOfRange);
+                }
+                pool.insurance += i128::from(deposit.amount.0);
+                pool.deposited += i128::from(deposit.amount.0);
+                Ok(())
+            }
+        }
+    }
+
+    fn pool_mut(&mut self, pool: PoolId) -> Result<&mut Pool, Reject> {
+        self.state.pools.get_mut(usize::from(pool.0)).ok_or(Reject::UnknownPool)
+    }
+
+    fn pool_of_mut(&mut self, market: MarketId) -> Result<&mut Pool, Reject> {
+        let (pool, _) = *self.state.directory.get(usize::from(market.0)).ok_or(Reject::UnknownMarket)?;
+        self.pool_mut(pool)
+    }
+
+    fn market_mut(&mut self, market: MarketId) -> Result<&mut Market, Reject> {
+        let (pool, place) = *self.state.directory.get(usize::from(market.0)).ok_or(Reject::UnknownMarket)?;
+        self.pool_mut(pool)?.markets.get_mut(usize::from(place)).ok_or(Reject::UnknownMarket)
+    }
+
+    fn touch(&mut self, market: MarketId) {
+        if let Err(place) = self.touched.binary_search(&market) {
+            self.touched.insert(place, market);
+        }
+    }
+
+    /// Index, quality, mark, detectors and mode of every market that was priced or is due.
+    fn evaluate(&mut self, at: Timestamp, out: &mut Vec<Effect>) {
+        if self.deadline < at {
+            self.touched.clear();
+            for market in 0..self.state.directory.len() {
+                if let Ok(market) = u16::try_from(market) {
+                    self.touched.push(MarketId(market));
+                }
+            }
+            self.deadline = Timestamp::MAX;
+        }
+        for k in 0..self.touched.len() {
+            let Some(id) = self.touched.get(k).copied() else { continue };
+            let Ok(pool) = self.pool_of_mut(id) else { continue };
+            let Some(place) = pool.place_of(id) else { continue };
+            let Some(market) = pool.markets.get_mut(place) else { continue };
+            let due = evaluate_market(market, at, out);
+            let no_opening = Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side));
+            let tightened = due.tightened && no_opening;
+            if tightened {
+                pool.remove_opening_orders(id, out);
+            }
+            self.deadline = self.deadline.min(due.deadline);
+        }
+    }
+
+    /// Looks at the accounts that a price of this batch brought into question.
+    fn liquidate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let mut placed = 0;
+        for k in 0..self.touched.len() {
+            let Some(id) = self.touched.get(k).copied() else { continue };
+            let Ok(pool) = self.pool_of_mut(id) else { continue };
+            let Some(place) = pool.place_of(id) else { continue };
+            while let Some(account) =
+                pool.markets.get(place).and_then(|market| market.triggers.crossed(market.mark.price))
+            {
+                // Crossing means "look". A healthy account is armed anew at the present marks; one in distress is
+                // watched with every price from now on.
+                pool.look(account, now.at);
+            }
+            let Some(market) = pool.markets.get(place) else { continue };
+            if market.distressed.is_empty() {
+                continue;
+            }
+            let distressed: Vec<_> = market.distressed.iter().copied().collect();
+            for account in distressed {
+                review(pool, account, now, &mut placed, out);
+            }
+        }
+    }
+}
+
+/// When an evaluated market must be looked at again, and whether it was tightened.
+struct Due {
+    deadline: Timestamp,
+    tightened: bool,
+}
+
+fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) -> Due {
+    let detectors = &market.params.detectors;
+    let before = *market.index.quality();
+    // The old index was true until now, or until its sources went stale.
+    let until = at.min(market.index.deadline);
+    if is_primary(before.state, before.rung) && market.observed_until < until {
+        market.twap.observe(detectors.twap_window, before.value, market.observed_until, until);
+    }
+    market.twap.advance(detectors.twap_window, at);
+    market.observed_until = at;
+    market.index.evaluate(&market.params, at);
+    let quality = *market.index.quality();
+    if quality.state != QualityState::None {
+        market.range.observe(detectors.velocity_window, quality.value, at);
+    }
+    market.mark.follow(quality.value, &market.params.mark);
+    let view = market.view();
+    let (wanted, causes) = detect(&view, &market.params, &mut market.memory);
+    let changed = market.breaker.step(wanted, &market.params.breaker, at);
+    if (before.state, before.rung) != (quality.state, quality.rung) {
+        out.push(Effect::Quality { market: market.id, quality });
+    }
+    if let Some(from) = changed {
+        let (to, restriction) = (market.breaker.mode(), *market.breaker.restriction());
+        let causes = if from < to { causes } else { 0 };
+        out.push(Effect::Mode { market: market.id, from, to, restriction, causes });
+    }
+    let tightened = changed.is_some_and(|from| from < market.breaker.mode());
+    let next_step = market.breaker.next_step(&market.params.breaker);
+    // A step is due at its time, while a deadline is the last moment at which the old answer still holds.
+    let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0 - 1));
+    Due { deadline: market.index.deadline.min(next_step), tightened }
+}
+
+/// Whether an index may enter the average: the market's own sources said it without contradiction.
+const fn is_primary(state: QualityState, rung: Rung) -> bool {
+    matches!(state, QualityState::Agreed | QualityState::Degraded) && matches!(rung, Rung::Primary)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Facts,
+    Prices,
+    TopUps,
+    Orders,
+    Withdrawals,
+}
+
+const fn phase_of(input: &Input) -> Phase {
+    match input {
+        Input::Trade(_) | Input::OrderDone(_) => Phase::Facts,
+        Input::Observation(_) | Input::BookTop(_) => Phase::Prices,
+        Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,
+        Input::Order(_) => Phase::Orders,
+        Input::Withdraw(_) => Phase::Withdrawals,
+    }
+}

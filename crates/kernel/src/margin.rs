@@ -1,0 +1,174 @@
+//! What an account is worth and what it needs. "Liquidatable" is said here, once, by cross-multiplication.
+
+use crate::state::{Account, Market, Position};
+use protocol::params::Tier;
+use protocol::{MarketId, QualityState};
+use units::{Notional, Price, Ratio, Rounding, Size, div};
+
+/// Parts of a micro-USD in which requirements are kept, so that no rate is ever divided.
+pub const PARTS: i128 = Ratio::ONE.0 as i128;
+
+/// An account's equity and requirements at given prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Risk {
+    /// Cash plus unrealised profit and loss, micro-USD; each position's value is rounded down, against the account.
+    pub equity: i128,
+    /// Initial margin requirement in [`PARTS`] of a micro-USD; notionals are rounded up, against the account.
+    pub initial: i128,
+    /// Maintenance margin requirement, likewise.
+    pub maintenance: i128,
+}
+
+impl Risk {
+    /// Equity below maintenance: `equity < Σ notional × rate`, compared as `equity × 10^12 < Σ notional × parts`.
+    #[must_use]
+    pub const fn liquidatable(&self) -> bool {
+        self.equity * PARTS < self.maintenance
+    }
+
+    /// Equity at least `1 + buffer` times maintenance: where a liquidation stops.
+    #[must_use]
+    pub fn restored(&self, buffer: Ratio) -> bool {
+        match Ratio(Ratio::ONE.0.saturating_add(buffer.0)).of(self.maintenance, Rounding::Up) {
+            Some(target) => target <= self.equity * PARTS,
+            None => false,
+        }
+    }
+
+    /// Maintenance in micro-USD, rounded up.
+    #[must_use]
+    pub fn maintenance_micro(&self) -> i128 {
+        div(self.maintenance, PARTS, Rounding::Up).unwrap_or(i128::MAX)
+    }
+
+    /// Initial margin in micro-USD, rounded up.
+    #[must_use]
+    pub fn initial_micro(&self) -> i128 {
+        div(self.initial, PARTS, Rounding::Up).unwrap_or(i128::MAX)
+    }
+}
+
+/// The price at which a position is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lens {
+    /// At the mark.
+    Mark,
+    /// At the edge of the price's confidence that is kindest to the position, where the price is not agreed: who is
+    /// insolvent even there may be treated as insolvent at a doubtful price.
+    Kindest,
+}
+
+/// The price of `market` for a position of this sign, or `None` before the first mark.
+#[must_use]
+pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
+    let mark = market.mark.price;
+    if mark <= Price(0) {
+        return None;
+    }
+    let quality = market.index.quality();
+    match (lens, quality.state) {
+        (Lens::Mark, _) | (Lens::Kindest, QualityState::Agreed) => Some(mark),
+        (Lens::Kindest, QualityState::Degraded | QualityState::Disputed | QualityState::None) => {
+            let width = quality.confidence.0.max(0);
+            let kind = if 0 < size.0 { mark.0.saturating_add(width) } else { mark.0.saturating_sub(width) };
+            Some(Price(kind.max(1)))
+        }
+    }
+}
+
+/// `Σ` over tiers of the notional inside the tier times the tier's marginal rate, in [`PARTS`] of a micro-USD.
+/// Continuous at every edge and convex, since rates do not fall.
+#[must_use]
+pub fn requirement(notional: i128, tiers: &[Tier], rate: impl Fn(&Tier) -> Ratio) -> i128 {
+    let mut required = 0;
+    for (i, tier) in tiers.iter().enumerate() {
+        let from = i128::from(tier.notional_from);
+        if notional <= from {
+            break;
+        }
+        let to = tiers.get(i + 1).map_or(notional, |next| notional.min(i128::from(next.notional_from)));
+        required += (to - from) * i128::from(rate(tier).0);
+    }
+    required
+}
+
+/// The notional of a position for its margin, micro-USD, rounded up.
+#[must_use]
+pub fn notional(market: &Market, size: Size, price: Price) -> i128 {
+    let product = i128::from(price.0) * i128::from(size.lots());
+    div(product, market.per_micro, Rounding::Up).unwrap_or(i128::MAX)
+}
+
+/// The signed value of a position, micro-USD, rounded down.
+#[must_use]
+pub fn value(market: &Market, size: Size, price: Price) -> i128 {
+    div(i128::from(price.0) * i128::from(size.0), market.per_micro, Rounding::Down).unwrap_or(i128::MIN)
+}
+
+/// The account's risk, or `None` where a market that it holds has never had a price: unknown, and nothing that needs
+/// a margin check may pass.
+#[must_use]
+pub fn risk<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&'a Market>, lens: Lens) -> Option<Risk> {
+    let mut risk = Risk { equity: i128::from(account.cash.0), initial: 0, maintenance: 0 };
+    for position in &account.positions {
+        let market = market_of(position.market)?;
+        add(&mut risk, position, market, lens)?;
+    }
+    Some(risk)
+}
+
+fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Option<()> {
+    let price = price(market, position.size, lens)?;
+    let notional = notional(market, position.size, price);
+    let tiers = &market.params.tiers;
+    risk.equity += value(market, position.size, price) - i128::from(position.cost.0);
+    risk.initial += requirement(notional, tiers, |tier| tier.initial);
+    risk.maintenance += requirement(notional, tiers, |tier| tier.maintenance);
+    Some(())
+}
+
+/// Micro-USD as an account's money, clamped to what an account can hold. For reporting; never for a comparison.
+#[must_use]
+pub fn shown(micro: i128) -> Notional {
+    Notional(i64::try_from(micro).unwrap_or(if micro < 0 { i64::MIN } else { i64::MAX }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiers() -> [Tier; 3] {
+        let tier = |usd: i64, initial, maintenance| Tier {
+            notional_from: usd * 1_000_000,
+            initial: Ratio::percent(initial),
+            maintenance: Ratio::percent(maintenance),
+        };
+        [tier(0, 5, 2), tier(10_000, 10, 5), tier(50_000, 20, 10)]
+    }
+
+    #[test]
+    fn a_requirement_is_marginal_and_continuous_at_the_edges() {
+        let usd = |usd: i128| requirement(usd * 1_000_000, &tiers(), |tier| tier.maintenance) / PARTS / 10_000;
+        assert_eq!(usd(0), 0);
+        assert_eq!(usd(10_000), 20_000); // 200.00 USD
+        assert_eq!(usd(10_001), 20_005); // one dollar at 5%
+        assert_eq!(usd(50_000), 220_000);
+        assert_eq!(usd(60_000), 320_000);
+    }
+
+    #[test]
+    fn liquidatable_is_strictly_below_maintenance() {
+        let at = |equity| Risk { equity, initial: 0, maintenance: 100 * PARTS };
+        assert!(!at(100).liquidatable());
+        assert!(at(99).liquidatable());
+        let fraction = Risk { equity: 100, initial: 0, maintenance: 100 * PARTS + 1 };
+        assert!(fraction.liquidatable());
+    }
+
+    #[test]
+    fn restored_is_maintenance_and_a_buffer() {
+        let at = |equity| Risk { equity, initial: 0, maintenance: 1_000 * PARTS };
+        assert!(at(1_100).restored(Ratio::percent(10)));
+        assert!(!at(1_099).restored(Ratio::percent(10)));
+    }
+}

@@ -1,0 +1,493 @@
+//! What the kernel remembers, apart by risk pool, and the numbered invariants that hold after every batch.
+
+use crate::breaker::Breaker;
+use crate::detect::{MarketView, Memory};
+use crate::index::Index;
+use crate::mark::Mark;
+use crate::triggers::{Triggers, allotment, trigger};
+use crate::window::{Range, Twap};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use protocol::params::Invalid;
+use protocol::{AccountId, MarketId, MarketParams, OrderId, PoolId, PoolParams, VenueParams};
+use units::{Notional, Price, Rounding, Size, Timestamp};
+
+/// One account's holding in one market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The market.
+    pub market: MarketId,
+    /// Never zero.
+    pub size: Size,
+    /// What was paid for it, micro-USD, signed like `size`: equity counts `value - cost`.
+    pub cost: Notional,
+    /// Where the account must be looked at; see [`crate::triggers`].
+    pub(crate) trigger: Option<Price>,
+}
+
+/// A liquidation order that the venue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liquidation {
+    /// The order.
+    pub(crate) order: OrderId,
+    /// Its market.
+    pub(crate) market: MarketId,
+    /// When it is decided again.
+    pub(crate) expires_at: Timestamp,
+}
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Micro-USD. Negative only while positions stand against it.
+    pub cash: Notional,
+    /// In order of market.
+    pub positions: Vec<Position>,
+    /// Initial margin set aside for resting orders, micro-USD.
+    pub(crate) reserved: Notional,
+    /// Resting orders, in order of admission.
+    pub(crate) orders: Vec<OrderId>,
+    /// The liquidation order that is out.
+    pub(crate) liquidation: Option<Liquidation>,
+    /// A liquidation order of this account ran out unfilled while it was insolvent.
+    pub(crate) exhausted: bool,
+}
+
+/// An order that the venue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// Its owner.
+    pub(crate) account: AccountId,
+    /// Its market.
+    pub(crate) market: MarketId,
+    /// Signed lots left.
+    pub(crate) remaining: Size,
+    /// The worst price accepted.
+    pub(crate) limit: Price,
+    /// Part of the owner's `reserved`, micro-USD.
+    pub(crate) reserve: Notional,
+    /// Whether it was admitted as increasing exposure.
+    pub(crate) opening: bool,
+}
+
+/// One market.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Market {
+    /// Its id.
+    pub id: MarketId,
+    /// As listed.
+    pub params: MarketParams,
+    /// Price × lot products in a micro-USD.
+    pub(crate) per_micro: i128,
+    /// Independent lineages listed.
+    pub(crate) lineages_listed: u8,
+    /// The index.
+    pub index: Index,
+    /// The mark.
+    pub mark: Mark,
+    /// Average of the index.
+    pub(crate) twap: Twap,
+    /// Range of the index.
+    pub(crate) range: Range,
+    /// Until when the index has entered the average.
+    pub(crate) observed_until: Timestamp,
+    /// The detectors' levels.
+    pub(crate) memory: Memory,
+    /// The restriction in force.
+    pub breaker: Breaker,
+    /// Long lots, which are as many as short lots.
+    pub(crate) open_interest: i128,
+    /// Who to look at when the mark moves.
+    pub(crate) triggers: Triggers,
+    /// Accounts under maintenance that hold this market.
+    pub(crate) distressed: BTreeSet<AccountId>,
+}
+
+/// One risk pool. Nothing in it refers to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its id.
+    pub id: PoolId,
+    /// Limits.
+    pub params: PoolParams,
+    /// Its markets, in order of id.
+    pub markets: Vec<Market>,
+    /// Its accounts.
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// Orders that the venue holds.
+    pub(crate) orders: BTreeMap<OrderId, OpenOrder>,
+    /// Accounts under maintenance, and since when.
+    pub(crate) distressed: BTreeMap<AccountId, Timestamp>,
+    /// Micro-USD.
+    pub insurance: i128,
+    /// Losses that nobody could pay, micro-USD.
+    pub deficit: i128,
+    /// What rounding left over, micro-USD.
+    pub dust: i128,
+    /// Everything paid in less everything paid out, micro-USD.
+    pub deposited: i128,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Of the last batch.
+    pub height: u64,
+    /// Of the last batch.
+    pub at: Timestamp,
+    /// For each market, its pool and its place there.
+    pub(crate) directory: Vec<(PoolId, u16)>,
+    /// The pools, in order of id.
+    pub pools: Vec<Pool>,
+}
+
+/// The accounts with which a venue begins, or moves in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Whose pool.
+    pub pool: PoolId,
+    /// The account.
+    pub account: AccountId,
+    /// Micro-USD.
+    pub cash: Notional,
+    /// Positions, in order of market, none of size zero; over a whole market sizes must add up to zero.
+    pub holdings: Vec<Holding>,
+}
+
+/// A position at genesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The market.
+    pub market: MarketId,
+    /// Signed lots.
+    pub size: Size,
+    /// Average entry price.
+    pub entry: Price,
+}
+
+/// A numbered invariant that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The invariant's number, as documented at [`State::check`].
+    pub invariant: u8,
+    /// Where.
+    pub pool: PoolId,
+    /// What was found, micro-USD or lots.
+    pub found: i128,
+    /// What it must be.
+    pub expected: i128,
+}
+
+/// Why a state could not be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadGenesis {
+    /// The parameters are not well formed.
+    Params(Invalid),
+    /// An account names a pool or market that is not listed, is listed twice, or holds a position that does not fit.
+    Account(AccountId),
+    /// The accounts break an invariant.
+    Broken(Broken),
+}
+
+impl Market {
+    fn new(id: MarketId, params: &MarketParams) -> Market {
+        Market {
+            id,
+            per_micro: params.scale.products_per_micro(),
+            lineages_listed: params.lineages_listed(),
+            index: Index::new(params),
+            mark: Mark::NONE,
+            twap: Twap::new(),
+            range: Range::new(),
+            observed_until: Timestamp::MIN,
+            memory: Memory::CALM,
+            breaker: Breaker::new(&params.breaker),
+            open_interest: 0,
+            triggers: Triggers::default(),
+            distressed: BTreeSet::new(),
+            params: params.clone(),
+        }
+    }
+
+    /// Whether the market lists too few independent lineages ever to have an agreed price.
+    #[must_use]
+    pub const fn single_lineage(&self) -> bool {
+        self.lineages_listed < self.params.oracle.lineages_min
+    }
+
+    /// The flat view that detectors see.
+    #[must_use]
+    pub fn view(&self) -> MarketView {
+        let quality = self.index.quality();
+        MarketView {
+            index: quality.value,
+            state: quality.state,
+            rung: quality.rung,
+            confidence: quality.confidence,
+            coverage: quality.coverage,
+            lineages: quality.lineages,
+            twap: self.twap.average(),
+            twap_coverage: self.twap.coverage(self.params.detectors.twap_window),
+            range: self.range.extremes(),
+        }
+    }
+
+    /// The time-weighted average of the index and the share of its window that was observed.
+    #[must_use]
+    pub fn twap(&self) -> (Option<Price>, units::Ratio) {
+        (self.twap.average(), self.twap.coverage(self.params.detectors.twap_window))
+    }
+
+    /// Long lots, which are as many as short lots.
+    #[must_use]
+    pub const fn open_interest(&self) -> i128 {
+        self.open_interest
+    }
+}
+
+impl Account {
+    pub(crate) const EMPTY: Account = Account {
+        cash: Notional(0),
+        positions: Vec::new(),
+        reserved: Notional(0),
+        orders: Vec::new(),
+        liquidation: None,
+        exhausted: false,
+    };
+
+    /// The position in `market`; size zero where there is none.
+    #[must_use]
+    pub fn size_in(&self, market: MarketId) -> Size {
+        self.positions.iter().find(|position| position.market == market).map_or(Size(0), |position| position.size)
+    }
+
+    /// Cash less what was paid for positions: what trading between accounts moves and never makes.
+    #[must_use]
+    pub fn booked(&self) -> i128 {
+        let costs: i128 = self.positions.iter().map(|position| i128::from(position.cost.0)).sum();
+        i128::from(self.cash.0) - costs
+    }
+}
+
+impl Pool {
+    pub(crate) fn place_of(&self, market: MarketId) -> Option<usize> {
+        self.markets.binary_search_by_key(&market, |market| market.id).ok()
+    }
+
+    /// A market of this pool.
+    #[must_use]
+    pub fn market(&self, market: MarketId) -> Option<&Market> {
+        self.markets.get(self.place_of(market)?)
+    }
+
+    /// Writes the account's triggers anew. To be called after anything of the account changed.
+    pub(crate) fn rearm(&mut self, id: AccountId) {
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        let markets = &mut self.markets;
+        for position in &mut account.positions {
+            if let Some(trigger) = position.trigger.take() {
+                if let Ok(place) = markets.binary_search_by_key(&position.market, |market| market.id) {
+                    markets[place].triggers.disarm(position.size, trigger, id);
+                }
+            }
+        }
+        // Who is in distress is looked at with every price; a trigger would only say so again.
+        if self.distressed.contains_key(&id) {
+            return;
+        }
+        let allotment =
+            allotment(account, |market| markets.get(markets.binary_search_by_key(&market, |market| market.id).ok()?));
+        for position in &mut account.positions {
+            if let Ok(place) = markets.binary_search_by_key(&position.market, |market| market.id) {
+                let market = &mut markets[place];
+                let price = trigger(position.size, market, allotment);
+                market.triggers.arm(position.size, price, id);
+                position.trigger = Some(price);
+            }
+        }
+    }
+
+    /// Takes an account into or out of distress.
+    pub(crate) fn set_distressed(&mut self, id: AccountId, since: Option<Timestamp>) {
+        let Some(account) = self.accounts.get(&id) else { return };
+        for position in &account.positions {
+            if let Ok(place) = self.markets.binary_search_by_key(&position.market, |market| market.id) {
+                let distressed = &mut self.markets[place].distressed;
+                if since.is_some() {
+                    distressed.insert(id)
+                } else {
+                    distressed.remove(&id)
+                };
+            }
+        }
+        match since {
+            Some(since) => {
+                self.distressed.entry(id).or_insert(since);
+            }
+            None => {
+                self.distressed.remove(&id);
+            }
+        }
+        self.rearm(id);
+    }
+
+    fn check(&self) -> Result<(), Broken> {
+        let broken = |invariant, found, expected| Err(Broken { invariant, pool: self.id, found, expected });
+        let booked: i128 = self.accounts.values().map(Account::booked).sum();
+        let held = booked + self.insurance + self.dust - self.deficit;
+        if held != self.deposited {
+            return broken(1, held, self.deposited);
+        }
+        for market in &self.markets {
+            let sizes = || self.accounts.values().map(|account| i128::from(account.size_in(market.id).0));
+            let net: i128 = sizes().sum();
+            if net != 0 {
+                return broken(2, net, 0);
+            }
+            let long: i128 = sizes().filter(|size| 0 < *size).sum();
+            if long != market.open_interest {
+                return broken(3, market.open_interest, long);
+            }
+            let triggers = market.triggers.longs.len() + market.triggers.shorts.len();
+            let armed = |account: &&Account| {
+                account.positions.iter().any(|position| position.market == market.id && position.trigger.is_some())
+            };
+            let armed = self.accounts.values().filter(armed).count();
+            if triggers != armed {
+                return broken(4, triggers as i128, armed as i128);
+            }
+        }
+        for (name, amount) in [(5, self.insurance), (6, self.deficit), (7, self.dust)] {
+            if amount < 0 {
+                return broken(name, amount, 0);
+            }
+        }
+        let mut resting = 0;
+        for (id, account) in &self.accounts {
+            if account.positions.is_empty() && account.cash < Notional(0) {
+                return broken(8, i128::from(account.cash.0), 0);
+            }
+            let sorted = account.positions.windows(2).all(|pair| pair[0].market < pair[1].market);
+            if !sorted || account.positions.iter().any(|position| position.size == Size(0)) {
+                return broken(9, i128::from(id.0), 0);
+            }
+            let reserve = |order: &OrderId| self.orders.get(order).map_or(0, |order| i128::from(order.reserve.0));
+            let reserved: i128 = account.orders.iter().map(reserve).sum();
+            if reserved != i128::from(account.reserved.0) {
+                return broken(10, i128::from(account.reserved.0), reserved);
+            }
+            resting += account.orders.len();
+            let watched =
+                account.positions.iter().all(|position| position.trigger.is_some() != self.distressed.contains_key(id));
+            if !watched {
+                return broken(12, i128::from(id.0), 0);
+            }
+        }
+        if resting != self.orders.len() {
+            return broken(11, resting as i128, self.orders.len() as i128);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// A venue with these parameters and accounts, before its first batch.
+    ///
+    /// # Errors
+    /// Parameters that are not well formed; accounts that name what is not listed or break an invariant.
+    pub fn new(params: &VenueParams, accounts: &[Genesis]) -> Result<State, BadGenesis> {
+        params.validate().map_err(BadGenesis::Params)?;
+        let mut pools: Vec<Pool> = Vec::with_capacity(params.pools.len());
+        for (id, pool) in (0..).zip(&params.pools) {
+            pools.push(Pool {
+                id: PoolId(id),
+                params: pool.clone(),
+                markets: Vec::new(),
+                accounts: BTreeMap::new(),
+                orders: BTreeMap::new(),
+                distressed: BTreeMap::new(),
+                insurance: 0,
+                deficit: 0,
+                dust: 0,
+                deposited: 0,
+            });
+        }
+        let mut directory = Vec::with_capacity(params.markets.len());
+        for (id, market) in (0..).zip(&params.markets) {
+            if let Some(pool) = pools.get_mut(usize::from(market.pool.0)) {
+                directory.push((market.pool, u16::try_from(pool.markets.len()).unwrap_or(u16::MAX)));
+                pool.markets.push(Market::new(MarketId(id), market));
+            }
+        }
+        let mut state = State { height: 0, at: Timestamp(0), directory, pools };
+        for genesis in accounts {
+            state.move_in(genesis).ok_or(BadGenesis::Account(genesis.account))?;
+        }
+        state.check().map_err(BadGenesis::Broken)?;
+        Ok(state)
+    }
+
+    fn move_in(&mut self, genesis: &Genesis) -> Option<()> {
+        let pool = self.pools.get_mut(usize::from(genesis.pool.0))?;
+        let full = pool.params.accounts_max as usize <= pool.accounts.len();
+        if full || pool.accounts.contains_key(&genesis.account) {
+            return None;
+        }
+        let mut account = Account { cash: genesis.cash, ..Account::EMPTY };
+        for holding in &genesis.holdings {
+            let place = pool.place_of(holding.market)?;
+            let market = pool.markets.get_mut(place)?;
+            let in_order = account.positions.last().is_none_or(|last| last.market < holding.market);
+            if !in_order || holding.size == Size(0) || holding.entry <= Price(0) || i64::MAX / 4 < holding.size.0.abs()
+            {
+                return None;
+            }
+            let cost = market.params.scale.notional(holding.entry, holding.size, Rounding::Down)?;
+            market.open_interest += i128::from(holding.size.0.max(0));
+            account.positions.push(Position { market: holding.market, size: holding.size, cost, trigger: None });
+        }
+        // Entry values need not add up to zero over a market; what they leave is money that moved in.
+        pool.deposited += account.booked();
+        pool.accounts.insert(genesis.account, account);
+        pool.rearm(genesis.account);
+        Some(())
+    }
+
+    /// A market's pool.
+    #[must_use]
+    pub fn pool_of(&self, market: MarketId) -> Option<&Pool> {
+        let (pool, _) = self.directory.get(usize::from(market.0))?;
+        self.pools.get(usize::from(pool.0))
+    }
+
+    /// A market.
+    #[must_use]
+    pub fn market(&self, market: MarketId) -> Option<&Market> {
+        let (pool, place) = self.directory.get(usize::from(market.0))?;
+        self.pools.get(usize::from(pool.0))?.markets.get(usize::from(*place))
+    }
+
+    /// Every market, in order of id.
+    pub fn markets(&self) -> impl Iterator<Item = &Market> {
+        (0..self.directory.len()).filter_map(|id| self.market(MarketId(u16::try_from(id).ok()?)))
+    }
+
+    /// Checks the invariants. O(accounts): for tests, snapshots and state validation, not for every batch.
+    ///
+    /// 1. Money is conserved: booked money of accounts, insurance and dust less the deficit is what was paid in.
+    /// 2. In every market sizes add up to zero.
+    /// 3. Open interest is the sum of the long sizes.
+    /// 4. Every armed position has its trigger in the market's index and nobody else has.
+    /// 5. The insurance fund, 6. the deficit and 7. the dust are not negative.
+    /// 8. An account without positions owes nothing.
+    /// 9. Positions are in order of market and none is empty.
+    /// 10. An account's reserve is the sum of its orders' reserves.
+    /// 11. Every order belongs to an account that knows it.
+    /// 12. Every position is either watched by a trigger or its account is in distress.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold, in order of pools and numbers.
+    pub fn check(&self) -> Result<(), Broken> {
+        self.pools.iter().try_for_each(Pool::check)
+    }
+}

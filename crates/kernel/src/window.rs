@@ -1,0 +1,209 @@
+//! Rolling windows over time in bounded memory: the time-weighted average price with its coverage, and the range.
+//!
+//! Both cut their window into equal slots. A slot that falls out of the window is forgotten as a whole, so a window
+//! of length `w` in `n` slots remembers between `w - w/n` and `w`.
+
+use units::{Duration, Price, Ratio, Rounding, Timestamp, div};
+
+/// Slots of a [`Twap`].
+pub const TWAP_SLOTS: usize = 60;
+/// Slots of a [`Range`].
+pub const RANGE_SLOTS: usize = 12;
+
+/// Time-weighted average price over a rolling window, with the share of the window that was really observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twap {
+    /// Number of the newest slot since the epoch.
+    pub(crate) newest: i64,
+    /// Per slot, price times microseconds.
+    pub(crate) sums: [i128; TWAP_SLOTS],
+    /// Per slot, microseconds observed.
+    pub(crate) observed: [i64; TWAP_SLOTS],
+    /// Sum of `sums`.
+    pub(crate) total: i128,
+    /// Sum of `observed`.
+    pub(crate) covered: i64,
+}
+
+/// The lowest and highest price over a rolling window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Number of the newest slot since the epoch.
+    pub(crate) newest: i64,
+    /// Per slot; above `highs` where the slot is empty.
+    pub(crate) lows: [Price; RANGE_SLOTS],
+    /// Per slot.
+    pub(crate) highs: [Price; RANGE_SLOTS],
+}
+
+fn slot_length(window: Duration, slots: usize) -> i64 {
+    // Validation bounds the window from below by one microsecond; a slot is never empty.
+    (window.0 / slots as i64).max(1)
+}
+
+fn place(slot: i64, slots: usize) -> usize {
+    slot.rem_euclid(slots as i64) as usize
+}
+
+impl Twap {
+    /// Nothing observed.
+    #[must_use]
+    pub const fn new() -> Twap {
+        Twap { newest: i64::MIN, sums: [0; TWAP_SLOTS], observed: [0; TWAP_SLOTS], total: 0, covered: 0 }
+    }
+
+    /// Forgets what has fallen out of the window by `at`.
+    pub fn advance(&mut self, window: Duration, at: Timestamp) {
+        let slot = at.0.div_euclid(slot_length(window, TWAP_SLOTS));
+        if slot <= self.newest {
+            return;
+        }
+        let stale = slot.saturating_sub(self.newest).min(TWAP_SLOTS as i64);
+        for k in 0..stale {
+            let i = place(slot - k, TWAP_SLOTS);
+            self.total -= self.sums[i];
+            self.covered -= self.observed[i];
+            self.sums[i] = 0;
+            self.observed[i] = 0;
+        }
+        self.newest = slot;
+    }
+
+    /// Adds that the price was `price` from `from` until `to`. What lies outside the window is left out.
+    pub fn observe(&mut self, window: Duration, price: Price, from: Timestamp, to: Timestamp) {
+        self.advance(window, to);
+        let length = slot_length(window, TWAP_SLOTS);
+        let oldest = (self.newest - (TWAP_SLOTS as i64 - 1)).saturating_mul(length);
+        let mut from = from.0.max(oldest);
+        while from < to.0 {
+            let slot = from.div_euclid(length);
+            let until = ((slot + 1) * length).min(to.0);
+            let i = place(slot, TWAP_SLOTS);
+            let sum = i128::from(price.0) * i128::from(until - from);
+            self.sums[i] += sum;
+            self.total += sum;
+            self.observed[i] += until - from;
+            self.covered += until - from;
+            from = until;
+        }
+    }
+
+    /// The average over what was observed, rounded down; `None` where nothing was.
+    #[must_use]
+    pub fn average(&self) -> Option<Price> {
+        let average = div(self.total, i128::from(self.covered), Rounding::Down)?;
+        i64::try_from(average).ok().map(Price)
+    }
+
+    /// The share of the window that was observed, rounded down, at most one.
+    #[must_use]
+    pub fn coverage(&self, window: Duration) -> Ratio {
+        let share = Ratio::of_parts(i128::from(self.covered), i128::from(window.0), Rounding::Down);
+        share.unwrap_or(Ratio::ZERO).min(Ratio::ONE)
+    }
+}
+
+impl Default for Twap {
+    fn default() -> Twap {
+        Twap::new()
+    }
+}
+
+impl Range {
+    const EMPTY: (Price, Price) = (Price(i64::MAX), Price(i64::MIN));
+
+    /// Nothing observed.
+    #[must_use]
+    pub const fn new() -> Range {
+        Range { newest: i64::MIN, lows: [Range::EMPTY.0; RANGE_SLOTS], highs: [Range::EMPTY.1; RANGE_SLOTS] }
+    }
+
+    /// Adds a price seen at `at`, forgetting what has fallen out of the window.
+    pub fn observe(&mut self, window: Duration, price: Price, at: Timestamp) {
+        let slot = at.0.div_euclid(slot_length(window, RANGE_SLOTS));
+        if self.newest < slot {
+            let stale = slot.saturating_sub(self.newest).min(RANGE_SLOTS as i64);
+            for k in 0..stale {
+                let i = place(slot - k, RANGE_SLOTS);
+                (self.lows[i], self.highs[i]) = Range::EMPTY;
+            }
+            self.newest = slot;
+        }
+        let i = place(slot, RANGE_SLOTS);
+        self.lows[i] = self.lows[i].min(price);
+        self.highs[i] = self.highs[i].max(price);
+    }
+
+    /// The lowest and the highest price in the window; `None` where nothing was observed.
+    #[must_use]
+    pub fn extremes(&self) -> Option<(Price, Price)> {
+        let low = self.lows.iter().copied().fold(Range::EMPTY.0, Price::min);
+        let high = self.highs.iter().copied().fold(Range::EMPTY.1, Price::max);
+        (low <= high).then_some((low, high))
+    }
+}
+
+impl Default for Range {
+    fn default() -> Range {
+        Range::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::seconds(60);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn an_average_weighs_by_time_and_says_how_much_it_saw() {
+        let mut twap = Twap::new();
+        assert_eq!(twap.average(), None);
+        twap.observe(WINDOW, Price(100), at(0), at(10));
+        twap.observe(WINDOW, Price(200), at(10), at(30));
+        assert_eq!(twap.average(), Some(Price(166)));
+        assert_eq!(twap.coverage(WINDOW), Ratio::percent(50));
+    }
+
+    #[test]
+    fn a_constant_averages_to_itself_at_any_cadence() {
+        for step in [1, 7, 59, 600] {
+            let mut twap = Twap::new();
+            for k in 0..200 {
+                twap.observe(WINDOW, Price(1_000_003), at(k * step), at((k + 1) * step));
+            }
+            assert_eq!(twap.average(), Some(Price(1_000_003)), "cadence {step} s");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_window_leaves_the_average() {
+        let mut twap = Twap::new();
+        twap.observe(WINDOW, Price(100), at(0), at(60));
+        twap.observe(WINDOW, Price(300), at(60), at(90));
+        // Slots of one second: at 90 s those from 31 s on are kept, the one of the 90th second is still empty.
+        twap.advance(WINDOW, at(90));
+        assert_eq!(twap.covered, 59_000_000);
+        assert_eq!(twap.average(), Some(Price((29 * 100 + 30 * 300) / 59)));
+        twap.advance(WINDOW, at(1_000));
+        assert_eq!((twap.average(), twap.total, twap.covered), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_range_forgets_its_extremes_one_window_later() {
+        let mut range = Range::new();
+        assert_eq!(range.extremes(), None);
+        range.observe(WINDOW, Price(100), at(0));
+        range.observe(WINDOW, Price(90), at(4));
+        range.observe(WINDOW, Price(110), at(30));
+        assert_eq!(range.extremes(), Some((Price(90), Price(110))));
+        range.observe(WINDOW, Price(105), at(59));
+        assert_eq!(range.extremes(), Some((Price(90), Price(110))));
+        range.observe(WINDOW, Price(105), at(60));
+        assert_eq!(range.extremes(), Some((Price(105), Price(110))));
+    }
+}

@@ -1,0 +1,182 @@
+//! What the index does when its sources do not agree.
+
+mod common;
+
+use common::{Story, USD, market, observation, venue};
+use protocol::quality::Exclusion;
+use protocol::{Mode, QualityState, Rung};
+use units::{Price, Ratio};
+
+const GONE: i64 = i64::MIN;
+
+fn story(sources: u8) -> Story {
+    Story::new(&venue(vec![market(sources)]), &[])
+}
+
+fn check(story: &Story, state: QualityState, cents: i64) {
+    let quality = story.quality(0);
+    assert_eq!((quality.state, quality.value), (state, Price(cents * (USD / 100))), "{quality:?}");
+}
+
+#[test]
+fn one_source_is_its_price_and_degraded() {
+    let mut story = story(3);
+    story.prices(0, &[10_000]);
+    check(&story, QualityState::Degraded, 10_000);
+    assert_eq!(story.quality(0).lineages, 1);
+}
+
+#[test]
+fn two_sources_give_their_midpoint_and_are_agreed_up_to_two_percent() {
+    let mut story = story(2);
+    story.prices(0, &[9_900, 10_100]);
+    check(&story, QualityState::Agreed, 10_000);
+    story.wait(1).prices(0, &[9_899, 10_101]);
+    check(&story, QualityState::Disputed, 10_000);
+}
+
+#[test]
+fn an_even_count_gives_the_midpoint_of_the_middle_two_and_an_odd_one_the_middle() {
+    let mut even = story(4);
+    even.prices(0, &[10_030, 10_000, 10_010, 10_060]);
+    check(&even, QualityState::Agreed, 10_020);
+    let mut odd = story(3);
+    odd.prices(0, &[10_030, 10_000, 10_010]);
+    check(&odd, QualityState::Agreed, 10_010);
+}
+
+#[test]
+fn two_against_one_is_disputed_until_the_two_have_stood_for_the_confirmation_time() {
+    let mut story = story(3);
+    story.prices(0, &[10_000, 10_010, 10_020]);
+    story.hold(0, &[10_000, 10_010, 10_300], 60);
+    assert_eq!(story.quality(0).state, QualityState::Disputed, "59 s after it began");
+    story.hold(0, &[10_000, 10_010, 10_300], 1);
+    check(&story, QualityState::Agreed, 10_005);
+    let index = &story.kernel.state().market(protocol::MarketId(0)).unwrap().index;
+    assert_eq!(index.exclusion(2), Some(Exclusion::Overruled));
+    story.wait(1).prices(0, &[10_000, 10_010, 10_020]);
+    story.wait(1).prices(0, &[10_000, 10_010, 10_020]);
+    check(&story, QualityState::Agreed, 10_010);
+}
+
+#[test]
+fn three_lineages_outvote_one_at_once() {
+    let mut story = story(4);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000]);
+    story.wait(1).prices(0, &[10_000, 10_000, 10_000, 10_900]);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(story.quality(0).coverage, Ratio::percent(75));
+}
+
+#[test]
+fn a_disputed_index_stays_in_the_hull_as_near_to_the_last_believed_as_it_can() {
+    let mut story = story(2);
+    story.prices(0, &[12_800, 12_800]);
+    story.wait(1).prices(0, &[12_800, 12_000]);
+    check(&story, QualityState::Disputed, 12_800);
+    story.wait(1).prices(0, &[12_700, 12_000]);
+    check(&story, QualityState::Disputed, 12_700);
+}
+
+#[test]
+fn a_jump_of_a_lone_source_disputes_the_last_good_price_until_it_has_stood() {
+    let mut story = story(2);
+    story.prices(0, &[10_000]);
+    story.wait(1).prices(0, &[11_000]);
+    check(&story, QualityState::Degraded, 11_000);
+    story.wait(1).prices(0, &[12_101]);
+    check(&story, QualityState::Disputed, 11_000);
+    assert_eq!(story.quality(0).rung, Rung::LastGood);
+    story.hold(0, &[12_101], 9);
+    check(&story, QualityState::Disputed, 11_000);
+    story.hold(0, &[12_101], 1);
+    check(&story, QualityState::Degraded, 12_101);
+}
+
+#[test]
+fn a_jump_that_another_lineage_confirms_is_believed_at_once() {
+    let mut story = story(2);
+    story.prices(0, &[10_000, 10_000]);
+    story.wait(1).prices(0, &[8_000, 8_010]);
+    check(&story, QualityState::Agreed, 8_005);
+}
+
+#[test]
+fn silence_past_the_floor_leaves_the_others_and_past_the_last_good_leaves_nothing() {
+    let mut story = story(2);
+    story.prices(0, &[10_000, 10_000]);
+    story.wait(3).prices(0, &[10_000, GONE]);
+    assert_eq!(story.quality(0).state, QualityState::Agreed, "exactly the floor");
+    story.now += 1;
+    story.batch(vec![]);
+    assert_eq!(story.quality(0).state, QualityState::Degraded, "one microsecond past it");
+    story.wait(300).batch(vec![]);
+    check(&story, QualityState::Degraded, 10_000);
+    assert_eq!(story.quality(0).rung, Rung::LastGood);
+    story.wait(5).batch(vec![]);
+    assert_eq!(story.quality(0).state, QualityState::None);
+    assert_eq!(story.mode(0), Mode::Halted);
+}
+
+#[test]
+fn nonsense_is_left_out_by_the_first_filter_that_it_fails() {
+    let mut params = market(1);
+    params.sources[0].price_min = Price(USD);
+    params.sources[0].price_max = Price(1_000 * USD);
+    let cases = [
+        (0, 0, 0, Some(Exclusion::NonPositive)),
+        (-5, 0, 0, Some(Exclusion::NonPositive)),
+        (100 * USD, 1_000_000, 0, None),
+        (100 * USD, 1_000_001, 0, Some(Exclusion::Future)),
+        (USD, 0, 0, Some(Exclusion::StuckAtBound)),
+        (USD + 1, 0, 0, None),
+        (1_000 * USD, 0, 0, Some(Exclusion::StuckAtBound)),
+        (100 * USD, 0, 2 * USD, None),
+        (100 * USD, 0, 2 * USD + 1, Some(Exclusion::Uncertain)),
+    ];
+    for (price, ahead, confidence, expected) in cases {
+        let mut story = Story::new(&venue(vec![params.clone()]), &[]);
+        let mut seen = observation(0, 0, price, story.now + ahead, story.now);
+        if let protocol::Input::Observation(seen) = &mut seen {
+            seen.confidence = Price(confidence);
+        }
+        story.batch(vec![seen]);
+        let index = &story.kernel.state().market(protocol::MarketId(0)).unwrap().index;
+        assert_eq!(index.exclusion(0), expected, "{price} {ahead} {confidence}");
+    }
+}
+
+#[test]
+fn half_of_the_weight_talking_nonsense_is_a_dispute_at_once() {
+    let mut story = story(8);
+    story.prices(0, &[10_000; 8]);
+    story.wait(1).prices(0, &[0, 0, 0, 10_000, 10_000, 10_000, 10_000, 10_000]);
+    check(&story, QualityState::Agreed, 10_000);
+    story.wait(1).prices(0, &[0, 0, 0, 0, 10_000, 10_000, 10_000, 10_000]);
+    check(&story, QualityState::Disputed, 10_000);
+    assert_eq!(story.mode(0), Mode::Halted, "still coming up; never looser than ReduceOnly");
+}
+
+#[test]
+fn a_lying_majority_is_believed_only_after_the_confirmation_time() {
+    let mut story = story(8);
+    story.prices(0, &[10_000; 8]);
+    let lie = [10_500, 10_500, 10_500, 10_500, 10_500, 10_000, 10_000, 10_000];
+    story.hold(0, &lie, 60);
+    assert_eq!(story.quality(0).state, QualityState::Disputed);
+    story.hold(0, &lie, 1);
+    check(&story, QualityState::Agreed, 10_500);
+}
+
+#[test]
+fn an_older_observation_is_refused_and_changes_nothing() {
+    let mut story = story(2);
+    story.prices(0, &[10_000, 10_000]);
+    let before = story.kernel.state().market(protocol::MarketId(0)).unwrap().index.clone();
+    let stale = observation(0, 0, 5_000 * USD, story.now - 1, story.now);
+    let out = story.batch(vec![stale]);
+    let rejected = protocol::Effect::Rejected { input: 0, reject: protocol::Reject::OutOfOrder };
+    assert!(out.contains(&rejected), "{out:?}");
+    assert_eq!(story.kernel.state().market(protocol::MarketId(0)).unwrap().index, before);
+}
