@@ -1,0 +1,176 @@
+//! The kernel's effects go in, inputs come out.
+
+use crate::order;
+use codec::{DecodeError, Expected, from_bytes, to_bytes};
+use protocol::effect::{AdmittedOrder, Effect};
+use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
+use protocol::input::{BookTop, Cancel, Input, Trade};
+use protocol::{Mode, Restriction};
+use units::{Notional, Price, Size};
+use venue::{Exchange, Limits, Refusal};
+
+const LIMITS: Limits = Limits { orders_max: 2, kernel_orders_max: 2 };
+const FIRST: MarketId = MarketId(0);
+const SECOND: MarketId = MarketId(1);
+const SEED: [u8; 32] = [0; 32];
+
+fn mode(market: MarketId, to: Mode) -> Effect {
+    Effect::Mode { market, from: Mode::Halted, to, restriction: Restriction::of(to), causes: 0 }
+}
+
+fn admit(market: MarketId, id: u64, size: i64, limit: i64) -> Effect {
+    Effect::Admit { order: AdmittedOrder { market, ..order(id, id, size, limit) } }
+}
+
+fn liquidate(market: MarketId, n: u16, size: i64, limit: i64) -> Effect {
+    let id = OrderId::of_kernel(1, n);
+    let order = AdmittedOrder { market, id, ..order(0, 99, size, limit) };
+    Effect::Liquidate { order, equity: Notional(1), maintenance: Notional(2), insolvent: false }
+}
+
+/// An open exchange of two markets.
+fn open() -> Exchange {
+    let mut exchange = Exchange::new(2, LIMITS);
+    accept(&mut exchange, &mode(FIRST, Mode::Normal));
+    accept(&mut exchange, &mode(SECOND, Mode::Normal));
+    exchange
+}
+
+#[track_caller]
+fn accept(exchange: &mut Exchange, effect: &Effect) {
+    let mut out = Vec::new();
+    assert_eq!(exchange.accept(effect, &mut out), Ok(()));
+    assert_eq!(out, []);
+}
+
+#[track_caller]
+fn auction(exchange: &mut Exchange, market: MarketId) -> Vec<Input> {
+    let mut out = Vec::new();
+    exchange.auction(market, &SEED, Price(100), &mut out).expect("a market");
+    out
+}
+
+fn done(market: MarketId, order: OrderId) -> Input {
+    Input::OrderDone(Cancel { market, order })
+}
+
+fn top(market: MarketId, bid: i64, ask: i64) -> Input {
+    Input::BookTop(BookTop { market, bid: Price(bid), ask: Price(ask) })
+}
+
+#[test]
+fn trades_come_before_what_is_done_and_the_top_comes_last() {
+    let mut exchange = open();
+    accept(&mut exchange, &admit(FIRST, 1, 5, 101));
+    accept(&mut exchange, &liquidate(FIRST, 0, -3, 99));
+    accept(&mut exchange, &admit(SECOND, 1, -5, 90));
+    let sell = OrderId::of_kernel(1, 0);
+    let trade = Trade { market: FIRST, buy: OrderId(1), sell, price: Price(100), size: Size(3) };
+    assert_eq!(auction(&mut exchange, FIRST), [Input::Trade(trade), done(FIRST, sell), top(FIRST, 101, 0)]);
+    assert_eq!(auction(&mut exchange, SECOND), [top(SECOND, 0, 90)]);
+    assert_eq!(exchange.book(FIRST).unwrap().len(), 1);
+}
+
+#[test]
+fn a_withdrawn_order_no_longer_trades() {
+    let mut exchange = open();
+    accept(&mut exchange, &admit(FIRST, 1, 5, 101));
+    accept(&mut exchange, &admit(FIRST, 2, -5, 100));
+    accept(&mut exchange, &Effect::Withdraw { market: FIRST, order: OrderId(1) });
+    accept(&mut exchange, &Effect::Withdraw { market: FIRST, order: OrderId(1) });
+    assert_eq!(auction(&mut exchange, FIRST), [top(FIRST, 0, 100)]);
+}
+
+#[test]
+fn there_are_fills_only_in_modes_that_permit_them() {
+    for to in Mode::ALL {
+        let mut exchange = Exchange::new(1, LIMITS);
+        accept(&mut exchange, &mode(FIRST, to));
+        assert_eq!(exchange.mode(FIRST), Some(to));
+        accept(&mut exchange, &admit(FIRST, 1, 5, 100));
+        accept(&mut exchange, &admit(FIRST, 2, -5, 100));
+        let fills = auction(&mut exchange, FIRST).iter().any(|input| matches!(input, Input::Trade(_)));
+        assert_eq!(fills, matches!(to, Mode::Normal | Mode::Cautious | Mode::ReduceOnly), "{to:?}");
+    }
+}
+
+#[test]
+fn before_the_first_mode_nothing_fills() {
+    let mut exchange = Exchange::new(1, LIMITS);
+    accept(&mut exchange, &admit(FIRST, 1, 5, 101));
+    accept(&mut exchange, &admit(FIRST, 2, -5, 100));
+    assert_eq!(auction(&mut exchange, FIRST), [top(FIRST, 101, 100)]);
+    accept(&mut exchange, &mode(FIRST, Mode::ReduceOnly));
+    assert_eq!(auction(&mut exchange, FIRST).len(), 4);
+}
+
+#[test]
+fn an_order_that_finds_no_room_is_done() {
+    let mut exchange = open();
+    accept(&mut exchange, &admit(FIRST, 1, 1, 100));
+    accept(&mut exchange, &admit(FIRST, 2, 1, 100));
+    let mut out = Vec::new();
+    assert_eq!(exchange.accept(&admit(FIRST, 3, 1, 100), &mut out), Err(Refusal::Full { max: 2 }));
+    assert_eq!(out, [done(FIRST, OrderId(3))]);
+    accept(&mut exchange, &liquidate(FIRST, 0, -1, 100));
+
+    out.clear();
+    let nowhere = MarketId(2);
+    let refusal = Refusal::WrongMarket { market: nowhere };
+    assert_eq!(exchange.accept(&admit(nowhere, 1, 1, 100), &mut out), Err(refusal));
+    assert_eq!(out, [done(nowhere, OrderId(1))]);
+    assert_eq!(exchange.auction(nowhere, &SEED, Price(1), &mut out), Err(refusal));
+    assert_eq!((exchange.mode(nowhere), exchange.book(nowhere)), (None, None));
+}
+
+#[test]
+fn an_order_with_a_taken_id_is_refused_and_the_one_that_has_it_stays() {
+    let mut exchange = open();
+    accept(&mut exchange, &admit(FIRST, 1, 1, 100));
+    let mut out = Vec::new();
+    let refusal = Refusal::IdTaken { order: OrderId(1) };
+    assert_eq!(exchange.accept(&admit(FIRST, 1, 9, 100), &mut out), Err(refusal));
+    assert_eq!(out, []);
+    assert_eq!(exchange.book(FIRST).unwrap().get(OrderId(1)).unwrap().size, Size(1));
+}
+
+#[test]
+fn what_is_no_venue_s_business_changes_nothing() {
+    let mut exchange = open();
+    let before = exchange.clone();
+    accept(&mut exchange, &Effect::PayOut { pool: PoolId(0), account: AccountId(1), amount: Notional(1) });
+    assert_eq!(exchange, before);
+}
+
+#[test]
+fn an_exchange_is_read_back_as_it_was() {
+    let mut exchange = open();
+    accept(&mut exchange, &admit(SECOND, 1, 5, 101));
+    accept(&mut exchange, &liquidate(SECOND, 0, -3, 102));
+    accept(&mut exchange, &mode(FIRST, Mode::Halted));
+    let bytes = to_bytes(&exchange);
+    assert_eq!(from_bytes(&bytes), Ok(exchange.clone()));
+    for len in 0..bytes.len() {
+        assert!(from_bytes::<Exchange>(&bytes[..len]).is_err());
+    }
+
+    // Header 6, then the number of floors 4, then a floor: mode 1, market 2, limits 8, orders.
+    let parts = |offset, of| Err(DecodeError { offset, expected: Expected::Parts { of } });
+    let with = |offset: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[offset] = byte;
+        from_bytes::<Exchange>(&bytes)
+    };
+    assert_eq!(with(11, 1), parts(6, "Exchange"), "the first book is of the second market");
+    let orders = 10 + 15 + 15;
+    assert_eq!(bytes[orders - 4], 2, "two orders in the second book");
+    let sizes = orders + 18;
+    assert_eq!(bytes[sizes], 5);
+    assert_eq!(with(sizes, 0), parts(orders, "Book"), "an order without lots");
+    assert_eq!(with(orders + 16, 0), parts(orders, "Book"), "an order of another market");
+    assert_eq!(
+        with(orders + 7, 0xff).map_err(|error| error.expected),
+        Err(Expected::AscendingKey),
+        "orders that do not ascend"
+    );
+}
