@@ -18,6 +18,8 @@ pub struct Kernel {
     deadline: Timestamp,
     /// Markets evaluated in this batch, in order of id.
     touched: Vec<MarketId>,
+    /// Places of this batch's orders that do not only reduce.
+    opening: Vec<u32>,
 }
 
 impl Kernel {
@@ -33,7 +35,7 @@ impl Kernel {
     #[must_use]
     pub fn resume(state: State) -> Kernel {
         // Nothing is known of when a market is due, so the first batch looks at all of them.
-        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new() }
+        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new(), opening: Vec::new() }
     }
 
     /// What the kernel remembers.
@@ -66,22 +68,18 @@ impl Kernel {
             self.one(n, input, now, out);
         }
         self.liquidate(now, out);
-        let opens = |state: &State, input: &Input| match input {
-            Input::Order(order) => state.pool_of(order.market).is_some_and(|pool| !pool.reduces(order)),
-            Input::Observation(_)
-            | Input::BookTop(_)
-            | Input::Deposit(_)
-            | Input::Withdraw(_)
-            | Input::Cancel(_)
-            | Input::OrderDone(_)
-            | Input::Trade(_)
-            | Input::InsuranceDeposit(_) => false,
-        };
-        for opening in [false, true] {
-            for (n, input) in step(Phase::Orders) {
-                if opens(&self.state, input) == opening {
-                    self.one(n, input, now, out);
-                }
+        // Whoever does not only reduce waits until everyone who does is in.
+        self.opening.clear();
+        for (n, input) in step(Phase::Orders) {
+            if let Input::Order(order) = input {
+                let reduces = self.state.pool_of(order.market).is_some_and(|pool| pool.reduces(order));
+                if reduces { self.one(n, input, now, out) } else { self.opening.push(n) }
+            }
+        }
+        for k in 0..self.opening.len() {
+            let Some(n) = self.opening.get(k).copied() else { continue };
+            if let Some(input) = batch.inputs.get(n as usize) {
+                self.one(n, input, now, out);
             }
         }
         for (n, input) in step(Phase::Withdrawals) {
