@@ -1,0 +1,215 @@
+//! Every key that a policy file may hold, once. The reader, the writer, the schema and the tests go through these
+//! tables, so a key can't be known to one and unknown to another.
+
+use crate::quantity::Form;
+
+/// One key of a table of the file.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Dotted below the table, as in `oracle.age_max`; also the name in `protocol`'s messages.
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    pub(crate) presence: Presence,
+    /// A value that would do, as text of the file without its quotes.
+    pub(crate) example: &'static str,
+    /// One sentence for the schema.
+    pub(crate) about: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// In the table that all others inherit from.
+    Required,
+    /// Has a meaning when left out.
+    Optional,
+    /// As optional, but not in the table that all others inherit from.
+    NamedOnly,
+}
+
+const fn key(name: &'static str, form: Form, example: &'static str, about: &'static str) -> Key {
+    Key { name, form, presence: Presence::Required, example, about }
+}
+
+const fn optional(
+    name: &'static str,
+    form: Form,
+    presence: Presence,
+    example: &'static str,
+    about: &'static str,
+) -> Key {
+    Key { name, form, presence, example, about }
+}
+
+const U8: Form = Form::Count { max: u8::MAX as i64 };
+const U16: Form = Form::Count { max: u16::MAX as i64 };
+const U32: Form = Form::Count { max: u32::MAX as i64 };
+
+/// `[pool.NAME]`
+pub(crate) const POOL: &[Key] = &[
+    key("accounts_max", U32, "5_000_000", "Largest number of accounts."),
+    key("orders_per_account_max", U16, "100", "Largest number of resting orders of one account."),
+    key(
+        "insurance_share_per_account",
+        Form::Ratio,
+        "10%",
+        "The share of the insurance fund that the liquidation of one account may cost.",
+    ),
+];
+
+/// `[market.default]` and `[market.NAME]`, without the tiers.
+pub(crate) const MARKET: &[Key] = &[
+    key("pool", Form::Name, "main", "The pool whose collateral backs the market."),
+    key(
+        "order_size_max",
+        Form::Money,
+        "10_000_000 USD",
+        "Largest order, valued at the reference price of the listing.",
+    ),
+    key(
+        "open_interest_max",
+        Form::Money,
+        "250_000_000 USD",
+        "Largest open interest of one side, valued at the reference price of the listing.",
+    ),
+    key("oracle.age_max", Form::Span, "10s", "An older observation is not used."),
+    key("oracle.silence_floor", Form::Span, "3s", "A source may be silent this long, however fast it used to publish."),
+    key("oracle.future_max", Form::Span, "1s", "How much later than its receipt an observation may be published."),
+    key("oracle.confidence_max", Form::Ratio, "2%", "Widest confidence half-width over price."),
+    key("oracle.jump_max", Form::Ratio, "10%", "A larger step of a source against itself waits for confirmation."),
+    key("oracle.jump_confirm", Form::Span, "2s", "A source that stands by its jump this long is believed."),
+    key("oracle.agree", Form::Ratio, "1%", "Sources within this of the index support it."),
+    key("oracle.dispute", Form::Ratio, "2%", "Fresh sources farther apart than this contradict each other."),
+    key("oracle.lineages_min", U8, "2", "Independent lineages that an agreed price needs."),
+    key("oracle.overrule_lineages", U8, "3", "Independent lineages that outvote a contradicting minority at once."),
+    key(
+        "oracle.dispute_confirm",
+        Form::Span,
+        "60s",
+        "A majority that stood this long against a contradiction is believed.",
+    ),
+    key("oracle.last_good_max", Form::Span, "5m", "How long the last index serves when no source is usable."),
+    key("mark.premium_max", Form::Ratio, "0.5%", "The mark stays within this of the index."),
+    key("mark.premium_window", Form::Span, "150s", "Time constant of the premium's average."),
+    key("detectors.exit", Form::Ratio, "50%", "The share of a threshold below which a detector lets go."),
+    key(
+        "detectors.velocity.cautious",
+        Form::Ratio,
+        "3%",
+        "Range of the index in the window at which the market is cautious.",
+    ),
+    key(
+        "detectors.velocity.reduce_only",
+        Form::Ratio,
+        "7%",
+        "Range of the index in the window at which nothing opens.",
+    ),
+    key("detectors.velocity_window", Form::Span, "60s", "Window of the velocity."),
+    key("detectors.band.cautious", Form::Ratio, "5%", "Distance from the TWAP at which the market is cautious."),
+    key("detectors.band.reduce_only", Form::Ratio, "10%", "Distance from the TWAP at which nothing opens."),
+    key("detectors.twap_window", Form::Span, "5m", "Window of the TWAP."),
+    key("detectors.twap_coverage_min", Form::Ratio, "50%", "With less of the window observed, the TWAP is not used."),
+    key("detectors.disagreement", Form::Ratio, "1%", "Spread of the usable sources at which the market is cautious."),
+    key("detectors.quorum_coverage_min", Form::Ratio, "40%", "With less of the weight usable, the market is cautious."),
+    key("breaker.calm", Form::Span, "60s", "Time without a reason before the next milder mode."),
+    key("breaker.cautious_margin_addon", Form::Ratio, "2%", "Cautious: added to the initial margin of what opens."),
+    key(
+        "breaker.cautious_size_scale",
+        Form::Ratio,
+        "50%",
+        "Cautious: the share of the order size that is still taken.",
+    ),
+    key("liquidation.buffer", Form::Ratio, "10%", "A liquidation stops at maintenance times one plus this."),
+    key("liquidation.fee", Form::Ratio, "0.5%", "Paid to the insurance fund on the notional liquidated."),
+    key("liquidation.slippage_max", Form::Ratio, "5%", "A liquidation's limit price stays within this of the mark."),
+    key("liquidation.order_ttl", Form::Span, "10s", "An unfilled liquidation order is decided again after this."),
+    key(
+        "liquidation.single_lineage_confirm",
+        Form::Span,
+        "10s",
+        "Where fewer lineages are listed than an agreed price needs: time under maintenance before a solvent account is taken.",
+    ),
+];
+
+/// `[[market.NAME.tier]]`
+pub(crate) const TIER: &[Key] = &[
+    key("notional_from", Form::Money, "0 USD", "Lower bound; the first tier begins at zero."),
+    key("initial", Form::Ratio, "5%", "Marginal initial margin from here on."),
+    key("maintenance", Form::Ratio, "2.5%", "Marginal maintenance margin from here on."),
+];
+
+/// `[source.default]`, `[source.NAME]` and `[market.NAME.source.NAME]`
+pub(crate) const SOURCE: &[Key] = &[
+    key("weight", U32, "1", "Its voice in the weighted median."),
+    key("heartbeat", Form::Span, "1s", "The longest interval at which it is expected to publish; the data's own wins."),
+    optional(
+        "lineage",
+        Form::Name,
+        Presence::NamedOnly,
+        "binance",
+        "Sources of one lineage are one independent voice; wins over the data's own.",
+    ),
+    optional(
+        "price_min",
+        Form::Price,
+        Presence::Optional,
+        "0.1 USD",
+        "At or below this the source is stuck at its bound.",
+    ),
+    optional(
+        "price_max",
+        Form::Price,
+        Presence::Optional,
+        "1_000_000 USD",
+        "At or above this the source is stuck at its bound.",
+    ),
+];
+
+/// The key of this name.
+pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.name == name)
+}
+
+/// The names that may stand in the table that `prefix` (empty, or ending in a dot) denotes, each once, in order.
+pub(crate) fn segments(keys: &'static [Key], prefix: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for key in keys {
+        let Some(rest) = key.name.strip_prefix(prefix) else { continue };
+        let name = rest.split('.').next().unwrap_or(rest);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity;
+
+    #[test]
+    fn every_example_is_a_value_of_its_key() {
+        for key in [POOL, MARKET, TIER, SOURCE].into_iter().flatten() {
+            match key.form {
+                Form::Count { max } => {
+                    let count: i64 = key.example.replace('_', "").parse().unwrap();
+                    assert!(count <= max, "{}", key.name);
+                }
+                Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name => {
+                    assert!(quantity::read(key, key.example).is_ok(), "{}", key.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_either_a_value_or_a_table() {
+        for keys in [POOL, MARKET, TIER, SOURCE] {
+            for (i, key) in keys.iter().enumerate() {
+                let inside = format!("{}.", key.name);
+                assert!(keys.iter().all(|other| !other.name.starts_with(&inside)), "{}", key.name);
+                assert!(keys.iter().skip(i + 1).all(|other| other.name != key.name), "{} twice", key.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,815 @@
+//! A policy meets the markets and sources that there are, and becomes the protocol's parameters.
+//!
+//! Each key is looked up from the most particular table to the most general; limits in USD become lots at the
+//! listing's reference price. Nothing is decided in silence: what was chosen stands in [`Listed::decisions`].
+
+use crate::error::{PolicyError, Problem};
+use crate::keys::{self, Key, MARKET, POOL, SOURCE};
+use crate::quantity::{self, Form, decimal, grouped, shown};
+use crate::read::join;
+use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
+use protocol::params::{
+    BreakerParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams, OracleParams, Place,
+    PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+};
+use protocol::{LineageId, PoolId};
+use std::collections::BTreeSet;
+use units::{Duration, Price, Ratio, Rounding, Scale, Size, mul_div};
+
+/// What the data contains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Markets, in the order of the ids that they get.
+    pub markets: Vec<MarketListing>,
+}
+
+/// One market of the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarketListing {
+    /// Its name, by which `[market.NAME]` finds it.
+    pub name: String,
+    /// Price unit and lot.
+    pub scale: Scale,
+    /// The price at which limits in USD become lots.
+    pub reference_price: Price,
+    /// Sources, in the order of the ids that they get.
+    pub sources: Vec<SourceListing>,
+}
+
+/// One source of a market of the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceListing {
+    /// Its name, by which `[source.NAME]` finds it.
+    pub name: String,
+    /// Its operator or upstream, unless the policy says otherwise.
+    pub lineage: String,
+    /// The interval of the data, where known; it wins over the policy's.
+    pub heartbeat: Option<Duration>,
+}
+
+/// A policy applied to a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The parameters, valid.
+    pub params: VenueParams,
+    /// Names by pool id: all pools of the policy, in its order.
+    pub pool_names: Vec<String>,
+    /// Names by market id.
+    pub market_names: Vec<String>,
+    /// Names by market id and source id.
+    pub source_names: Vec<Vec<String>>,
+    /// What was decided on the way, for a person to read before the run.
+    pub decisions: Vec<String>,
+}
+
+impl Policy {
+    /// The parameters for these markets and sources.
+    ///
+    /// # Errors
+    /// A listing that can't be listed, or the first value of the policy that breaks a rule, with its key and where
+    /// in the file it stands.
+    pub fn list(&self, listing: &Listing) -> Result<Listed, PolicyError> {
+        check_names(listing)?;
+        let mut listed = Listed {
+            params: VenueParams { pools: Vec::new(), markets: Vec::new() },
+            pool_names: self.said.pools.iter().map(|(name, _)| name.clone()).collect(),
+            market_names: listing.markets.iter().map(|market| market.name.clone()).collect(),
+            source_names: Vec::new(),
+            decisions: Vec::new(),
+        };
+        for (name, values) in &self.said.pools {
+            listed.params.pools.push(pool(&self.pool_view(name, values))?);
+        }
+        for market in &listing.markets {
+            let params = self.market(market, &mut listed.decisions)?;
+            listed.params.markets.push(params);
+            listed.source_names.push(market.sources.iter().map(|source| source.name.clone()).collect());
+        }
+        self.unused(listing, &mut listed.decisions);
+        listed.params.validate().map_err(|invalid| self.rule(listing, invalid))?;
+        Ok(listed)
+    }
+
+    fn market(&self, listing: &MarketListing, decisions: &mut Vec<String>) -> Result<MarketParams, PolicyError> {
+        let view = self.market_view(&listing.name);
+        let pool_name = view.name("pool")?;
+        let pool = self.said.pools.iter().position(|(name, _)| name == pool_name);
+        // The reader has refused a pool that does not exist, and more pools than fit are refused below.
+        let pool = PoolId(pool.and_then(|i| u16::try_from(i).ok()).unwrap_or(u16::MAX));
+
+        let mut lineages: Vec<String> = Vec::new();
+        let mut sources = Vec::new();
+        for source in &listing.sources {
+            sources.push(self.source(listing, source, &mut lineages, decisions)?);
+        }
+        let order_size_max = lots(view.int("order_size_max")?, listing);
+        let open_interest_max = lots(view.int("open_interest_max")?, listing);
+        decisions.push(format!(
+            "market {}: pool {pool_name}, {} sources of {} lineages; at {} USD order_size_max {} = {} and \
+             open_interest_max {} = {}",
+            listing.name,
+            sources.len(),
+            lineages.len(),
+            usd(listing.scale, listing.reference_price),
+            view.text("order_size_max")?,
+            order_size_max.1,
+            view.text("open_interest_max")?,
+            open_interest_max.1,
+        ));
+        Ok(MarketParams {
+            pool,
+            scale: listing.scale,
+            order_size_max: order_size_max.0,
+            open_interest_max: open_interest_max.0,
+            sources,
+            oracle: oracle(&view)?,
+            mark: MarkParams {
+                premium_max: view.ratio("mark.premium_max")?,
+                premium_window: view.span("mark.premium_window")?,
+            },
+            tiers: self.tiers(&listing.name).1.to_vec(),
+            detectors: detectors(&view)?,
+            breaker: BreakerParams {
+                calm: view.span("breaker.calm")?,
+                cautious_margin_addon: view.ratio("breaker.cautious_margin_addon")?,
+                cautious_size_scale: view.ratio("breaker.cautious_size_scale")?,
+            },
+            liquidation: LiquidationParams {
+                buffer: view.ratio("liquidation.buffer")?,
+                fee: view.ratio("liquidation.fee")?,
+                slippage_max: view.ratio("liquidation.slippage_max")?,
+                order_ttl: view.span("liquidation.order_ttl")?,
+                single_lineage_confirm: view.span("liquidation.single_lineage_confirm")?,
+            },
+        })
+    }
+
+    fn source(
+        &self,
+        market: &MarketListing,
+        source: &SourceListing,
+        lineages: &mut Vec<String>,
+        decisions: &mut Vec<String>,
+    ) -> Result<SourceParams, PolicyError> {
+        let view = self.source_view(&market.name, &source.name);
+        let place = format!("source {} of {}", source.name, market.name);
+
+        let lineage = match view.find("lineage") {
+            Some(Found { value: Value::Name(said), .. }) => {
+                if *said != source.lineage {
+                    decisions.push(format!("{place}: lineage {said} by the policy, {} in the data", source.lineage));
+                }
+                said.clone()
+            }
+            Some(_) | None => source.lineage.clone(),
+        };
+        let id = lineages.iter().position(|known| *known == lineage).unwrap_or_else(|| {
+            lineages.push(lineage);
+            lineages.len() - 1
+        });
+        // More sources than a market may list are refused before this.
+        let lineage = LineageId(u8::try_from(id).unwrap_or(u8::MAX));
+
+        let said = view.span("heartbeat")?;
+        let heartbeat = source.heartbeat.unwrap_or(said);
+        if heartbeat != said {
+            let text = quantity::write(Form::Span, &Value::Int(heartbeat.0));
+            decisions.push(format!("{place}: heartbeat {text} by the data, {} in the policy", view.text("heartbeat")?));
+        }
+
+        // Both bounds round toward each other, so that a print at the bound counts as stuck.
+        let price_min = match view.find("price_min") {
+            None => Price(0),
+            Some(found) => match market.scale.price_from_pico(found.pico(), Rounding::Up) {
+                Some(price) => price,
+                None => {
+                    let text = quantity::write(Form::Price, found.value);
+                    let problem = Problem::BoundOutOfScale { text, market: market.name.clone() };
+                    return Err(self.at(found.path, problem));
+                }
+            },
+        };
+        let price_max =
+            view.find("price_max").and_then(|found| market.scale.price_from_pico(found.pico(), Rounding::Down));
+        Ok(SourceParams {
+            weight: view.small("weight")?,
+            lineage,
+            heartbeat,
+            price_min,
+            // No price of the market reaches a bound that it can't express.
+            price_max: price_max.unwrap_or(Price(i64::MAX)),
+        })
+    }
+
+    /// The tiers of a market, and the name of the table in which they stand.
+    fn tiers(&self, market: &str) -> (&str, &[Tier]) {
+        for name in [market, DEFAULT] {
+            let said = self.said.markets.get_key_value(name);
+            if let Some((name, MarketSaid { tiers: Some(tiers), .. })) = said {
+                return (name, tiers);
+            }
+        }
+        (DEFAULT, &[])
+    }
+
+    fn pool_view<'a>(&'a self, name: &str, values: &'a Values) -> View<'a> {
+        View { policy: self, keys: POOL, layers: vec![(join("pool", name), values)] }
+    }
+
+    fn market_view(&self, market: &str) -> View<'_> {
+        let mut layers = Vec::new();
+        for name in [market, DEFAULT] {
+            layers.extend(self.said.markets.get(name).map(|said| (join("market", name), &said.values)));
+        }
+        View { policy: self, keys: MARKET, layers }
+    }
+
+    fn source_view(&self, market: &str, source: &str) -> View<'_> {
+        let mut layers = Vec::new();
+        let here = self.said.markets.get(market).and_then(|said| said.sources.get(source));
+        layers.extend(here.map(|values| (join(&join(&join("market", market), "source"), source), values)));
+        for name in [source, DEFAULT] {
+            layers.extend(self.said.sources.get(name).map(|values| (join("source", name), values)));
+        }
+        View { policy: self, keys: SOURCE, layers }
+    }
+
+    /// An override that nothing listed meets is not an error, since one policy serves many listings, but a misspelt
+    /// name looks just like it.
+    fn unused(&self, listing: &Listing, decisions: &mut Vec<String>) {
+        let markets: BTreeSet<&str> = listing.markets.iter().map(|market| market.name.as_str()).collect();
+        let of = |market: &str| listing.markets.iter().find(|m| m.name == market).map_or(&[][..], |m| &m.sources);
+        let sources: BTreeSet<&str> =
+            listing.markets.iter().flat_map(|market| &market.sources).map(|source| source.name.as_str()).collect();
+        let mut unused = Vec::new();
+        for (name, market) in &self.said.markets {
+            if name != DEFAULT && !markets.contains(name.as_str()) {
+                unused.push(join("market", name));
+                continue;
+            }
+            let absent = market.sources.keys().filter(|source| of(name).iter().all(|s| s.name != **source));
+            unused.extend(absent.map(|source| join(&join(&join("market", name), "source"), source)));
+        }
+        let absent = self.said.sources.keys().filter(|name| *name != DEFAULT && !sources.contains(name.as_str()));
+        unused.extend(absent.map(|name| join("source", name)));
+        for table in unused {
+            decisions.push(format!("[{table}] of the policy meets nothing that is listed"));
+        }
+    }
+
+    /// The protocol's answer, as a place in the file.
+    fn rule(&self, listing: &Listing, invalid: Invalid) -> PolicyError {
+        let Invalid { place, field, must } = invalid;
+        let rule = |place: String| Problem::Rule { must, place };
+        match place {
+            Place::Venue => PolicyError {
+                file: self.file.clone(),
+                at: None,
+                key: field.to_owned(),
+                problem: Box::new(rule("the venue".to_owned())),
+            },
+            Place::Pool(id) => {
+                let name = self.said.pools.get(usize::from(id)).map_or("", |(name, _)| name);
+                self.at(format!("{}.{field}", join("pool", name)), rule(format!("pool {name}")))
+            }
+            Place::Market(id) => {
+                let name = listing.markets.get(usize::from(id)).map_or("", |market| &market.name);
+                let path = match field {
+                    "tiers" => format!("{}.tier", join("market", self.tiers(name).0)),
+                    _ => self.market_view(name).path(field),
+                };
+                self.at(path, rule(format!("market {name}")))
+            }
+            Place::Source(market, id) => {
+                let market = listing.markets.get(usize::from(market));
+                let source = market.and_then(|market| market.sources.get(usize::from(id)));
+                let (Some(market), Some(source)) = (market, source) else {
+                    return self.at(field.to_owned(), rule("a source".to_owned()));
+                };
+                let place = format!("source {} of {}", source.name, market.name);
+                if field == "heartbeat" && source.heartbeat.is_some() {
+                    return refused(&place, &format!("its heartbeat must {must}"), "correct the data's interval");
+                }
+                self.at(self.source_view(&market.name, &source.name).path(field), rule(place))
+            }
+        }
+    }
+
+    fn at(&self, key: String, problem: Problem) -> PolicyError {
+        let at = self.places.get(&key).copied();
+        PolicyError { file: self.file.clone(), at, key, problem: Box::new(problem) }
+    }
+}
+
+/// Tables of one kind, the most particular first.
+struct View<'a> {
+    policy: &'a Policy,
+    keys: &'static [Key],
+    layers: Vec<(String, &'a Values)>,
+}
+
+/// A value and the path under which it is said.
+struct Found<'a> {
+    value: &'a Value,
+    path: String,
+}
+
+impl Found<'_> {
+    fn pico(&self) -> i128 {
+        match self.value {
+            Value::Pico(pico) => *pico,
+            Value::Int(n) => i128::from(*n),
+            Value::Name(_) => 0,
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    fn find(&self, key: &str) -> Option<Found<'a>> {
+        self.layers
+            .iter()
+            .find_map(|(path, values)| values.get(key).map(|value| Found { value, path: format!("{path}.{key}") }))
+    }
+
+    /// The path of a key, or of the first key below it that is said.
+    fn path(&self, field: &str) -> String {
+        let inside = format!("{field}.");
+        let key = self.keys.iter().find(|key| key.name == field || key.name.starts_with(&inside));
+        match key.and_then(|key| self.find(key.name)) {
+            Some(found) => found.path,
+            None => self.layers.last().map_or_else(|| field.to_owned(), |(path, _)| format!("{path}.{field}")),
+        }
+    }
+
+    fn int(&self, key: &str) -> Result<i64, PolicyError> {
+        match self.find(key) {
+            Some(Found { value: Value::Int(n), .. }) => Ok(*n),
+            Some(_) | None => Err(self.missing(key)),
+        }
+    }
+
+    fn small<T: TryFrom<i64>>(&self, key: &str) -> Result<T, PolicyError> {
+        T::try_from(self.int(key)?).map_err(|_| self.missing(key))
+    }
+
+    fn ratio(&self, key: &str) -> Result<Ratio, PolicyError> {
+        self.int(key).map(Ratio)
+    }
+
+    fn span(&self, key: &str) -> Result<Duration, PolicyError> {
+        self.int(key).map(Duration)
+    }
+
+    fn thresholds(&self, key: &str) -> Result<Thresholds, PolicyError> {
+        Ok(Thresholds {
+            cautious: self.ratio(&format!("{key}.cautious"))?,
+            reduce_only: self.ratio(&format!("{key}.reduce_only"))?,
+        })
+    }
+
+    fn name(&self, key: &str) -> Result<&'a str, PolicyError> {
+        match self.find(key) {
+            Some(Found { value: Value::Name(name), .. }) => Ok(name),
+            Some(_) | None => Err(self.missing(key)),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<String, PolicyError> {
+        match (self.find(key), keys::find(self.keys, key)) {
+            (Some(found), Some(key)) => Ok(quantity::write(key.form, found.value)),
+            (Some(_) | None, _) => Err(self.missing(key)),
+        }
+    }
+
+    /// The reader completes every table that others inherit from, so this is for the strict answer's sake only.
+    fn missing(&self, key: &str) -> PolicyError {
+        let example = keys::find(self.keys, key).map_or("", |key| key.example);
+        self.policy.at(self.path(key), Problem::Missing { example: format!("{key} = \"{example}\"") })
+    }
+}
+
+fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
+    Ok(PoolParams {
+        accounts_max: view.small("accounts_max")?,
+        orders_per_account_max: view.small("orders_per_account_max")?,
+        insurance_share_per_account: view.ratio("insurance_share_per_account")?,
+    })
+}
+
+fn oracle(view: &View<'_>) -> Result<OracleParams, PolicyError> {
+    Ok(OracleParams {
+        age_max: view.span("oracle.age_max")?,
+        silence_floor: view.span("oracle.silence_floor")?,
+        future_max: view.span("oracle.future_max")?,
+        confidence_max: view.ratio("oracle.confidence_max")?,
+        jump_max: view.ratio("oracle.jump_max")?,
+        jump_confirm: view.span("oracle.jump_confirm")?,
+        agree: view.ratio("oracle.agree")?,
+        dispute: view.ratio("oracle.dispute")?,
+        lineages_min: view.small("oracle.lineages_min")?,
+        overrule_lineages: view.small("oracle.overrule_lineages")?,
+        dispute_confirm: view.span("oracle.dispute_confirm")?,
+        last_good_max: view.span("oracle.last_good_max")?,
+    })
+}
+
+fn detectors(view: &View<'_>) -> Result<DetectorParams, PolicyError> {
+    Ok(DetectorParams {
+        exit: view.ratio("detectors.exit")?,
+        velocity: view.thresholds("detectors.velocity")?,
+        velocity_window: view.span("detectors.velocity_window")?,
+        band: view.thresholds("detectors.band")?,
+        twap_window: view.span("detectors.twap_window")?,
+        twap_coverage_min: view.ratio("detectors.twap_coverage_min")?,
+        disagreement: view.ratio("detectors.disagreement")?,
+        quorum_coverage_min: view.ratio("detectors.quorum_coverage_min")?,
+    })
+}
+
+/// A limit of `micro` USD as lots at the reference price, and the text that says so.
+///
+/// `lots = micro * products_per_micro / price`, rounded down: the limit is never wider than what was written, except
+/// that a positive limit admits at least one lot. A zero limit stays zero and is refused by the protocol's rules.
+fn lots(micro: i64, market: &MarketListing) -> (Size, String) {
+    let price = i128::from(market.reference_price.0);
+    let lots = mul_div(i128::from(micro), market.scale.products_per_micro(), price, Rounding::Down);
+    let unit = u128::from(micro.unsigned_abs());
+    match lots.map(i64::try_from) {
+        Some(Ok(0)) if unit != 0 => (Size(1), "1 lot (a lot is worth more than the limit)".to_owned()),
+        Some(Ok(lots)) => (Size(lots), format!("{} lots", grouped(u128::from(lots.unsigned_abs())))),
+        Some(Err(_)) | None => {
+            (Size(i64::MAX), "the largest size (a lot is worth too little for the limit)".to_owned())
+        }
+    }
+}
+
+fn usd(scale: Scale, price: Price) -> String {
+    decimal(scale.price_to_pico(price).unsigned_abs(), 12)
+}
+
+/// What must hold of a listing before anything is looked up in it.
+fn check_names(listing: &Listing) -> Result<(), PolicyError> {
+    let mut markets = BTreeSet::new();
+    for market in &listing.markets {
+        let place = format!("market {}", shown(&market.name));
+        if market.name.is_empty() || market.name == DEFAULT {
+            return Err(refused(&place, "the name is reserved", "give the market another name"));
+        }
+        if !markets.insert(market.name.as_str()) {
+            return Err(refused(&place, "listed twice", "list each market once, with all its sources"));
+        }
+        if market.reference_price <= Price(0) {
+            return Err(refused(
+                &place,
+                &format!("the reference price {} is not positive", market.reference_price.0),
+                "list it at a price that was traded",
+            ));
+        }
+        if MarketParams::SOURCES_MAX < market.sources.len() || market.sources.is_empty() {
+            let what = format!("{} sources", market.sources.len());
+            return Err(refused(&place, &what, "list 1 to 16 sources"));
+        }
+        let mut sources = BTreeSet::new();
+        for source in &market.sources {
+            let place = format!("source {} of {}", shown(&source.name), shown(&market.name));
+            if source.name.is_empty() || source.name == DEFAULT {
+                return Err(refused(&place, "the name is reserved", "give the source another name"));
+            }
+            if !sources.insert(source.name.as_str()) {
+                return Err(refused(&place, "listed twice", "list each source of a market once"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(place: &str, what: &str, remedy: &'static str) -> PolicyError {
+    PolicyError {
+        file: "listing".to_owned(),
+        at: None,
+        key: place.to_owned(),
+        problem: Box::new(Problem::Listing { what: what.to_owned(), remedy }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Presence;
+    use crate::write::tests::{shipped, without_overrides};
+
+    fn source(name: &str) -> SourceListing {
+        SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None }
+    }
+
+    fn market(name: &str, price: i64) -> MarketListing {
+        MarketListing {
+            name: name.to_owned(),
+            // Price unit 1e-8 USD, lot 0.001.
+            scale: Scale::new(4, 3).unwrap(),
+            reference_price: Price(price),
+            sources: vec![source("alpha"), source("beta")],
+        }
+    }
+
+    fn listing() -> Listing {
+        // 100 USD and 20 USD.
+        Listing { markets: vec![market("SOL", 10_000_000_000), market("AVAX", 2_000_000_000)] }
+    }
+
+    /// The default policy without overrides, and these lines.
+    fn text(lines: &str) -> String {
+        without_overrides(&shipped("default.toml")) + lines + "\n"
+    }
+
+    fn policy(lines: &str) -> Policy {
+        Policy::parse(&text(lines), "p.toml").map_err(|error| error.to_string()).unwrap()
+    }
+
+    /// Expects the message, in which `LINE` stands for a line that must hold the last part of the key.
+    #[track_caller]
+    fn refuse(lines: &str, listing: &Listing, message: &str) {
+        let found = policy(lines).list(listing).unwrap_err();
+        let mut expected = message.to_owned();
+        if let Some(at) = found.at {
+            let text = text(lines);
+            let line = text.lines().nth(usize::try_from(at.line).unwrap() - 1).unwrap();
+            let last = found.key.rsplit('.').next().unwrap();
+            assert!(line.contains(last), "{line:?} does not hold {last}");
+            expected = expected.replacen("LINE", &at.line.to_string(), 1);
+        }
+        assert_eq!(found.to_string(), expected);
+    }
+
+    #[test]
+    fn the_default_policy_lists_any_market_in_the_order_of_the_data() {
+        let listed = policy("").list(&listing()).unwrap();
+        assert_eq!(listed.market_names, ["SOL", "AVAX"]);
+        assert_eq!(listed.source_names, [["alpha", "beta"], ["alpha", "beta"]]);
+        assert_eq!(listed.pool_names, ["main"]);
+        let sol = &listed.params.markets[0];
+        assert_eq!(sol.pool, PoolId(0));
+        assert_eq!(sol.oracle.age_max, Duration::seconds(10));
+        assert_eq!(sol.oracle.silence_floor, Duration::seconds(3));
+        assert_eq!(sol.oracle.agree, Ratio::percent(1));
+        assert_eq!(sol.oracle.dispute, Ratio::percent(2));
+        assert_eq!(sol.oracle.dispute_confirm, Duration::seconds(60));
+        assert_eq!(sol.mark.premium_max, Ratio::bps(50));
+        let source = SourceParams {
+            weight: 1,
+            lineage: LineageId(1),
+            heartbeat: Duration::seconds(1),
+            price_min: Price(0),
+            price_max: Price(i64::MAX),
+        };
+        assert_eq!(sol.sources[1], source);
+    }
+
+    #[test]
+    fn limits_in_money_become_lots_at_the_reference_price_rounded_down() {
+        // 0.001 of base at 100 USD is 0.1 USD.
+        for (limit, lots) in
+            [("0.1 USD", 1), ("0.199999 USD", 1), ("0.2 USD", 2), ("0.000001 USD", 1), ("10_000_000 USD", 100_000_000)]
+        {
+            let listed = policy(&format!("[market.SOL]\norder_size_max = \"{limit}\"")).list(&listing()).unwrap();
+            assert_eq!(listed.params.markets[0].order_size_max, Size(lots), "{limit}");
+        }
+        let mut dear = listing();
+        dear.markets[0].reference_price = Price(i64::MAX);
+        let mut cheap = listing();
+        cheap.markets[0] = MarketListing { scale: Scale::new(0, 12).unwrap(), ..market("SOL", 1) };
+        for (listing, lots) in [(dear, 1), (cheap, i64::MAX)] {
+            assert_eq!(policy("").list(&listing).unwrap().params.markets[0].order_size_max, Size(lots));
+        }
+        refuse(
+            "[market.SOL]\norder_size_max = \"0 USD\"",
+            &listing(),
+            "p.toml:LINE:1: market.SOL.order_size_max: must be positive (found in market SOL)",
+        );
+    }
+
+    #[test]
+    fn single_keys_are_overridden_and_the_rest_inherited() {
+        let listed = policy("[market.SOL]\noracle.jump_max = \"5%\"\n[[market.SOL.tier]]\nnotional_from = \"0 USD\"\ninitial = \"50%\"\nmaintenance = \"25%\"").list(&listing()).unwrap();
+        let [sol, avax] = &listed.params.markets[..] else { panic!("two markets") };
+        assert_eq!(sol.oracle.jump_max, Ratio::percent(5));
+        assert_eq!(sol.oracle.jump_confirm, avax.oracle.jump_confirm);
+        assert_eq!(
+            sol.tiers,
+            [Tier { notional_from: 0, initial: Ratio::percent(50), maintenance: Ratio::percent(25) }]
+        );
+        assert!(1 < avax.tiers.len());
+    }
+
+    #[test]
+    fn sources_inherit_from_their_name_then_their_market() {
+        let lines = "[source.alpha]\nweight = 2\nheartbeat = \"4s\"\nlineage = \"beta\"\nprice_min = \"0.1 USD\"\n\
+                     [market.AVAX.source.alpha]\nprice_min = \"0.000000001 USD\"\nprice_max = \"1e\"";
+        let lines = lines.replace("1e", "1_000_000_000_000_000 USD");
+        let mut data = listing();
+        data.markets[1].sources[0].heartbeat = Some(Duration::seconds(60));
+        let listed = policy(&lines).list(&data).unwrap();
+        let [sol, avax] = &listed.params.markets[..] else { panic!("two markets") };
+        let expected = SourceParams {
+            weight: 2,
+            lineage: LineageId(0),
+            heartbeat: Duration::seconds(4),
+            price_min: Price(10_000_000),
+            price_max: Price(i64::MAX),
+        };
+        assert_eq!(sol.sources[0], expected);
+        assert_eq!(sol.sources[1].lineage, LineageId(0), "beta is alpha's lineage");
+        // A tenth of a price unit rounds up to one: a print at the bound is stuck.
+        let expected = SourceParams { heartbeat: Duration::seconds(60), price_min: Price(1), ..expected };
+        assert_eq!(avax.sources[0], expected);
+        for decision in [
+            "source alpha of SOL: lineage beta by the policy, alpha in the data",
+            "source alpha of AVAX: heartbeat 1m by the data, 4s in the policy",
+        ] {
+            assert!(listed.decisions.iter().any(|line| line == decision), "{:#?}", listed.decisions);
+        }
+    }
+
+    #[test]
+    fn what_was_decided_is_said() {
+        let lines = "[market.LUNA]\noracle.jump_max = \"5%\"\n[source.gamma]\nweight = 2\n[market.SOL.source.delta]\nweight = 2\n[market.SOL]\norder_size_max = \"10_000_000 USD\"\nopen_interest_max = \"0.01 USD\"";
+        let listed = policy(lines).list(&listing()).unwrap();
+        assert_eq!(
+            listed.decisions[0],
+            "market SOL: pool main, 2 sources of 2 lineages; at 100 USD order_size_max 10_000_000 USD = 100_000_000 lots and open_interest_max 0.01 USD = 1 lot (a lot is worth more than the limit)"
+        );
+        let unused: Vec<&String> = listed.decisions.iter().filter(|line| line.contains("meets nothing")).collect();
+        assert_eq!(
+            unused,
+            [
+                "[market.LUNA] of the policy meets nothing that is listed",
+                "[market.SOL.source.delta] of the policy meets nothing that is listed",
+                "[source.gamma] of the policy meets nothing that is listed",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_names_the_line_that_said_it() {
+        refuse(
+            "[market.SOL.oracle]\nagree = \"3%\"",
+            &listing(),
+            "p.toml:LINE:1: market.SOL.oracle.agree: must be positive and at most dispute (found in market SOL)",
+        );
+        refuse(
+            "[market.SOL.oracle]\ndispute = \"0.5%\"",
+            &listing(),
+            "p.toml:LINE:1: market.default.oracle.agree: must be positive and at most dispute (found in market SOL)",
+        );
+        refuse(
+            "[market.AVAX.detectors]\nvelocity.cautious = \"0%\"",
+            &listing(),
+            "p.toml:LINE:10: market.AVAX.detectors.velocity.cautious: must have a positive cautious threshold of at most 100 (found in market AVAX)",
+        );
+        refuse(
+            "[[market.SOL.tier]]\nnotional_from = \"1 USD\"\ninitial = \"50%\"\nmaintenance = \"25%\"",
+            &listing(),
+            "p.toml:LINE:14: market.SOL.tier: must begin at notional_from = 0 (found in market SOL)",
+        );
+        refuse(
+            "[market.SOL]\nliquidation.fee = \"20%\"",
+            &listing(),
+            "p.toml:LINE:18: market.default.tier: must have maintenance above liquidation.fee (found in market SOL)",
+        );
+        refuse(
+            "[source.beta]\nweight = 0",
+            &listing(),
+            "p.toml:LINE:1: source.beta.weight: must lie in 1 ..= 1,000,000 (found in source beta of SOL)",
+        );
+        refuse(
+            "[source.beta]\nprice_min = \"2 USD\"\nprice_max = \"1 USD\"",
+            &listing(),
+            "p.toml:LINE:1: source.beta.price_max: must be above price_min (found in source beta of SOL)",
+        );
+        refuse(
+            "[source.beta]\nprice_min = \"100_000_000_000 USD\"",
+            &listing(),
+            "p.toml:LINE:1: source.beta.price_min: `100_000_000_000 USD` is above every price that market SOL can express; lower it, or list the market with a coarser price unit",
+        );
+        refuse(
+            "[pool.second]\naccounts_max = 0\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
+            &listing(),
+            "p.toml:LINE:1: pool.second.accounts_max: must be positive (found in pool second)",
+        );
+        refuse("", &Listing { markets: vec![] }, "p.toml: markets: must list 1 to 4,096 markets (found in the venue)");
+    }
+
+    #[test]
+    fn a_listing_that_can_t_be_listed_is_refused() {
+        let broken = |change: &dyn Fn(&mut Listing)| {
+            let mut listing = listing();
+            change(&mut listing);
+            listing
+        };
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].name = "SOL".to_owned()),
+            "listing: market SOL: listed twice; list each market once, with all its sources",
+        );
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].name = "default".to_owned()),
+            "listing: market default: the name is reserved; give the market another name",
+        );
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].reference_price = Price(0)),
+            "listing: market AVAX: the reference price 0 is not positive; list it at a price that was traded",
+        );
+        refuse("", &broken(&|l| l.markets[1].sources.clear()), "listing: market AVAX: 0 sources; list 1 to 16 sources");
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].sources = (0..17).map(|i| source(&i.to_string())).collect()),
+            "listing: market AVAX: 17 sources; list 1 to 16 sources",
+        );
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].sources[1].name = "alpha".to_owned()),
+            "listing: source alpha of AVAX: listed twice; list each source of a market once",
+        );
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].sources[1].name = String::new()),
+            "listing: source  of AVAX: the name is reserved; give the source another name",
+        );
+        refuse(
+            "",
+            &broken(&|l| l.markets[1].sources[1].heartbeat = Some(Duration::ZERO)),
+            "listing: source beta of AVAX: its heartbeat must be positive and at most ten years; correct the data's interval",
+        );
+        let sixteen = broken(&|l| l.markets[1].sources = (0..16).map(|i| source(&i.to_string())).collect());
+        assert_eq!(policy("").list(&sixteen).unwrap().params.markets[1].lineages_listed(), 16);
+    }
+
+    #[test]
+    fn every_key_that_is_read_reaches_a_parameter() {
+        let base =
+            policy("[pool.other]\naccounts_max = 1\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"");
+        let params = |policy: &Policy| {
+            let mut decisions = Vec::new();
+            let pools: Vec<_> =
+                policy.said.pools.iter().map(|(name, values)| pool(&policy.pool_view(name, values)).unwrap()).collect();
+            let markets: Vec<_> =
+                listing().markets.iter().map(|market| policy.market(market, &mut decisions).unwrap()).collect();
+            (pools, markets)
+        };
+        let before = params(&base);
+        let other = |key: &'static Key| match key.form {
+            Form::Name => Value::Name(if key.name == "pool" { "other" } else { "beta" }.to_owned()),
+            Form::Price => Value::Pico(7_000_000_000_000),
+            Form::Count { .. } => Value::Int(77),
+            Form::Span | Form::Ratio | Form::Money => Value::Int(77_777_777_777),
+        };
+        for key in POOL {
+            let mut policy = base.clone();
+            policy.said.pools[0].1.insert(key.name, other(key));
+            assert_ne!(params(&policy), before, "{}", key.name);
+        }
+        for key in MARKET {
+            for table in [DEFAULT, "SOL"] {
+                let mut policy = base.clone();
+                policy.said.markets.entry(table.to_owned()).or_default().values.insert(key.name, other(key));
+                assert_ne!(params(&policy), before, "{table} {}", key.name);
+            }
+        }
+        for key in SOURCE {
+            for table in [DEFAULT, "alpha"] {
+                if table == DEFAULT && key.presence == Presence::NamedOnly {
+                    continue;
+                }
+                let mut policy = base.clone();
+                policy.said.sources.entry(table.to_owned()).or_default().insert(key.name, other(key));
+                assert_ne!(params(&policy), before, "{table} {}", key.name);
+            }
+            let mut policy = base.clone();
+            let market = policy.said.markets.entry("SOL".to_owned()).or_default();
+            market.sources.entry("alpha".to_owned()).or_default().insert(key.name, other(key));
+            assert_ne!(params(&policy), before, "market {}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_shipped_policies_list() {
+        let one = Listing { markets: vec![MarketListing { sources: vec![source("median")], ..market("AAVE", 1_000) }] };
+        for name in ["default.toml", "competent.toml"] {
+            shipped(name).list(&listing()).unwrap();
+            shipped(name).list(&one).unwrap();
+        }
+        let [ours, theirs] = ["default.toml", "competent.toml"].map(|name| shipped(name).list(&one).unwrap().params);
+        assert_eq!(ours.markets[0].tiers, theirs.markets[0].tiers);
+        for name in ["BTC", "ETH", "SOL", "AAVE"] {
+            let [ours, theirs] = ["default.toml", "competent.toml"].map(shipped);
+            assert_eq!(ours.tiers(name), theirs.tiers(name));
+        }
+        let but_single = |params: &VenueParams| LiquidationParams {
+            single_lineage_confirm: Duration::ZERO,
+            ..params.markets[0].liquidation
+        };
+        assert_eq!(but_single(&ours), but_single(&theirs));
+    }
+}
