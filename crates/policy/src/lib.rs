@@ -28,7 +28,7 @@ pub use write::{Change, Digest, diff};
 use protocol::params::Tier;
 use std::collections::BTreeMap;
 
-/// Largest policy file that is read. A file of every override for 4,096 markets stays below it.
+/// Largest policy file that is read: room for some five hundred markets that override every key.
 pub const BYTES_MAX: usize = 1 << 20;
 
 /// A policy as it was written: named pools, a default for every market and source, and overrides of single keys.
