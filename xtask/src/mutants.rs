@@ -1,6 +1,7 @@
-//! Mutation testing of a crate, in pieces of at most `PIECE` mutants of one file. A piece is done when the ledger has a line for it at
-//! the file's present bytes, so a change of a file repeats that file alone. What survived in the present files is rewritten
-//! to `docs/ledger/mutants-CRATE.missed.txt` after each piece: each line there is to be killed by a test or explained.
+//! Mutation testing of a crate, in pieces of at most `PIECE` mutants of one file. A piece is done when the ledger has a line for it
+//! at the file's present bytes, so a change of a file repeats that file alone; a piece with survivors is repeated, too, once
+//! any source or test of the tested crates has changed. What survived in the present files is rewritten to
+//! `docs/ledger/mutants-CRATE.missed.txt` after each piece: each line there is to be killed by a test or explained.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -22,6 +23,8 @@ struct Line {
     deciding_digest: String,
     file: String,
     file_sha256: String,
+    /// Over all sources and tests of the crates whose tests ran.
+    tests_sha256: String,
     /// `k/n`, counted from 0.
     shard: String,
     count: u64,
@@ -51,6 +54,7 @@ pub(crate) fn run(name: &str, package: &str, test_packages: &[String], deadline:
         let bytes = std::fs::read(repo::root().join(&file))?;
         present.insert(file, evidence::hex(&Sha256::digest(&bytes)));
     }
+    let tests = tests_digest(package, test_packages)?;
     let full_name = format!("seawall-{package}");
     let mutants = |arguments: &[&str]| {
         let mut command = Command::new(&program);
@@ -62,7 +66,7 @@ pub(crate) fn run(name: &str, package: &str, test_packages: &[String], deadline:
         let listed: Vec<serde_json::Value> = serde_json::from_str(&listed)?;
         for shard in shards(listed.len()) {
             let lines: Vec<Line> = ledger::lines(name)?;
-            if lines.iter().any(|line| line.is_of(file, sha256) && line.shard == shard) {
+            if lines.iter().any(|line| line.is_done(file, sha256, &tests) && line.shard == shard) {
                 continue;
             }
             if deadline <= Instant::now() {
@@ -93,6 +97,7 @@ pub(crate) fn run(name: &str, package: &str, test_packages: &[String], deadline:
                 deciding_digest: stamp.deciding_digest,
                 file: file.clone(),
                 file_sha256: sha256.clone(),
+                tests_sha256: tests.clone(),
                 shard,
                 count: outcomes.total_mutants,
                 caught: outcomes.caught,
@@ -113,9 +118,23 @@ pub(crate) fn run(name: &str, package: &str, test_packages: &[String], deadline:
 }
 
 impl Line {
-    fn is_of(&self, file: &str, sha256: &str) -> bool {
-        self.file == file && self.file_sha256 == sha256
+    /// Whether the piece need not be run again: what was killed stays killed, what survived may have met its test.
+    fn is_done(&self, file: &str, sha256: &str, tests: &str) -> bool {
+        let killed = self.missed == 0 && self.timeout == 0;
+        self.file == file && self.file_sha256 == sha256 && (killed || self.tests_sha256 == tests)
     }
+}
+
+fn tests_digest(package: &str, test_packages: &[String]) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for path in repo::files()?.into_iter().filter(|path| path.ends_with(".rs")) {
+        let tested = std::iter::once(package).chain(test_packages.iter().map(String::as_str));
+        if tested.into_iter().any(|name| path.starts_with(&format!("crates/{name}/"))) {
+            hasher.update(Sha256::digest(path.as_bytes()));
+            hasher.update(Sha256::digest(std::fs::read(repo::root().join(&path))?));
+        }
+    }
+    Ok(evidence::hex(&hasher.finalize()))
 }
 
 /// `0/n … n-1/n`, with `n` such that no piece has more than `PIECE` mutants; none for a file without mutants.
@@ -170,14 +189,14 @@ mod tests {
         assert_eq!(shards(61), ["0/2", "1/2"]);
     }
 
-    #[test]
-    fn a_line_of_a_changed_file_no_longer_stands() {
-        let line = |sha256: &str, shard: &str, missed| Line {
+    fn line(sha256: &str, shard: &str, missed: u64) -> Line {
+        Line {
             date: String::new(),
             commit: String::new(),
             deciding_digest: String::new(),
             file: "a.rs".to_owned(),
             file_sha256: sha256.to_owned(),
+            tests_sha256: "tests".to_owned(),
             shard: shard.to_owned(),
             count: 1,
             caught: 0,
@@ -187,10 +206,22 @@ mod tests {
             seconds: 1.0,
             result: String::new(),
             missed_names: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_changed_file_no_longer_stands() {
         let lines = vec![line("old", "0/2", 5), line("new", "0/2", 3), line("new", "1/2", 2), line("new", "0/2", 1)];
         let present = BTreeMap::from([("a.rs".to_owned(), "new".to_owned())]);
         let missed: Vec<u64> = standing(lines, &present).iter().map(|line| line.missed).collect();
         assert_eq!(missed, [1, 2]);
+    }
+
+    #[test]
+    fn a_piece_with_survivors_is_repeated_when_tests_change() {
+        assert!(line("new", "0/1", 1).is_done("a.rs", "new", "tests"));
+        assert!(!line("new", "0/1", 1).is_done("a.rs", "new", "more tests"));
+        assert!(line("new", "0/1", 0).is_done("a.rs", "new", "more tests"));
+        assert!(!line("old", "0/1", 0).is_done("a.rs", "new", "tests"));
     }
 }

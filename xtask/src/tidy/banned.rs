@@ -96,7 +96,9 @@ fn follows_crate(tokens: &[Token], at: usize) -> bool {
 fn is_float(literal: &str) -> bool {
     let number = literal.starts_with(|first: char| first.is_ascii_digit());
     let decimal = !["0x", "0b", "0o"].iter().any(|prefix| literal.starts_with(prefix));
-    number && decimal && (literal.contains('.') || literal.contains(['e', 'E']) && !literal.ends_with("size"))
+    let exponent = literal.contains(['e', 'E']) && !literal.ends_with("size");
+    let suffix = literal.ends_with("f32") || literal.ends_with("f64");
+    number && decimal && (literal.contains('.') || exponent || suffix)
 }
 
 fn is_wildcard_arm(tokens: &[Token], at: usize) -> bool {
@@ -134,6 +136,7 @@ mod tests {
         let integers = "is banned here: use the integers of `units` with an explicit Rounding";
         check("fn a(x: f64) {}", &[&format!("a.rs:1: `f64` {integers}")]);
         check("\nconst A: i64 = 1.5 as i64;", &[&format!("a.rs:2: `1.5` {integers}")]);
+        check("const A: u8 = 1f64 as u8;", &[&format!("a.rs:1: `1f64` {integers}")]);
         check("const A: u8 = 1e3;", &[&format!("a.rs:1: `1e3` {integers}")]);
         let order = "is banned here: hash order differs between runs; use BTreeMap, BTreeSet or an index into a Vec";
         check("use hashbrown::HashMap;", &[&format!("a.rs:1: `HashMap` {order}")]);
