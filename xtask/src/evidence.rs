@@ -264,7 +264,8 @@ fn canonical(text: &str) -> Result<Vec<u8>> {
 fn manifest(text: &str) -> Result<String> {
     let manifest: toml::Table = text.parse()?;
     let parts = ["dependencies", "features", "build-dependencies"];
-    Ok(parts.iter().map(|part| format!("{part} {:?}\n", manifest.get(*part))).collect())
+    let parts = parts.iter().map(|part| Ok(format!("{part} {}\n", serde_json::to_string(&manifest.get(*part))?)));
+    parts.collect()
 }
 
 #[cfg(test)]
