@@ -14,12 +14,14 @@ pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
 #[derive(Clone, Debug)]
 pub struct Kernel {
     state: State,
-    /// The earliest time at which some market would be evaluated differently without any input.
+    /// No market is due up to here: a lower bound, so that a batch need not ask each of them.
     deadline: Timestamp,
     /// Markets evaluated in this batch, in order of id.
     touched: Vec<MarketId>,
     /// Places of this batch's orders that do not only reduce.
     opening: Vec<u32>,
+    /// Orders placed in this batch, by pool: a pool's order ids say nothing about another pool.
+    placed: Vec<u16>,
 }
 
 impl Kernel {
@@ -34,8 +36,9 @@ impl Kernel {
     /// Goes on from a state.
     #[must_use]
     pub fn resume(state: State) -> Kernel {
-        // Nothing is known of when a market is due, so the first batch looks at all of them.
-        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new(), opening: Vec::new() }
+        // Nothing is known of when a market is due, so the first batch asks all of them.
+        let placed = state.pools.iter().map(|_| 0).collect();
+        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new(), opening: Vec::new(), placed }
     }
 
     /// What the kernel remembers.
@@ -138,8 +141,10 @@ impl Kernel {
                 if deposit.amount <= Notional(0) {
                     return Err(Reject::OutOfRange);
                 }
-                pool.insurance += i128::from(deposit.amount.0);
-                pool.deposited += i128::from(deposit.amount.0);
+                let amount = i128::from(deposit.amount.0);
+                let insurance = pool.insurance.checked_add(amount).ok_or(Reject::Overflow)?;
+                pool.deposited = pool.deposited.checked_add(amount).ok_or(Reject::Overflow)?;
+                pool.insurance = insurance;
                 Ok(())
             }
         }
@@ -165,38 +170,45 @@ impl Kernel {
         }
     }
 
-    /// Index, quality, mark, detectors and mode of every market that was priced or is due.
+    /// Index, quality, mark, detectors and mode of every market that was priced or is due. A market is due by its own
+    /// deadline alone: when another one is evaluated must not show in it.
     fn evaluate(&mut self, at: Timestamp, out: &mut Vec<Effect>) {
         if self.deadline < at {
-            self.touched.clear();
+            let mut deadline = Timestamp::MAX;
             for market in 0..self.state.directory.len() {
-                if let Ok(market) = u16::try_from(market) {
-                    self.touched.push(MarketId(market));
+                let Ok(market) = u16::try_from(market) else { continue };
+                let Some(due) = self.state.market(MarketId(market)).map(due) else { continue };
+                if due < at {
+                    self.touch(MarketId(market));
+                } else {
+                    deadline = deadline.min(due);
                 }
             }
-            self.deadline = Timestamp::MAX;
+            self.deadline = deadline;
         }
         for k in 0..self.touched.len() {
             let Some(id) = self.touched.get(k).copied() else { continue };
             let Ok(pool) = self.pool_of_mut(id) else { continue };
             let Some(place) = pool.place_of(id) else { continue };
             let Some(market) = pool.markets.get_mut(place) else { continue };
-            let due = evaluate_market(market, at, out);
+            let tightened = evaluate_market(market, at, out);
+            let due = due(market);
             let no_opening = Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side));
-            let tightened = due.tightened && no_opening;
-            if tightened {
+            if tightened && no_opening {
                 pool.remove_opening_orders(id, out);
             }
-            self.deadline = self.deadline.min(due.deadline);
+            self.deadline = self.deadline.min(due);
         }
     }
 
     /// Looks at the accounts that a price of this batch brought into question.
     fn liquidate(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let mut placed = 0;
+        self.placed.fill(0);
         for k in 0..self.touched.len() {
             let Some(id) = self.touched.get(k).copied() else { continue };
-            let Ok(pool) = self.pool_of_mut(id) else { continue };
+            let Some((PoolId(number), _)) = self.state.directory.get(usize::from(id.0)) else { continue };
+            let Some(placed) = self.placed.get_mut(usize::from(*number)) else { continue };
+            let Some(pool) = self.state.pools.get_mut(usize::from(*number)) else { continue };
             let Some(place) = pool.place_of(id) else { continue };
             while let Some(account) =
                 pool.markets.get(place).and_then(|market| market.triggers.crossed(market.mark.price))
@@ -211,19 +223,22 @@ impl Kernel {
             }
             let distressed: Vec<_> = market.distressed.iter().copied().collect();
             for account in distressed {
-                review(pool, account, now, &mut placed, out);
+                review(pool, account, now, placed, out);
             }
         }
     }
 }
 
-/// When an evaluated market must be looked at again, and whether it was tightened.
-struct Due {
-    deadline: Timestamp,
-    tightened: bool,
+/// The last instant at which a market would still be evaluated alike without any input.
+fn due(market: &Market) -> Timestamp {
+    // A step is due at its time, while a deadline is the last moment at which the old answer still holds.
+    let next_step = market.breaker.next_step(&market.params.breaker);
+    let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
+    market.index.deadline.min(next_step)
 }
 
-fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) -> Due {
+/// Evaluates one market and says whether it was tightened.
+fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) -> bool {
     let detectors = &market.params.detectors;
     let before = *market.index.quality();
     // The old index was true until now, or until its sources went stale.
@@ -250,11 +265,7 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         let causes = if from < to { causes } else { 0 };
         out.push(Effect::Mode { market: market.id, from, to, restriction, causes });
     }
-    let tightened = changed.is_some_and(|from| from < market.breaker.mode());
-    let next_step = market.breaker.next_step(&market.params.breaker);
-    // A step is due at its time, while a deadline is the last moment at which the old answer still holds.
-    let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0 - 1));
-    Due { deadline: market.index.deadline.min(next_step), tightened }
+    changed.is_some_and(|from| from < market.breaker.mode())
 }
 
 /// Whether an index may enter the average: the market's own sources said it without contradiction.
