@@ -157,7 +157,7 @@ canonical_enum!(Exclusion {
 });
 
 canonical_struct!(VenueParams { pools, markets });
-canonical_struct!(PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account });
+canonical_struct!(PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account, backstop });
 canonical_struct!(MarketParams {
     pool,
     scale,

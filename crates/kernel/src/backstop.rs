@@ -20,15 +20,15 @@ pub fn deleverage(pool: &mut Pool, id: AccountId, at: Timestamp, out: &mut Vec<E
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(before) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
-    pay_from_insurance(pool, id, (-before.equity).clamp(0, allowance), out);
+    pay_from_insurance(pool, id, before.equity.saturating_neg().clamp(0, allowance.max(0)), out);
     let Some(account) = pool.accounts.get(&id) else { return };
     let positions = account.positions.clone();
     let marked = |pool: &Pool, position: &Position| {
         let market = pool.market(position.market);
         market.map_or(0, |market| notional(market, position.size, market.mark.price))
     };
-    let mut missing = risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| (-risk.equity).max(0));
-    let mut total: i128 = positions.iter().map(|position| marked(pool, position)).sum();
+    let mut missing = risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| risk.equity.saturating_neg().max(0));
+    let mut total = positions.iter().map(|position| marked(pool, position)).fold(0, i128::saturating_add);
     for position in &positions {
         let own = marked(pool, position);
         let share = mul_div(missing, own, total.max(1), Rounding::Up).unwrap_or(missing).min(missing);

@@ -61,9 +61,10 @@ impl Pool {
         if !known && self.params.accounts_max as usize <= self.accounts.len() {
             return Err(Reject::TooManyAccounts { max: self.params.accounts_max });
         }
+        let deposited = self.deposited.checked_add(i128::from(transfer.amount.0)).ok_or(Reject::Overflow)?;
         let account = self.accounts.entry(transfer.account).or_insert(Account::EMPTY);
         account.cash = Notional(account.cash.0.checked_add(transfer.amount.0).ok_or(Reject::Overflow)?);
-        self.deposited += i128::from(transfer.amount.0);
+        self.deposited = deposited;
         self.rearm(transfer.account);
         Ok(())
     }
@@ -89,10 +90,11 @@ impl Pool {
             return Err(Reject::Margin { free: shown(free), needed });
         }
         let (pool, id) = (self.id, transfer.account);
+        let deposited = self.deposited.checked_sub(i128::from(needed.0)).ok_or(Reject::Overflow)?;
         if let Some(account) = self.accounts.get_mut(&id) {
             account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
         }
-        self.deposited -= i128::from(needed.0);
+        self.deposited = deposited;
         self.rearm(id);
         Ok(Effect::PayOut { pool, account: id, amount: needed })
     }
@@ -102,21 +104,32 @@ impl Pool {
     fn free(&self, account: &Account) -> Option<i128> {
         let risk = risk(account, |market| self.market(market), Lens::Mark)?;
         let owned = risk.equity.min(i128::from(account.cash.0));
-        Some(owned - risk.initial_micro() - i128::from(account.reserved.0))
+        Some(owned.saturating_sub(risk.initial_micro()).saturating_sub(i128::from(account.reserved.0)))
     }
 
     /// Lots that the account's resting reducing orders would take off its position.
-    fn reducing(&self, account: &Account, market: MarketId) -> i64 {
+    fn reducing(&self, account: &Account, market: MarketId) -> i128 {
         let orders = account.orders.iter().filter_map(|id| self.orders.get(id));
-        orders.filter(|order| order.market == market && !order.opening).map(|order| order.remaining.0).sum()
+        orders.filter(|order| order.market == market && !order.opening).map(|order| i128::from(order.remaining.0)).sum()
     }
 
     /// Whether the order, with those that rest already, only reduces the account's position.
     pub(crate) fn reduces(&self, order: &Order) -> bool {
         let Some(account) = self.accounts.get(&order.account) else { return false };
         let pending = self.reducing(account, order.market);
-        let both = pending.checked_add(order.size.0).map(Size);
-        both.is_some_and(|both| account.size_in(order.market).is_reduced_by(both))
+        let both = i64::try_from(pending + i128::from(order.size.0)).map(Size);
+        both.is_ok_and(|both| account.size_in(order.market).is_reduced_by(both))
+    }
+
+    /// What an order would do. The backstop's orders take over what liquidations give up, so they are asked like them.
+    fn action_of(&self, order: &Order) -> Action {
+        if self.params.backstop == Some(order.account) {
+            Action::LiquidateInsolvent
+        } else if self.reduces(order) {
+            Action::Reduce
+        } else {
+            Action::Open
+        }
     }
 
     /// An order asks to enter the book.
@@ -136,27 +149,28 @@ impl Pool {
         if usize::from(self.params.orders_per_account_max) <= account.orders.len() {
             return Err(Reject::TooManyOrders { max: self.params.orders_per_account_max });
         }
-        let reduces = self.reduces(order);
-        let action = if reduces { Action::Reduce } else { Action::Open };
+        let action = self.action_of(order);
         let restriction = market.breaker.restriction();
         let in_liquidation = account.liquidation.is_some() || self.distressed.contains_key(&order.account);
-        if !restriction.permits(action, side_of(order.size)) || action == Action::Open && in_liquidation {
+        if !restriction.permits(action, side_of(order.size)) || action != Action::Reduce && in_liquidation {
             return Err(Reject::Restricted);
         }
         if !quality::permits(action, market.index.quality(), market.single_lineage()) {
             return Err(Reject::PriceQuality);
         }
         let mut reserve = Notional(0);
-        if !reduces {
+        if action == Action::Open {
             let max = restriction.size_scale.of(i128::from(market.params.order_size_max.0), Rounding::Down);
             let max = Size(max.and_then(|max| i64::try_from(max).ok()).unwrap_or(0));
             if max.lots() < order.size.lots() {
                 return Err(Reject::TooLarge { max });
             }
-            let open = market.open_interest + i128::from(order.size.lots());
+            let open = market.open_interest.saturating_add(i128::from(order.size.lots()));
             if i128::from(market.params.open_interest_max.0) < open {
                 return Err(Reject::OpenInterest { max: market.params.open_interest_max });
             }
+        }
+        if action != Action::Reduce {
             let needed = self.initial_for(account, order).ok_or(Reject::Overflow)?;
             let free = self.free_for_opening(account).ok_or(Reject::PriceQuality)?;
             let shown_needed = shown(needed);
@@ -169,14 +183,17 @@ impl Pool {
         account.reserved = Notional(account.reserved.0.checked_add(reserve.0).ok_or(Reject::Overflow)?);
         account.orders.push(order.id);
         let Order { id, account, market, size, limit } = *order;
-        self.orders.insert(id, OpenOrder { account, market, remaining: size, limit, reserve, opening: !reduces });
+        self.orders.insert(
+            id,
+            OpenOrder { account, market, remaining: size, limit, reserve, opening: action != Action::Reduce },
+        );
         Ok(Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } })
     }
 
     /// Equity, with unrealised profit, less initial margin and reserves.
     fn free_for_opening(&self, account: &Account) -> Option<i128> {
         let risk = risk(account, |market| self.market(market), Lens::Mark)?;
-        Some(risk.equity - risk.initial_micro() - i128::from(account.reserved.0))
+        Some(risk.equity.saturating_sub(risk.initial_micro()).saturating_sub(i128::from(account.reserved.0)))
     }
 
     /// What an order sets aside: the initial margin of the position with the order less that without it, the
@@ -186,23 +203,24 @@ impl Pool {
         let mark = market.mark.price;
         let worst = mark.max(order.limit);
         let held = account.size_in(order.market);
-        let resting: i64 = account
+        let resting: i128 = account
             .orders
             .iter()
             .filter_map(|id| self.orders.get(id))
             .filter(|other| other.market == order.market && (0 < other.remaining.0) == (0 < order.size.0))
-            .map(|other| other.remaining.0)
+            .map(|other| i128::from(other.remaining.0))
             .sum();
-        let before = Size(held.0.checked_add(resting)?);
+        let before = Size(i64::try_from(i128::from(held.0) + resting).ok()?);
         let after = Size(before.0.checked_add(order.size.0)?);
         let tiers = &market.params.tiers;
         let need = |size: Size| requirement(notional(market, size, worst), tiers, |tier| tier.initial);
         let addon =
             notional(market, order.size, worst).checked_mul(i128::from(market.breaker.restriction().margin_addon.0))?;
         // Crossing zero can make the position after smaller than before; an order never sets aside less than nothing.
-        let margin = units::div((need(after) - need(before)).max(0) + addon, crate::margin::PARTS, Rounding::Up)?;
-        let against = if 0 < order.size.0 { order.limit.0 - mark.0 } else { mark.0 - order.limit.0 }.max(0);
-        let loss = notional(market, order.size, Price(against));
+        let parts = need(after).saturating_sub(need(before)).max(0).checked_add(addon)?;
+        let margin = units::div(parts, crate::margin::PARTS, Rounding::Up)?;
+        let against = if 0 < order.size.0 { order.limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(order.limit.0) };
+        let loss = notional(market, order.size, Price(against.max(0)));
         margin.checked_add(loss)
     }
 
@@ -229,7 +247,7 @@ impl Pool {
         let Some(order) = self.orders.remove(&id) else { return };
         let Some(account) = self.accounts.get_mut(&order.account) else { return };
         account.orders.retain(|other| *other != id);
-        account.reserved = Notional(account.reserved.0 - order.reserve.0);
+        account.reserved = Notional(account.reserved.0.saturating_sub(order.reserve.0));
         if account.liquidation.is_some_and(|liquidation| liquidation.order == id) {
             account.liquidation = None;
         }
@@ -250,7 +268,8 @@ impl Pool {
     /// A market no longer lets exposure grow: takes back the orders that would.
     pub(crate) fn remove_opening_orders(&mut self, market: MarketId, out: &mut Vec<Effect>) {
         let opening = |(id, order): (&OrderId, &OpenOrder)| {
-            (order.market == market && order.opening && !id.is_kernel()).then_some(*id)
+            let backstop = self.params.backstop == Some(order.account);
+            (order.market == market && order.opening && !backstop).then_some(*id)
         };
         let gone: Vec<OrderId> = self.orders.iter().filter_map(opening).collect();
         for order in gone {
@@ -280,6 +299,10 @@ impl Pool {
         }
         let one_market = buy.market == trade.market && sell.market == trade.market;
         if !one_market || buy.remaining <= Size(0) || Size(0) <= sell.remaining || buy.account == sell.account {
+            return Err(Reject::Mismatch);
+        }
+        let backstop = |order: &OpenOrder| self.params.backstop == Some(order.account);
+        if backstop(&buy) && !trade.sell.is_kernel() || backstop(&sell) && !trade.buy.is_kernel() {
             return Err(Reject::Mismatch);
         }
         let scale = self.markets.get(place).ok_or(Reject::UnknownMarket)?.params.scale;
@@ -334,7 +357,8 @@ impl Pool {
                 account.positions.insert(i, Position { market, size, cost, trigger: None });
             }
         }
-        market.open_interest += i128::from(filled.size.0.max(0)) - i128::from(before.0.max(0));
+        let longer = i128::from(filled.size.0.max(0)) - i128::from(before.0.max(0));
+        market.open_interest = market.open_interest.saturating_add(longer);
         if filled.size != Size(0) && self.distressed.contains_key(&id) {
             market.distressed.insert(id);
         }
@@ -359,7 +383,7 @@ impl Pool {
 
     fn consume(&mut self, id: OrderId, change: Size) {
         let Some(order) = self.orders.get_mut(&id) else { return };
-        let left = Size(order.remaining.0 - change.0);
+        let left = Size(order.remaining.0.saturating_sub(change.0));
         if left == Size(0) {
             self.remove_order(id);
             return;
@@ -367,11 +391,11 @@ impl Pool {
         // The reserve shrinks with the order; rounding leaves it larger, against the account, until the last lot.
         let (part, whole) = (i128::from(left.0).abs(), i128::from(order.remaining.0).abs());
         let reserve = mul_div(i128::from(order.reserve.0), part, whole, Rounding::Up).map_or(order.reserve, shown);
-        let freed = order.reserve.0 - reserve.0;
+        let freed = order.reserve.0.saturating_sub(reserve.0);
         (order.remaining, order.reserve) = (left, reserve);
         let owner = order.account;
         if let Some(account) = self.accounts.get_mut(&owner) {
-            account.reserved = Notional(account.reserved.0 - freed);
+            account.reserved = Notional(account.reserved.0.saturating_sub(freed));
         }
     }
 

@@ -119,16 +119,17 @@ impl Gaps {
     }
 
     fn learn(&mut self, gap: Duration) {
-        if self.total == 1 << 20 {
+        if 1 << 20 <= self.total {
             // Old silences fade, so that a source that became faster is judged as faster.
             self.total = 0;
             for count in &mut self.counts {
                 *count /= 2;
-                self.total += *count;
+                self.total = self.total.saturating_add(*count);
             }
         }
-        self.counts[Gaps::bucket(gap)] += 1;
-        self.total += 1;
+        let count = &mut self.counts[Gaps::bucket(gap)];
+        *count = count.saturating_add(1);
+        self.total = self.total.saturating_add(1);
     }
 
     /// The 99.9th percentile of the gaps, as the upper edge of its bucket; zero before the first. With fewer than
@@ -406,7 +407,7 @@ impl Index {
                     }
                 }
             } else {
-                *deadline = (*deadline).min(Timestamp(believed_at.0 - 1));
+                *deadline = (*deadline).min(Timestamp(believed_at.0.saturating_sub(1)));
             }
         }
         if !disputed || !has_majority {

@@ -72,7 +72,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         return;
     }
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
-    if insolvent && (account.exhausted || allowance < -risk.equity) {
+    if insolvent && (account.exhausted || allowance < risk.equity.saturating_neg()) {
         pool.remove_orders(id, None, out);
         backstop::deleverage(pool, id, now.at, out);
         return;
@@ -85,7 +85,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let lots = if insolvent { position.size.lots() } else { lots_to_restore(market, &position, &risk) };
     let Ok(lots) = i64::try_from(lots) else { return };
     let size = Size(if 0 < position.size.0 { -lots } else { lots });
-    let limit = limit_price(market, size, risk.equity.max(0) + allowance);
+    let limit = limit_price(market, size, risk.equity.max(0).saturating_add(allowance));
     let expires_at = now.at.plus(market.params.liquidation.order_ttl);
     // Its own resting orders could undo what the liquidation does.
     pool.remove_orders(id, None, out);
@@ -150,8 +150,8 @@ fn lots_to_restore(market: &Market, position: &Position, risk: &Risk) -> u64 {
         let left = Size(i64::try_from(left).unwrap_or(i64::MAX));
         let closed = Size(i64::try_from(lots).unwrap_or(i64::MAX));
         let cost = fee.of(notional(market, closed, market.mark.price), Rounding::Up).unwrap_or(i128::MAX / PARTS);
-        let equity = risk.equity - cost;
-        let maintenance = risk.maintenance - held + maintenance(market, left);
+        let equity = risk.equity.saturating_sub(cost);
+        let maintenance = risk.maintenance.saturating_sub(held).saturating_add(maintenance(market, left));
         Risk { equity, initial: 0, maintenance }.restored(market.params.liquidation.buffer)
     };
     let (mut too_few, mut enough) = (0, position.size.lots());

@@ -23,14 +23,15 @@ impl Risk {
     /// Equity below maintenance: `equity < Σ notional × rate`, compared as `equity × 10^12 < Σ notional × parts`.
     #[must_use]
     pub const fn liquidatable(&self) -> bool {
-        self.equity * PARTS < self.maintenance
+        // A requirement that does not fit is unknown, and unknown is strict.
+        self.equity.saturating_mul(PARTS) < self.maintenance || self.maintenance == i128::MAX
     }
 
     /// Equity at least `1 + buffer` times maintenance: where a liquidation stops.
     #[must_use]
     pub fn restored(&self, buffer: Ratio) -> bool {
         match Ratio(Ratio::ONE.0.saturating_add(buffer.0)).of(self.maintenance, Rounding::Up) {
-            Some(target) => target <= self.equity * PARTS,
+            Some(target) => target <= self.equity.saturating_mul(PARTS),
             None => false,
         }
     }
@@ -77,7 +78,7 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
 }
 
 /// `Σ` over tiers of the notional inside the tier times the tier's marginal rate, in [`PARTS`] of a micro-USD.
-/// Continuous at every edge and convex, since rates do not fall.
+/// Continuous at every edge and convex, since rates do not fall. What does not fit is `i128::MAX`.
 #[must_use]
 pub fn requirement(notional: i128, tiers: &[Tier], rate: impl Fn(&Tier) -> Ratio) -> i128 {
     let mut required = 0;
@@ -87,7 +88,7 @@ pub fn requirement(notional: i128, tiers: &[Tier], rate: impl Fn(&Tier) -> Ratio
             break;
         }
         let to = tiers.get(i + 1).map_or(notional, |next| notional.min(i128::from(next.notional_from)));
-        required += (to - from) * i128::from(rate(tier).0);
+        required = to.saturating_sub(from).saturating_mul(i128::from(rate(tier).0)).saturating_add(required);
     }
     required
 }
@@ -121,9 +122,10 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let price = price(market, position.size, lens)?;
     let notional = notional(market, position.size, price);
     let tiers = &market.params.tiers;
-    risk.equity += value(market, position.size, price) - i128::from(position.cost.0);
-    risk.initial += requirement(notional, tiers, |tier| tier.initial);
-    risk.maintenance += requirement(notional, tiers, |tier| tier.maintenance);
+    let profit = value(market, position.size, price) - i128::from(position.cost.0);
+    risk.equity = risk.equity.saturating_add(profit);
+    risk.initial = risk.initial.saturating_add(requirement(notional, tiers, |tier| tier.initial));
+    risk.maintenance = risk.maintenance.saturating_add(requirement(notional, tiers, |tier| tier.maintenance));
     Some(())
 }
 

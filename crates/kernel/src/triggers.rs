@@ -66,9 +66,10 @@ pub struct Allotment {
 /// What `account` can lose before it must be looked at. Without a price of everything that it holds, nothing.
 pub fn allotment<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&'a Market>) -> Allotment {
     let risk = risk(account, &market_of, Lens::Mark);
-    let buffer = risk.map_or(0, |risk| risk.equity - risk.maintenance_micro());
+    let buffer = risk.map_or(0, |risk| risk.equity.saturating_sub(risk.maintenance_micro()));
     let own = |position: &Position| market_of(position.market).map_or(0, |market| marked(position.size, market));
-    Allotment { buffer, notional: account.positions.iter().map(own).sum() }
+    let notional = account.positions.iter().map(own).fold(0, i128::saturating_add);
+    Allotment { buffer, notional }
 }
 
 /// Where a position with its share of `allotment` must be looked at. Where there is nothing to lose or no price, at
@@ -77,13 +78,13 @@ pub fn allotment<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&
 pub fn trigger(size: Size, market: &Market, allotment: Allotment) -> Price {
     let at_once = if 0 < size.0 { Price(i64::MAX) } else { Price(0) };
     let share = mul_div(allotment.buffer, marked(size, market), allotment.notional, Rounding::Down);
-    let allotted = share.unwrap_or(0) - ROUNDING_SLACK;
+    let allotted = share.unwrap_or(0).saturating_sub(ROUNDING_SLACK);
     if allotted <= 0 {
         return at_once;
     }
     let Some(distance) = distance(allotted, size, market) else { return at_once };
     let mark = i128::from(market.mark.price.0);
-    let trigger = if 0 < size.0 { mark - distance } else { mark + distance };
+    let trigger = if 0 < size.0 { mark.saturating_sub(distance) } else { mark.saturating_add(distance) };
     Price(i64::try_from(trigger).unwrap_or(if trigger < 0 { i64::MIN } else { i64::MAX }))
 }
 

@@ -218,3 +218,24 @@ fn a_tightened_market_takes_back_the_orders_that_would_open() {
     assert!(out.contains(&Effect::Withdraw { market, order: OrderId(1) }), "{out:?}");
     assert!(!out.contains(&Effect::Withdraw { market, order: OrderId(2) }), "a reducing order stays");
 }
+
+#[test]
+fn the_backstop_trades_against_liquidations_in_every_mode_that_liquidates_and_against_nobody_else() {
+    let mut params = venue(vec![market(3)]);
+    params.pools[0].backstop = Some(AccountId(7));
+    let accounts =
+        [account(1, 140, &[(0, 40_000, 100)]), account(2, 10_000, &[(0, -40_000, 100)]), account(7, 1_000_000, &[])];
+    let mut story = Story::new(&params, &accounts);
+    story.hold(0, &[10_000; 3], 301);
+    story.batch(vec![insurance(1_000)]);
+    story.wait(1).prices(0, &[9_200; 3]);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    let (_, lots, id) = liquidations(&story.effects)[0];
+    let admitted =
+        story.batch(vec![order(70, 7, 0, -lots, 9_200), order(71, 2, 0, 1_000, 9_200), order(72, 7, 0, -5, 9_200)]);
+    assert_eq!(rejects(&admitted), []);
+    let with_a_trader = trade(0, OrderId(71), OrderId(72), 9_200, 5);
+    assert_eq!(rejects(&story.batch(vec![with_a_trader])), [Reject::Mismatch]);
+    assert_eq!(rejects(&story.batch(vec![trade(0, OrderId(70), id, 9_200, -lots)])), []);
+    assert_eq!((size(&story, 1), size(&story, 7)), (0, 40_000));
+}

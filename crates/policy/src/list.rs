@@ -393,6 +393,8 @@ fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
         accounts_max: view.small("accounts_max")?,
         orders_per_account_max: view.small("orders_per_account_max")?,
         insurance_share_per_account: view.ratio("insurance_share_per_account")?,
+        // An account is the venue's to name, not the policy's: whoever lists the venue sets it.
+        backstop: None,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The parameters of a venue, its pools, markets and sources, and what makes them well formed.
 
-use crate::ids::{LineageId, PoolId};
+use crate::ids::{AccountId, LineageId, PoolId};
 use alloc::vec::Vec;
 use units::{Duration, Price, Ratio, Scale, Size};
 
@@ -22,6 +22,9 @@ pub struct PoolParams {
     pub orders_per_account_max: u16,
     /// The share of the insurance fund that one account's liquidation may be allowed to cost.
     pub insurance_share_per_account: Ratio,
+    /// The account of the backstop liquidity provider, if there is one: its orders trade against liquidations and
+    /// nothing else, and may do so in every mode in which liquidations may.
+    pub backstop: Option<AccountId>,
 }
 
 /// One market.

@@ -170,7 +170,7 @@ draw_struct! {
     AdmittedOrder { id, account, market, size, limit }
     PriceQuality { value, confidence, age, coverage, lineages, state, rung }
     VenueParams { pools, markets }
-    PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account }
+    PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account, backstop }
     MarketParams {
         pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
     }

@@ -28,6 +28,7 @@ fn check<T: Draw + PartialEq + Debug>(seed: u64) {
     let mut end = 0;
     for leaf in layout(&value) {
         assert_eq!(leaf.offset, end, "leaves leave no gap");
+        assert!(0 < leaf.len, "no leaf is empty");
         end += leaf.len;
     }
     assert_eq!(end, bytes.len(), "leaves cover every byte");

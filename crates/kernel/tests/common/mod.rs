@@ -79,7 +79,12 @@ pub fn market(sources: u8) -> MarketParams {
 }
 
 pub fn pool() -> PoolParams {
-    PoolParams { accounts_max: 1_000_000, orders_per_account_max: 32, insurance_share_per_account: Ratio::ONE }
+    PoolParams {
+        accounts_max: 1_000_000,
+        orders_per_account_max: 32,
+        insurance_share_per_account: Ratio::ONE,
+        backstop: None,
+    }
 }
 
 pub fn venue(markets: Vec<MarketParams>) -> VenueParams {
