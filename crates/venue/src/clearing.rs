@@ -70,24 +70,24 @@ fn yields(one: &Quote, other: &Quote, seed: &[u8; 32]) -> bool {
 /// With the price rising, demand falls after each buy's limit and supply rises at each sell's. Between two such
 /// points everything is constant, so of each such stretch only the price nearest to the reference can win.
 pub(crate) fn price(buys: &[Quote], sells: &[Quote], reference: Price) -> Option<Cleared> {
-    let (high, low) = (buys.first()?.limit, sells.first()?.limit);
+    let mut start = sells.first()?.limit;
     let mut demand: i128 = buys.iter().map(|buy| i128::from(buy.lots)).sum();
     let mut supply: i128 = 0;
     let mut buys = buys.iter().rev().peekable();
     let mut sells = sells.iter().peekable();
     let mut best = None;
-    let mut start = low;
-    while start <= high {
+    loop {
         while let Some(buy) = buys.next_if(|buy| buy.limit < start) {
             demand -= i128::from(buy.lots);
         }
         while let Some(sell) = sells.next_if(|sell| sell.limit <= start) {
             supply += i128::from(sell.lots);
         }
-        // Prices are positive and no higher than `high`, so neither step beyond a limit can overflow below.
-        let demand_holds_to = buys.peek().map_or(high, |buy| buy.limit);
-        let supply_holds_to = sells.peek().map_or(high, |sell| Price(sell.limit.0 - 1));
-        let end = demand_holds_to.min(supply_holds_to).min(high);
+        let Some(lowest_buy) = buys.peek() else {
+            break;
+        };
+        // Limits are positive, so the price below one does not overflow.
+        let end = sells.peek().map_or(lowest_buy.limit, |sell| lowest_buy.limit.min(Price(sell.limit.0 - 1)));
         let price = reference.clamp(start, end);
         let volume = demand.min(supply);
         let rank = (Reverse(volume), (demand - supply).abs(), price.distance(reference), price);
@@ -108,9 +108,6 @@ pub(crate) fn price(buys: &[Quote], sells: &[Quote], reference: Price) -> Option
 pub(crate) fn allocate(quotes: &mut [Quote], volume: i64, seed: &[u8; 32]) {
     let mut left = volume;
     for level in quotes.chunk_by_mut(|a, b| a.limit == b.limit) {
-        if left == 0 {
-            return;
-        }
         let lots: i64 = level.iter().map(|quote| quote.lots).sum();
         if lots <= left {
             for quote in &mut *level {

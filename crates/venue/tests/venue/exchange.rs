@@ -168,9 +168,23 @@ fn an_exchange_is_read_back_as_it_was() {
     assert_eq!(bytes[sizes], 5);
     assert_eq!(with(sizes, 0), parts(orders, "Book"), "an order without lots");
     assert_eq!(with(orders + 16, 0), parts(orders, "Book"), "an order of another market");
+    let mut twice = bytes.clone();
+    let first = bytes[orders..orders + 34].to_vec();
+    twice[orders + 34..].copy_from_slice(&first);
+    let again = DecodeError { offset: orders + 34, expected: Expected::AscendingKey };
+    assert_eq!(from_bytes::<Exchange>(&twice), Err(again), "one order twice");
     assert_eq!(
         with(orders + 7, 0xff).map_err(|error| error.expected),
         Err(Expected::AscendingKey),
         "orders that do not ascend"
     );
+}
+
+#[test]
+fn there_are_no_more_markets_than_ids() {
+    let floor = |market: u32| (Mode::Halted, MarketId(market as u16), LIMITS, Vec::<AdmittedOrder>::new());
+    let read = |markets: u32| from_bytes::<Exchange>(&to_bytes(&(0..markets).map(floor).collect::<Vec<_>>()));
+    assert_eq!(read(65_535), Ok(Exchange::new(65_535, LIMITS)));
+    let expected = Expected::Parts { of: "Exchange" };
+    assert_eq!(read(65_536), Err(DecodeError { offset: 6, expected }));
 }
