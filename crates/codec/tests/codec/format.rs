@@ -121,5 +121,5 @@ fn a_thousand_drawn_values_have_these_bytes() {
     }
     assert_eq!(digest::<Batch>(), "226d659966da9d23657ab4d2a6d65ab39a752173105ac489f9da35a716298073");
     assert_eq!(digest::<Effect>(), "d4767d12c6ad6e5c9182788c85daa950b475fdf803610b3b81a2a7ae4a4a1fa2");
-    assert_eq!(digest::<VenueParams>(), "df43a0cc7bb0d62c253c44e323d991c5c59f24dff24838ddfc5d20f9052325ed");
+    assert_eq!(digest::<VenueParams>(), "b9d4ae9fe699895d4b0c21a8ce11a55c691108119d4cdd80cf309d6c9edda83e");
 }
