@@ -1,1 +1,3 @@
 //! Incidents, market feeds, baselines, reference model, metrics and reports. Floats live here, never in the kernel.
+
+pub mod feed;
