@@ -21,6 +21,8 @@ pub(crate) enum Step {
     Bare,
 }
 
+const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
+
 const ALL: [Step; 7] = [Step::Fmt, Step::Tidy, Step::Evidence, Step::Deny, Step::Clippy, Step::Bare, Step::Unit];
 
 impl Step {
@@ -39,7 +41,7 @@ impl Step {
 
     fn run(self, lock: Lock) -> Result<()> {
         match self {
-            Step::Fmt => repo::run(&mut repo::cargo(&["fmt", "--all", "--check"])),
+            Step::Fmt => fmt(),
             Step::Tidy => tidy::run(),
             Step::Evidence => evidence::check(),
             Step::Deny => deny(),
@@ -104,9 +106,20 @@ fn deny() -> Result<()> {
     repo::run(deny.current_dir(repo::root()).args(["check", "licenses", "bans", "sources"]))
 }
 
+fn fmt() -> Result<()> {
+    repo::run(&mut repo::cargo(&["fmt", "--all", "--check"]))?;
+    repo::run(&mut repo::cargo(&["fmt", "--manifest-path", FUZZ_MANIFEST, "--check"]))
+}
+
+/// The workspace, then the fuzz targets, which would rot unseen between their long runs.
 fn clippy(lock: Lock) -> Result<()> {
     let mut clippy = repo::cargo(&["clippy", "--workspace", "--all-targets"]);
-    repo::run(clippy.args(locked(lock)).args(["--", "-D", "warnings"]))
+    repo::run(clippy.args(locked(lock)).args(["--", "-D", "warnings"]))?;
+    let mut fuzz = repo::cargo(&["clippy", "--manifest-path", FUZZ_MANIFEST]);
+    fuzz.env("CARGO_TARGET_DIR", repo::tools_dir()?.join("fuzz-check"));
+    // Nothing is linked, so the fuzzing engine need not be built.
+    fuzz.env("CUSTOM_LIBFUZZER_PATH", "/absent/libfuzzer.a");
+    repo::run(fuzz.args(locked(lock)).args(["--", "-D", "warnings"]))
 }
 
 /// All tests of all crates, documentation included. A run that executed none has failed.
