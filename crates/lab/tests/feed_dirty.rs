@@ -268,6 +268,19 @@ fn dates_with_slashes_are_never_read_both_ways() {
     );
     let arg = BarsArg::parse(&format!("{}:source=v,market=X,quote=USD,dates=dmy", path.display())).expect("parses");
     assert_eq!(open(arg).expect("day first").counts().used, 3);
+
+    // The same where the first date already shows it.
+    let path =
+        files.put("b.csv", "Date,Open,High,Low,Close\n31/10/2025,1,1,1,1\n1/11/2025,1,1,1,1\n2/11/2025,1,1,1,1\n");
+    let error = open(BarsArg::parse(&format!("{}:source=v,market=X,quote=USD", path.display())).expect("parses"));
+    assert!(error.expect_err("refused").to_string().contains("b.csv:2: 31/10/2025 shows"));
+
+    // Where no date shows it, the echo says so.
+    let path =
+        files.put("c.csv", "Date,Open,High,Low,Close\n1/10/2025,1,1,1,1\n1/11/2025,1,1,1,1\n1/12/2025,1,1,1,1\n");
+    let arg = BarsArg::parse(&format!("{}:source=v,market=X,quote=USD", path.display())).expect("parses");
+    let feed = open(arg).expect("opens");
+    assert_eq!(echoes(&feed, "M/D/YYYY, UTC (no date in it tells day and month apart"), 1);
 }
 
 const QUOTES: &str = "source,market,price,confidence,published_at,received_at\n";
@@ -322,7 +335,7 @@ fn a_market_that_the_policy_does_not_have_is_listed_and_one_not_asked_for_is_set
     let feed = Feed::open(&options).expect("opens");
     assert_eq!(listed(&feed), "3:unknown_market 5:unknown_market 7:unknown_market");
     assert_eq!(feed.counts().input, 6);
-    let options = FeedOptions { market_filter: Some(vec!["BTC".into()]), ..FeedOptions::new(vec![arg], vec![]) };
+    let options = FeedOptions { market_filter: Some(vec!["btc".into()]), ..FeedOptions::new(vec![arg], vec![]) };
     let feed = Feed::open(&options).expect("opens");
     let counts = feed.counts();
     assert_eq!((counts.rows, counts.filtered, counts.input, counts.used, counts.listed), (6, 3, 3, 3, 0));

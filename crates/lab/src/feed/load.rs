@@ -131,9 +131,9 @@ pub(crate) fn load_bars(
         splitter.split(text, fields)?;
         this.bar(text, &splitter, &columns, &names, &mut time, line)
     })?;
-    if let Some(shape) = time.shape() {
+    if let Some(how) = time.describe() {
         let name = if columns.headerless { "column 1" } else { header.names[columns.time].as_str() };
-        loader.echo(format!("time from {name}: {}", shape.describe()));
+        loader.echo(format!("time from {name}: {how}"));
     }
     let series = loader.finish(&lines, &names)?;
     Ok(Loaded { series, width_hint: hint.width })
@@ -160,8 +160,8 @@ pub(crate) fn load_quotes(
         this.quote(text, &splitter, &columns, &mut published, &mut received, line)
     })?;
     for (name, column) in [("published_at", &published), ("received_at", &received)] {
-        if let Some(shape) = column.shape() {
-            loader.echo(format!("{name}: {}", shape.describe()));
+        if let Some(how) = column.describe() {
+            loader.echo(format!("{name}: {how}"));
         }
     }
     let series = loader.finish(&lines, &Names::default())?;
@@ -703,10 +703,10 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
         contract_usd: Option<i128>,
     ) -> Result<Known, Refusal> {
         let options = self.shared.options;
-        if options.markets_known.as_ref().is_some_and(|known| !known.contains(&market)) {
+        if options.markets_known.as_ref().is_some_and(|known| !names_market(known, &market)) {
             return Err((Reason::UnknownMarket, format!("{market} is not a market of the policy")));
         }
-        if options.market_filter.as_ref().is_some_and(|wanted| !wanted.contains(&market)) {
+        if options.market_filter.as_ref().is_some_and(|wanted| !names_market(wanted, &market)) {
             return Ok(Known::Filtered);
         }
         // Two spellings of one name are one series.
@@ -737,14 +737,10 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
         column.parse(text).map_err(|error| match error {
             TimeError::Malformed => (Reason::BadTime, excerpt(text)),
             TimeError::Absurd => (Reason::AbsurdTime, excerpt(text)),
+            // Whatever was read before may be wrong too, and what follows would be: the file is refused.
             TimeError::OtherDayOrder => {
-                if matches!(column.shape(), Some(TimeShape::MonthDayYear | TimeShape::DayMonthYear)) {
-                    self.fatal = Some(FeedError::DayOrder { path: self.path.to_path_buf(), line, text: excerpt(text) });
-                }
-                (
-                    Reason::BadTime,
-                    format!("{}: day and month are the other way round; give dates=dmy or dates=mdy", excerpt(text)),
-                )
+                self.fatal = Some(FeedError::DayOrder { path: self.path.to_path_buf(), line, text: excerpt(text) });
+                (Reason::BadTime, excerpt(text))
             }
         })
     }
@@ -858,6 +854,10 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
             self.echo(echo);
         }
     }
+}
+
+fn names_market(names: &[String], market: &str) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(market))
 }
 
 /// What may stand as a source's name.

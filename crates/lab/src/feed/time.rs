@@ -59,6 +59,8 @@ impl TimeShape {
 pub(crate) struct TimeColumn {
     shape: Option<TimeShape>,
     day_first: bool,
+    /// Whether a date with slashes had a day above 12, so that it has one reading alone.
+    day_proven: bool,
     /// The last calendar day read, as text and as days since 1970: consecutive rows mostly share it.
     last_day: Option<([u8; 10], i64)>,
 }
@@ -66,11 +68,19 @@ pub(crate) struct TimeColumn {
 impl TimeColumn {
     /// A column whose unit its name states (`ts_ms`), or one that the first value decides.
     pub(crate) fn new(stated: Option<TimeShape>, day_first: bool) -> Self {
-        Self { shape: stated, day_first, last_day: None }
+        Self { shape: stated, day_first, day_proven: false, last_day: None }
     }
 
-    pub(crate) fn shape(&self) -> Option<TimeShape> {
-        self.shape
+    /// How the column was read, for the echo. `None` if no value fitted any shape.
+    pub(crate) fn describe(&self) -> Option<String> {
+        let shape = self.shape?;
+        let doubt = match shape {
+            TimeShape::MonthDayYear | TimeShape::DayMonthYear if !self.day_proven => {
+                " (no date in it tells day and month apart; dates=mdy or dates=dmy says which)"
+            }
+            TimeShape::Count(_) | TimeShape::Iso | TimeShape::MonthDayYear | TimeShape::DayMonthYear => "",
+        };
+        Some(format!("{}{doubt}", shape.describe()))
     }
 
     pub(crate) fn parse(&mut self, text: &[u8]) -> Result<Micros, TimeError> {
@@ -110,8 +120,8 @@ impl TimeColumn {
         let at = match shape {
             TimeShape::Count(per_second) => parse_count(text, per_second)?,
             TimeShape::Iso => self.parse_iso(text)?,
-            TimeShape::MonthDayYear => parse_slashed(text, false)?,
-            TimeShape::DayMonthYear => parse_slashed(text, true)?,
+            TimeShape::MonthDayYear => self.parse_slashed(text, false)?,
+            TimeShape::DayMonthYear => self.parse_slashed(text, true)?,
         };
         if (TIME_MIN..TIME_MAX).contains(&at) { Ok(at) } else { Err(TimeError::Absurd) }
     }
@@ -133,6 +143,23 @@ impl TimeColumn {
             }
         };
         Ok(day * DAY + time_of_day(rest)?)
+    }
+
+    /// `M/D/YYYY[ H:MM[:SS]]`, or the day first.
+    fn parse_slashed(&mut self, text: &[u8], day_first: bool) -> Result<Micros, TimeError> {
+        let mut parts = text.splitn(3, |b| *b == b'/');
+        let (Some(first), Some(second), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(TimeError::Malformed);
+        };
+        let Some((year, clock)) = rest.split_at_checked(4) else { return Err(TimeError::Malformed) };
+        let (first, second, year) = (number(first)?, number(second)?, number(year)?);
+        let (month, day) = if day_first { (second, first) } else { (first, second) };
+        if 12 < month && (1..=12).contains(&day) && month <= 31 {
+            return Err(TimeError::OtherDayOrder);
+        }
+        let at = civil_day(year, month, day)? * DAY + time_of_day(clock)?;
+        self.day_proven |= 12 < day;
+        Ok(at)
     }
 }
 
@@ -160,21 +187,6 @@ fn parse_count(text: &[u8], per_second: i64) -> Result<Micros, TimeError> {
 fn parse_nanos(text: &[u8]) -> Result<Micros, TimeError> {
     let parsed = parse_decimal(text, 0).map_err(|_| TimeError::Malformed)?;
     i64::try_from(parsed.units / 1_000).map_err(|_| TimeError::Absurd)
-}
-
-/// `M/D/YYYY[ H:MM[:SS]]`, or the day first.
-fn parse_slashed(text: &[u8], day_first: bool) -> Result<Micros, TimeError> {
-    let mut parts = text.splitn(3, |b| *b == b'/');
-    let (Some(first), Some(second), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(TimeError::Malformed);
-    };
-    let Some((year, clock)) = rest.split_at_checked(4) else { return Err(TimeError::Malformed) };
-    let (first, second, year) = (number(first)?, number(second)?, number(year)?);
-    let (month, day) = if day_first { (second, first) } else { (first, second) };
-    if 12 < month && (1..=12).contains(&day) && month <= 31 {
-        return Err(TimeError::OtherDayOrder);
-    }
-    Ok(civil_day(year, month, day)? * DAY + time_of_day(clock)?)
 }
 
 /// What may follow a date: nothing, or `T`/space, `H:MM[:SS[.fraction]]`, then nothing, `Z`, ` UTC` or an offset.
@@ -327,7 +339,7 @@ mod tests {
     fn check(text: &str, want: Result<(Micros, TimeShape), TimeError>) {
         let mut column = TimeColumn::new(None, false);
         let got = column.parse(text.as_bytes());
-        assert_eq!(got.map(|at| (at, column.shape().expect("decided"))), want, "{text:?}");
+        assert_eq!(got.map(|at| (at, column.shape.expect("decided"))), want, "{text:?}");
     }
 
     #[test]
