@@ -1,5 +1,5 @@
-//! The format itself. A change that turns one of these red needs a new `VERSION`: journals and vectors of other
-//! languages depend on these bytes.
+//! The format itself. Once a `VERSION` has been released, a change that turns one of these red needs a new one: journals
+//! and vectors of other languages depend on these bytes.
 
 use crate::dice::{Dice, Draw};
 use codec::{hash, to_bytes};
