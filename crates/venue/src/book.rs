@@ -1,5 +1,5 @@
 //! One market's orders. Invariants: every order has one place; the lots of one side fit [`Size`]; after an auction no
-//! two orders cross.
+//! two orders cross that may trade with each other.
 
 use crate::clearing::{self, Quote};
 use alloc::collections::BTreeMap;
@@ -72,18 +72,21 @@ impl core::error::Error for Refusal {}
 /// What an auction did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auction {
-    /// The price of every trade, or `None` where nothing traded.
+    /// The price of every trade of the market round, or `None` where nothing traded in it.
     pub price: Option<Price>,
-    /// Lots that changed hands.
+    /// The price of every trade of the backstop round, or `None` where nothing traded in it.
+    pub backstop_price: Option<Price>,
+    /// Lots that changed hands in both rounds.
     pub volume: Size,
-    /// The trades, best limits first. Every order appears in neighbouring trades.
+    /// The trades: first those of the market round, and in each round best limits first.
     pub trades: Vec<Trade>,
     /// Orders that left the book.
     pub done: Vec<Done>,
 }
 
 impl Auction {
-    pub(crate) const EMPTY: Auction = Auction { price: None, volume: Size(0), trades: Vec::new(), done: Vec::new() };
+    pub(crate) const EMPTY: Auction =
+        Auction { price: None, backstop_price: None, volume: Size(0), trades: Vec::new(), done: Vec::new() };
 }
 
 /// An order that left the book in an auction.
@@ -109,13 +112,23 @@ pub enum DoneReason {
 pub struct Book {
     market: MarketId,
     limits: Limits,
-    /// Best first, as is `asks`.
-    bids: BTreeMap<(Reverse<Price>, OrderId), Resting>,
-    asks: BTreeMap<(Price, OrderId), Resting>,
+    /// The account of the backstop liquidity provider.
+    backstop: Option<AccountId>,
+    /// Orders that may trade with each other.
+    open: Orders,
+    /// The backstop's orders, which may trade with the kernel's only.
+    standby: Orders,
     places: BTreeMap<OrderId, Place>,
     bid_lots: i64,
     ask_lots: i64,
     kernel_orders: u32,
+}
+
+/// Both sides, best first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Orders {
+    bids: BTreeMap<(Reverse<Price>, OrderId), Resting>,
+    asks: BTreeMap<(Price, OrderId), Resting>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,21 +138,84 @@ struct Resting {
     lots: i64,
 }
 
+/// Where an order rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
+    standby: bool,
     side: Side,
     limit: Price,
 }
 
+/// The two rounds of an auction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Market,
+    Backstop,
+}
+
+impl Orders {
+    const EMPTY: Orders = Orders { bids: BTreeMap::new(), asks: BTreeMap::new() };
+
+    fn insert(&mut self, place: Place, order: OrderId, resting: Resting) {
+        match place.side {
+            Side::Long => self.bids.insert((Reverse(place.limit), order), resting),
+            Side::Short => self.asks.insert((place.limit, order), resting),
+        };
+    }
+
+    fn remove(&mut self, place: Place, order: OrderId) -> Option<Resting> {
+        match place.side {
+            Side::Long => self.bids.remove(&(Reverse(place.limit), order)),
+            Side::Short => self.asks.remove(&(place.limit, order)),
+        }
+    }
+
+    fn get(&self, place: Place, order: OrderId) -> Option<&Resting> {
+        match place.side {
+            Side::Long => self.bids.get(&(Reverse(place.limit), order)),
+            Side::Short => self.asks.get(&(place.limit, order)),
+        }
+    }
+
+    fn get_mut(&mut self, place: Place, order: OrderId) -> Option<&mut Resting> {
+        match place.side {
+            Side::Long => self.bids.get_mut(&(Reverse(place.limit), order)),
+            Side::Short => self.asks.get_mut(&(place.limit, order)),
+        }
+    }
+
+    /// Orders that the other side's best limit reaches, best first.
+    fn crossing(&self) -> (Vec<Quote>, Vec<Quote>) {
+        let (Some(((Reverse(bid), _), _)), Some(((ask, _), _))) =
+            (self.bids.first_key_value(), self.asks.first_key_value())
+        else {
+            return (Vec::new(), Vec::new());
+        };
+        let buys = self.bids.range(..=(Reverse(*ask), OrderId(u64::MAX)));
+        let sells = self.asks.range(..=(*bid, OrderId(u64::MAX)));
+        (
+            buys.map(|((Reverse(limit), id), resting)| resting.quote(*id, *limit)).collect(),
+            sells.map(|((limit, id), resting)| resting.quote(*id, *limit)).collect(),
+        )
+    }
+}
+
+impl Resting {
+    const fn quote(&self, id: OrderId, limit: Price) -> Quote {
+        Quote { id, account: self.account, limit, lots: self.lots, filled: 0 }
+    }
+}
+
 impl Book {
-    /// An empty book.
+    /// An empty book. `backstop` is the account of the backstop liquidity provider, if there is one.
     #[must_use]
-    pub const fn new(market: MarketId, limits: Limits) -> Book {
+    pub const fn new(market: MarketId, limits: Limits, backstop: Option<AccountId>) -> Book {
         Book {
             market,
             limits,
-            bids: BTreeMap::new(),
-            asks: BTreeMap::new(),
+            backstop,
+            open: Orders::EMPTY,
+            standby: Orders::EMPTY,
             places: BTreeMap::new(),
             bid_lots: 0,
             ask_lots: 0,
@@ -164,17 +240,13 @@ impl Book {
         }
         self.room_for(order.id)?;
         let side = if Size(0) < order.size { Side::Long } else { Side::Short };
-        let depth = match side {
-            Side::Long => &mut self.bid_lots,
-            Side::Short => &mut self.ask_lots,
-        };
+        let depth = self.depth_mut(side);
         *depth = depth.checked_add(lots).ok_or(Refusal::TooDeep { lots: Size(*depth) })?;
-        let resting = Resting { account: order.account, lots };
-        match side {
-            Side::Long => self.bids.insert((Reverse(order.limit), order.id), resting),
-            Side::Short => self.asks.insert((order.limit, order.id), resting),
-        };
-        self.places.insert(order.id, Place { side, limit: order.limit });
+        // When the backstop's own account is liquidated, that order is the kernel's and open to everyone.
+        let standby = self.backstop == Some(order.account) && !order.id.is_kernel();
+        let place = Place { standby, side, limit: order.limit };
+        self.orders_mut(place).insert(place, order.id, Resting { account: order.account, lots });
+        self.places.insert(order.id, place);
         self.kernel_orders += u32::from(order.id.is_kernel());
         Ok(())
     }
@@ -184,11 +256,8 @@ impl Book {
         let Some(place) = self.places.remove(&order) else {
             return false;
         };
-        let (depth, resting) = match place.side {
-            Side::Long => (&mut self.bid_lots, self.bids.remove(&(Reverse(place.limit), order))),
-            Side::Short => (&mut self.ask_lots, self.asks.remove(&(place.limit, order))),
-        };
-        *depth -= resting.map_or(0, |resting| resting.lots);
+        let resting = self.orders_mut(place).remove(place, order);
+        *self.depth_mut(place.side) -= resting.map_or(0, |resting| resting.lots);
         self.kernel_orders -= u32::from(order.is_kernel());
         true
     }
@@ -196,13 +265,13 @@ impl Book {
     /// The order as it rests: its size is what is left of it.
     #[must_use]
     pub fn get(&self, order: OrderId) -> Option<AdmittedOrder> {
-        let Place { side, limit } = *self.places.get(&order)?;
-        let (resting, sign) = match side {
-            Side::Long => (self.bids.get(&(Reverse(limit), order))?, 1),
-            Side::Short => (self.asks.get(&(limit, order))?, -1),
+        let place = *self.places.get(&order)?;
+        let resting = self.resting(place, order)?;
+        let size = match place.side {
+            Side::Long => Size(resting.lots),
+            Side::Short => Size(-resting.lots),
         };
-        let size = Size(sign * resting.lots);
-        Some(AdmittedOrder { id: order, account: resting.account, market: self.market, size, limit })
+        Some(AdmittedOrder { id: order, account: resting.account, market: self.market, size, limit: place.limit })
     }
 
     /// Every order as it rests, in order of id.
@@ -228,19 +297,23 @@ impl Book {
         self.places.is_empty()
     }
 
-    /// The highest limit of a resting buy.
+    /// The highest limit of a resting buy that is open to everyone: the backstop's are not.
     #[must_use]
     pub fn best_bid(&self) -> Option<Price> {
-        self.bids.first_key_value().map(|((Reverse(limit), _), _)| *limit)
+        self.open.bids.first_key_value().map(|((Reverse(limit), _), _)| *limit)
     }
 
-    /// The lowest limit of a resting sell.
+    /// The lowest limit of a resting sell that is open to everyone: the backstop's are not.
     #[must_use]
     pub fn best_ask(&self) -> Option<Price> {
-        self.asks.first_key_value().map(|((limit, _), _)| *limit)
+        self.open.asks.first_key_value().map(|((limit, _), _)| *limit)
     }
 
-    /// Clears the book at one price. Afterwards no two orders cross. Cost grows with the crossing orders only.
+    /// Clears the book in two rounds, each at one price. Afterwards no two orders cross that may trade with each
+    /// other. Cost grows with the crossing orders, the kernel's and the backstop's, not with the whole book.
+    ///
+    /// **Rounds.** In the market round everyone but the backstop takes part. What it leaves of the kernel's orders
+    /// meets the backstop's in the backstop round, and nothing else does.
     ///
     /// **Own orders first.** Where an account's buy and sell cross each other, its best buy is held against its best
     /// sell, and one of them leaves the book untraded, until none of its orders cross. An order of the kernel never
@@ -257,49 +330,58 @@ impl Book {
     /// largest remainders, and among equal remainders to the smaller hash with the seed.
     pub fn auction(&mut self, seed: &[u8; 32], reference: Price) -> Auction {
         let mut auction = Auction::EMPTY;
-        let (mut buys, mut sells) = self.crossing();
-        for order in clearing::self_crosses(&buys, &sells, seed) {
-            self.remove(order);
-            auction.done.push(Done { order, reason: DoneReason::SelfCross });
+        auction.price = self.clear(Round::Market, seed, reference, &mut auction);
+        auction.backstop_price = self.clear(Round::Backstop, seed, reference, &mut auction);
+        auction
+    }
+
+    /// One round. Returns its price.
+    fn clear(&mut self, round: Round, seed: &[u8; 32], reference: Price, auction: &mut Auction) -> Option<Price> {
+        let (mut buys, mut sells) = self.crossing(round);
+        let yielding = clearing::self_crosses(&buys, &sells, seed);
+        for order in &yielding {
+            self.remove(*order);
+            auction.done.push(Done { order: *order, reason: DoneReason::SelfCross });
         }
-        if !auction.done.is_empty() {
-            (buys, sells) = self.crossing();
+        if !yielding.is_empty() {
+            (buys, sells) = self.crossing(round);
         }
-        let Some(cleared) = clearing::price(&buys, &sells, reference) else {
-            return auction;
-        };
+        let cleared = clearing::price(&buys, &sells, reference)?;
         clearing::allocate(&mut buys, cleared.volume, seed);
         clearing::allocate(&mut sells, cleared.volume, seed);
         let trade = |buy, sell, lots| Trade { market: self.market, buy, sell, price: cleared.price, size: Size(lots) };
-        auction.trades = clearing::pair(&buys, &sells, trade);
-        auction.price = Some(cleared.price);
-        auction.volume = Size(cleared.volume);
+        auction.trades.extend(clearing::pair(&buys, &sells, trade));
+        // A lot trades once, and the lots of one side fit.
+        auction.volume.0 += cleared.volume;
         for quote in buys.iter().chain(&sells) {
             if self.fill(quote) {
                 auction.done.push(Done { order: quote.id, reason: DoneReason::Filled });
             }
         }
-        auction
+        Some(cleared.price)
     }
 
-    /// Orders that the other side's best limit reaches, best first.
-    fn crossing(&self) -> (Vec<Quote>, Vec<Quote>) {
-        let (Some(bid), Some(ask)) = (self.best_bid(), self.best_ask()) else {
-            return (Vec::new(), Vec::new());
-        };
-        let quote = |id: OrderId, limit: Price, resting: &Resting| Quote {
-            id,
-            account: resting.account,
-            limit,
-            lots: resting.lots,
-            filled: 0,
-        };
-        let buys = self.bids.range(..=(Reverse(ask), OrderId(u64::MAX)));
-        let sells = self.asks.range(..=(bid, OrderId(u64::MAX)));
-        (
-            buys.map(|((Reverse(limit), id), resting)| quote(*id, *limit, resting)).collect(),
-            sells.map(|((limit, id), resting)| quote(*id, *limit, resting)).collect(),
-        )
+    /// Orders of a round that the other side's best limit reaches, best first.
+    ///
+    /// In the backstop round neither the kernel's orders nor the backstop's cross among themselves: the former have
+    /// been through the market round, and the latter are of one account, whose crossing orders yield. So at any price
+    /// at which something trades, one side is the kernel's and the other the backstop's.
+    fn crossing(&self, round: Round) -> (Vec<Quote>, Vec<Quote>) {
+        match round {
+            Round::Market => self.open.crossing(),
+            Round::Backstop => {
+                let mut orders = self.standby.clone();
+                if orders == Orders::EMPTY {
+                    return (Vec::new(), Vec::new());
+                }
+                for (id, place) in self.places.range(OrderId(OrderId::KERNEL_BIT)..) {
+                    if let Some(resting) = self.open.get(*place, *id) {
+                        orders.insert(*place, *id, *resting);
+                    }
+                }
+                orders.crossing()
+            }
+        }
     }
 
     /// Takes the filled lots off an order. Returns whether it left the book with that.
@@ -307,18 +389,29 @@ impl Book {
         if quote.filled == quote.lots {
             return self.remove(quote.id);
         }
-        let Some(place) = self.places.get(&quote.id) else {
-            return false;
-        };
-        let (depth, resting) = match place.side {
-            Side::Long => (&mut self.bid_lots, self.bids.get_mut(&(Reverse(place.limit), quote.id))),
-            Side::Short => (&mut self.ask_lots, self.asks.get_mut(&(place.limit, quote.id))),
-        };
-        if let Some(resting) = resting {
+        if let Some(place) = self.places.get(&quote.id).copied()
+            && let Some(resting) = self.orders_mut(place).get_mut(place, quote.id)
+        {
             resting.lots -= quote.filled;
-            *depth -= quote.filled;
+            *self.depth_mut(place.side) -= quote.filled;
         }
         false
+    }
+
+    fn resting(&self, place: Place, order: OrderId) -> Option<&Resting> {
+        let orders = if place.standby { &self.standby } else { &self.open };
+        orders.get(place, order)
+    }
+
+    const fn orders_mut(&mut self, place: Place) -> &mut Orders {
+        if place.standby { &mut self.standby } else { &mut self.open }
+    }
+
+    const fn depth_mut(&mut self, side: Side) -> &mut i64 {
+        match side {
+            Side::Long => &mut self.bid_lots,
+            Side::Short => &mut self.ask_lots,
+        }
     }
 
     fn room_for(&self, order: OrderId) -> Result<(), Refusal> {
@@ -335,16 +428,19 @@ codec::canonical_struct!(Limits { orders_max, kernel_orders_max });
 
 /// Its orders in order of id; what else it keeps follows from them.
 impl Canonical for Book {
-    const SIZE_MIN: usize = MarketId::SIZE_MIN + Limits::SIZE_MIN + Vec::<AdmittedOrder>::SIZE_MIN;
+    const SIZE_MIN: usize =
+        MarketId::SIZE_MIN + Limits::SIZE_MIN + Option::<AccountId>::SIZE_MIN + Vec::<AdmittedOrder>::SIZE_MIN;
 
     fn encode<S: Sink>(&self, out: &mut S) {
         self.market.encode(out);
         self.limits.encode(out);
+        self.backstop.encode(out);
         self.orders().collect::<Vec<_>>().encode(out);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut book = Book::new(Canonical::decode(reader)?, Canonical::decode(reader)?);
+        let (market, limits, backstop) = Canonical::decode(reader)?;
+        let mut book = Book::new(market, limits, backstop);
         for _ in 0..reader.count::<AdmittedOrder>()? {
             let offset = reader.offset();
             let order = AdmittedOrder::decode(reader)?;

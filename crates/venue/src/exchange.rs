@@ -7,6 +7,7 @@ use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{MarketId, OrderId};
 use protocol::input::{BookTop, Cancel, Input};
 use protocol::mode::{Action, Mode};
+use protocol::params::{MarketParams, VenueParams};
 use units::Price;
 
 /// All markets' books. A market starts halted, as in the kernel, and follows the kernel's [`Effect::Mode`].
@@ -24,11 +25,15 @@ struct Floor {
 }
 
 impl Exchange {
-    /// Empty books of so many markets.
+    /// An empty book for every market of `params`, each with its pool's backstop and with `limits`.
     #[must_use]
-    pub fn new(markets: u16, limits: Limits) -> Exchange {
-        let floor = |market| Floor { mode: Mode::Halted, book: Book::new(MarketId(market), limits) };
-        Exchange { floors: (0..markets).map(floor).collect() }
+    pub fn new(params: &VenueParams, limits: Limits) -> Exchange {
+        let floor = |(id, market): (u16, &MarketParams)| {
+            let pool = params.pools.get(usize::from(market.pool.0));
+            let book = Book::new(MarketId(id), limits, pool.and_then(|pool| pool.backstop));
+            Floor { mode: Mode::Halted, book }
+        };
+        Exchange { floors: (0..u16::MAX).zip(&params.markets).map(floor).collect() }
     }
 
     /// Carries out an effect: orders enter and leave books, modes change; everything else is nothing to a venue. An

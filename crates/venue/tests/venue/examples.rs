@@ -1,11 +1,15 @@
-//! Worked examples. An order is `id account ±size @limit`; the kernel's orders have `k` before their id. A result is
-//! the price, the trades `buy>sell:lots`, the filled orders after `-`, and those that yielded to their own after `!`.
+//! Worked examples. An order is `id account ±size @limit`; the kernel's orders have `k` before their id, and the account
+//! `backstop` is the backstop's. A result is the price, the trades `buy>sell:lots`, the filled orders after `-`, and
+//! those that yielded to their own after `!`. What follows `|` is the backstop round's price.
 
-use crate::{LIMITS, MARKET, book, order};
+use crate::{BACKSTOP, LIMITS, MARKET, book, order};
 use protocol::effect::AdmittedOrder;
 use protocol::ids::{MarketId, OrderId};
 use units::{Price, Size};
 use venue::{Auction, Book, DoneReason, Limits, Refusal};
+
+/// Ids that the examples use for orders of the backstop.
+const BACKSTOP_IDS: std::ops::Range<u64> = 70..80;
 
 fn parse(text: &str) -> AdmittedOrder {
     let mut words = text.split_whitespace();
@@ -16,7 +20,8 @@ fn parse(text: &str) -> AdmittedOrder {
         None => id.parse().unwrap(),
     };
     let limit = limit.strip_prefix('@').unwrap().parse().unwrap();
-    order(id, u64::from(account.as_bytes()[0]), size.parse().unwrap(), limit)
+    let account = if account == "backstop" { BACKSTOP.0 } else { u64::from(account.as_bytes()[0]) };
+    order(id, account, size.parse().unwrap(), limit)
 }
 
 fn name(id: OrderId) -> String {
@@ -27,7 +32,9 @@ fn name(id: OrderId) -> String {
 fn print(auction: &Auction) -> String {
     let mut words = vec![auction.price.map_or("none".to_owned(), |price| price.0.to_string())];
     for trade in &auction.trades {
-        assert_eq!((Some(trade.price), trade.market), (auction.price, MARKET));
+        let standby = [trade.buy, trade.sell].into_iter().any(|id| BACKSTOP_IDS.contains(&id.0));
+        let price = if standby { auction.backstop_price } else { auction.price };
+        assert_eq!((Some(trade.price), trade.market), (price, MARKET));
         words.push(format!("{}>{}:{}", name(trade.buy), name(trade.sell), trade.size.0));
     }
     for done in &auction.done {
@@ -36,6 +43,9 @@ fn print(auction: &Auction) -> String {
             DoneReason::SelfCross => "!",
         };
         words.push(format!("{mark}{}", name(done.order)));
+    }
+    if let Some(price) = auction.backstop_price {
+        words.push(format!("| {}", price.0));
     }
     words.join(" ")
 }
@@ -149,6 +159,36 @@ fn nobody_escapes_a_liquidation_by_standing_in_its_way() {
 }
 
 #[test]
+fn the_backstop_trades_with_the_kernel_s_orders_and_nobody_else() {
+    check(100, "k1 a -5 @95, 70 backstop +5 @97", "none 70>k1:5 -70 -k1 | 97");
+    check(96, "k1 a -5 @95, 70 backstop +5 @97", "none 70>k1:5 -70 -k1 | 96");
+    check(100, "k1 a -5 @98, 70 backstop +5 @97", "none");
+    check(100, "k1 a +5 @102, 70 backstop -3 @101", "none k1>70:3 -70 | 101");
+    check(100, "1 a -5 @95, 70 backstop +5 @97", "none");
+    check(100, "70 backstop -5 @95, 71 backstop +6 @97", "none !70");
+}
+
+#[test]
+fn the_backstop_takes_what_the_market_has_left() {
+    check(99, "k1 a -5 @95, 2 b +3 @96, 70 backstop +9 @98", "96 2>k1:3 70>k1:2 -2 -k1 | 98");
+    check(99, "k1 a -5 @95, 2 b +5 @96, 70 backstop +9 @98", "96 2>k1:5 -2 -k1");
+    // The rest of 2 crosses nothing that it may trade with, whatever the backstop offers.
+    check(99, "k1 a -5 @95, 2 b +6 @96, 70 backstop -9 @94", "96 2>k1:5 -k1");
+}
+
+#[test]
+fn the_backstop_itself_is_liquidated_in_the_market() {
+    check(100, "k1 backstop -5 @95, 2 b +5 @97", "97 2>k1:5 -2 -k1");
+    check(100, "k1 backstop -5 @95, 70 backstop +9 @97, 2 b +3 @96", "96 2>k1:3 -2 !70");
+}
+
+#[test]
+fn the_top_of_the_book_is_open_to_everyone() {
+    let book = book(&[parse("70 backstop +5 @98"), parse("71 backstop -5 @99")]);
+    assert_eq!((book.best_bid(), book.best_ask(), book.len()), (None, None, 2));
+}
+
+#[test]
 fn what_rests_is_what_was_left() {
     let mut book = book(&[order(1, 1, 10, 101), order(2, 2, -4, 100), order(3, 3, -2, 102)]);
     book.auction(&[0; 32], Price(100));
@@ -163,7 +203,7 @@ fn what_rests_is_what_was_left() {
 #[test]
 fn an_order_is_refused_for_the_first_reason_that_holds() {
     let limits = Limits { orders_max: 2, kernel_orders_max: 1 };
-    let mut book = Book::new(MARKET, limits);
+    let mut book = Book::new(MARKET, limits, None);
     let kernel = |n, size| order(OrderId::KERNEL_BIT | n, 1, size, 1);
     assert_eq!(book.insert(order(1, 1, i64::MAX - 1, 1)), Ok(()));
     let elsewhere = AdmittedOrder { market: MarketId(4), ..order(1, 1, 0, 0) };
@@ -212,5 +252,5 @@ fn the_largest_sizes_and_prices_clear() {
     assert_eq!(lots.iter().sum::<i64>(), half);
     assert!(lots[0].abs_diff(half / 4) <= 1, "{lots:?}");
     let crowded = Limits { orders_max: 0, ..LIMITS };
-    assert_eq!(Book::new(MARKET, crowded).insert(order(1, 1, 1, 1)), Err(Refusal::Full { max: 0 }));
+    assert_eq!(Book::new(MARKET, crowded, None).insert(order(1, 1, 1, 1)), Err(Refusal::Full { max: 0 }));
 }

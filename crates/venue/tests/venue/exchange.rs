@@ -1,12 +1,16 @@
 //! The kernel's effects go in, inputs come out.
 
-use crate::order;
+use crate::{BACKSTOP, order};
 use codec::{DecodeError, Expected, from_bytes, to_bytes};
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
 use protocol::input::{BookTop, Cancel, Input, Trade};
+use protocol::params::{
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, Thresholds,
+    VenueParams,
+};
 use protocol::{Mode, Restriction};
-use units::{Notional, Price, Size};
+use units::{Duration, Notional, Price, Ratio, Scale, Size};
 use venue::{Exchange, Limits, Refusal};
 
 const LIMITS: Limits = Limits { orders_max: 2, kernel_orders_max: 2 };
@@ -28,9 +32,63 @@ fn liquidate(market: MarketId, n: u16, size: i64, limit: i64) -> Effect {
     Effect::Liquidate { order, equity: Notional(1), maintenance: Notional(2), insolvent: false }
 }
 
+/// Two pools with a market each; the second has a backstop.
+fn params() -> VenueParams {
+    let pool = |backstop| PoolParams {
+        accounts_max: 1,
+        orders_per_account_max: 1,
+        insurance_share_per_account: Ratio::ZERO,
+        backstop,
+    };
+    let (ratio, span) = (Ratio::ZERO, Duration::ZERO);
+    let thresholds = Thresholds { cautious: ratio, reduce_only: ratio };
+    let market = |pool| MarketParams {
+        pool,
+        scale: Scale::new(0, 0).expect("a scale"),
+        order_size_max: Size(1),
+        open_interest_max: Size(1),
+        sources: vec![],
+        oracle: OracleParams {
+            age_max: span,
+            silence_floor: span,
+            future_max: span,
+            confidence_max: ratio,
+            jump_max: ratio,
+            jump_confirm: span,
+            agree: ratio,
+            dispute: ratio,
+            lineages_min: 1,
+            overrule_lineages: 1,
+            dispute_confirm: span,
+            last_good_max: span,
+        },
+        mark: MarkParams { premium_max: ratio, premium_window: span },
+        tiers: vec![],
+        detectors: DetectorParams {
+            exit: ratio,
+            velocity: thresholds,
+            velocity_window: span,
+            band: thresholds,
+            twap_window: span,
+            twap_coverage_min: ratio,
+            disagreement: ratio,
+            quorum_coverage_min: ratio,
+        },
+        breaker: BreakerParams { calm: span, cautious_margin_addon: ratio, cautious_size_scale: ratio },
+        liquidation: LiquidationParams {
+            buffer: ratio,
+            fee: ratio,
+            slippage_max: ratio,
+            order_ttl: span,
+            single_lineage_confirm: span,
+        },
+    };
+    VenueParams { pools: vec![pool(None), pool(Some(BACKSTOP))], markets: vec![market(PoolId(0)), market(PoolId(1))] }
+}
+
 /// An open exchange of two markets.
 fn open() -> Exchange {
-    let mut exchange = Exchange::new(2, LIMITS);
+    let mut exchange = Exchange::new(&params(), LIMITS);
     accept(&mut exchange, &mode(FIRST, Mode::Normal));
     accept(&mut exchange, &mode(SECOND, Mode::Normal));
     exchange
@@ -84,7 +142,7 @@ fn a_withdrawn_order_no_longer_trades() {
 #[test]
 fn there_are_fills_only_in_modes_that_permit_them() {
     for to in Mode::ALL {
-        let mut exchange = Exchange::new(1, LIMITS);
+        let mut exchange = Exchange::new(&params(), LIMITS);
         accept(&mut exchange, &mode(FIRST, to));
         assert_eq!(exchange.mode(FIRST), Some(to));
         accept(&mut exchange, &admit(FIRST, 1, 5, 100));
@@ -96,7 +154,7 @@ fn there_are_fills_only_in_modes_that_permit_them() {
 
 #[test]
 fn before_the_first_mode_nothing_fills() {
-    let mut exchange = Exchange::new(1, LIMITS);
+    let mut exchange = Exchange::new(&params(), LIMITS);
     accept(&mut exchange, &admit(FIRST, 1, 5, 101));
     accept(&mut exchange, &admit(FIRST, 2, -5, 100));
     assert_eq!(auction(&mut exchange, FIRST), [top(FIRST, 101, 100)]);
@@ -154,7 +212,7 @@ fn an_exchange_is_read_back_as_it_was() {
         assert!(from_bytes::<Exchange>(&bytes[..len]).is_err());
     }
 
-    // Header 6, then the number of floors 4, then a floor: mode 1, market 2, limits 8, orders.
+    // Header 6, then the number of floors 4, then a floor: mode 1, market 2, limits 8, backstop 1 or 9, orders.
     let parts = |offset, of| Err(DecodeError { offset, expected: Expected::Parts { of } });
     let with = |offset: usize, byte: u8| {
         let mut bytes = bytes.clone();
@@ -162,7 +220,7 @@ fn an_exchange_is_read_back_as_it_was() {
         from_bytes::<Exchange>(&bytes)
     };
     assert_eq!(with(11, 1), parts(6, "Exchange"), "the first book is of the second market");
-    let orders = 10 + 15 + 15;
+    let orders = 10 + 16 + 24;
     assert_eq!(bytes[orders - 4], 2, "two orders in the second book");
     let sizes = orders + 18;
     assert_eq!(bytes[sizes], 5);
@@ -182,9 +240,21 @@ fn an_exchange_is_read_back_as_it_was() {
 
 #[test]
 fn there_are_no_more_markets_than_ids() {
-    let floor = |market: u32| (Mode::Halted, MarketId(market as u16), LIMITS, Vec::<AdmittedOrder>::new());
-    let read = |markets: u32| from_bytes::<Exchange>(&to_bytes(&(0..markets).map(floor).collect::<Vec<_>>()));
-    assert_eq!(read(65_535), Ok(Exchange::new(65_535, LIMITS)));
+    let book = |market: u32| (MarketId(market as u16), LIMITS, None::<AccountId>, Vec::<AdmittedOrder>::new());
+    let floors = |markets: u32| (0..markets).map(|market| (Mode::Halted, book(market))).collect::<Vec<_>>();
+    let read = |markets: u32| from_bytes::<Exchange>(&to_bytes(&floors(markets)));
+    assert_eq!(read(65_535).map(|exchange| exchange.mode(MarketId(65_534))), Ok(Some(Mode::Halted)));
     let expected = Expected::Parts { of: "Exchange" };
     assert_eq!(read(65_536), Err(DecodeError { offset: 6, expected }));
+}
+
+#[test]
+fn each_market_has_the_backstop_of_its_pool() {
+    let mut exchange = open();
+    for market in [FIRST, SECOND] {
+        accept(&mut exchange, &admit(market, 1, 5, 100));
+        accept(&mut exchange, &Effect::Admit { order: AdmittedOrder { market, ..order(2, BACKSTOP.0, -5, 100) } });
+    }
+    assert_eq!(auction(&mut exchange, FIRST).len(), 4, "nobody's backstop there");
+    assert_eq!(auction(&mut exchange, SECOND), [top(SECOND, 100, 0)]);
 }

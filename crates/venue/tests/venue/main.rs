@@ -12,6 +12,8 @@ use venue::{Book, Limits};
 
 const MARKET: MarketId = MarketId(3);
 const LIMITS: Limits = Limits { orders_max: 1_000, kernel_orders_max: 1_000 };
+/// The backstop's account: its orders trade with the kernel's only.
+const BACKSTOP: AccountId = AccountId(4);
 
 fn order(id: u64, account: u64, size: i64, limit: i64) -> AdmittedOrder {
     AdmittedOrder {
@@ -24,7 +26,7 @@ fn order(id: u64, account: u64, size: i64, limit: i64) -> AdmittedOrder {
 }
 
 fn book(orders: &[AdmittedOrder]) -> Book {
-    let mut book = Book::new(MARKET, LIMITS);
+    let mut book = Book::new(MARKET, LIMITS, Some(BACKSTOP));
     for order in orders {
         assert_eq!(book.insert(*order), Ok(()));
     }

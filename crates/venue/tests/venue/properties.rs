@@ -1,6 +1,6 @@
 //! What holds for every book.
 
-use crate::{LIMITS, MARKET, book, order, reference};
+use crate::{BACKSTOP, LIMITS, MARKET, book, order, reference};
 use codec::{from_bytes, hash, to_bytes};
 use proptest::prelude::*;
 use protocol::effect::AdmittedOrder;
@@ -11,7 +11,8 @@ use venue::{Auction, Book, DoneReason};
 
 const PRICE_MAX: i64 = 12;
 
-/// Orders of a few accounts over a few prices, so that everything happens often. Every fifth is the kernel's.
+/// Orders of a few accounts over a few prices, so that everything happens often. Every fifth is the kernel's, and the
+/// last account is the backstop's.
 fn orders() -> impl Strategy<Value = Vec<AdmittedOrder>> {
     let order = (0..5_u64, prop_oneof![-20..=-1_i64, 1..=20_i64], 1..=PRICE_MAX, 0..5);
     prop::collection::vec(order, 0..24).prop_map(|orders| {
@@ -46,6 +47,7 @@ proptest! {
         let auction = book(&orders).auction(&seed, Price(near));
         let expected = reference::auction(&orders, &seed, near, PRICE_MAX);
         prop_assert_eq!(auction.price, expected.price.map(Price));
+        prop_assert_eq!(auction.backstop_price, expected.backstop_price.map(Price));
         prop_assert_eq!(filled(&auction), expected.filled);
         prop_assert_eq!(done(&auction, DoneReason::SelfCross), {
             let mut yielded = expected.yielded;
@@ -59,20 +61,33 @@ proptest! {
         let before = book(&orders);
         let mut after = before.clone();
         let auction = after.auction(&seed, Price(near));
-        let mut volume = 0;
+        let (mut volume, mut backstop_volume) = (0, 0);
         for trade in &auction.trades {
             let (buy, sell) = (before.get(trade.buy).unwrap(), before.get(trade.sell).unwrap());
-            prop_assert_eq!(Some(trade.price), auction.price, "one price");
+            if reference::standby(&buy) || reference::standby(&sell) {
+                prop_assert!(buy.id.is_kernel() || sell.id.is_kernel(), "the backstop trades with the kernel's orders");
+                prop_assert_eq!(Some(trade.price), auction.backstop_price, "one price");
+                backstop_volume += trade.size.0;
+            } else {
+                prop_assert_eq!(Some(trade.price), auction.price, "one price");
+                volume += trade.size.0;
+            }
             prop_assert_eq!(trade.market, MARKET);
             prop_assert!(Size(0) < trade.size && Size(0) < buy.size && sell.size < Size(0));
             prop_assert!(sell.limit <= trade.price && trade.price <= buy.limit, "no trade beyond a limit");
             prop_assert_ne!(buy.account, sell.account, "no account trades with itself");
-            volume += trade.size.0;
         }
-        prop_assert_eq!(auction.volume, Size(volume));
+        prop_assert_eq!(auction.volume, Size(volume + backstop_volume));
         prop_assert_eq!(auction.price.is_some(), 0 < volume);
-        if let (Some(bid), Some(ask)) = (after.best_bid(), after.best_ask()) {
-            prop_assert!(bid < ask, "the book is still crossed");
+        prop_assert_eq!(auction.backstop_price.is_some(), 0 < backstop_volume);
+        for one in after.orders() {
+            for other in after.orders() {
+                let crossed = Size(0) < one.size && other.size < Size(0) && other.limit <= one.limit;
+                let waits = |one: &AdmittedOrder, other: &AdmittedOrder| {
+                    reference::standby(one) && !other.id.is_kernel() && one.account != other.account
+                };
+                prop_assert!(!crossed || waits(&one, &other) || waits(&other, &one), "{one:?} and {other:?} cross");
+            }
         }
 
         // What rests, what traded and what yielded are all lots that there were.
@@ -91,7 +106,8 @@ proptest! {
         }
 
         // No other price would have executed more.
-        let kept: Vec<_> = orders.iter().copied().filter(|order| !yielded.contains(&order.id)).collect();
+        let kept = |order: &AdmittedOrder| !yielded.contains(&order.id) && !reference::standby(order);
+        let kept: Vec<_> = orders.iter().copied().filter(kept).collect();
         for price in 1..=PRICE_MAX {
             let (bid, offered) = reference::depth(&kept, price);
             prop_assert!(bid.min(offered) <= volume, "{} would trade at {}", bid.min(offered), price);
@@ -124,14 +140,14 @@ proptest! {
     /// followed every step.
     #[test]
     fn a_book_is_its_orders(steps in prop::collection::vec((0..3, 0..12_u64, -9..9_i64, 1..=PRICE_MAX), 0..60)) {
-        let mut book = Book::new(MARKET, LIMITS);
+        let mut book = Book::new(MARKET, LIMITS, Some(BACKSTOP));
         let mut model: BTreeMap<OrderId, AdmittedOrder> = BTreeMap::new();
         for (step, id, size, limit) in steps {
             // Odd ids are the kernel's.
             let id = if id % 2 == 1 { OrderId::of_kernel(id, 0).0 } else { id };
             match step {
                 0 => {
-                    let order = order(id, id % 3, size, limit);
+                    let order = order(id, id % 5, size, limit);
                     let fits = size != 0 && !model.contains_key(&order.id);
                     prop_assert_eq!(book.insert(order).is_ok(), fits);
                     if fits {
@@ -157,12 +173,25 @@ proptest! {
     }
 
     #[test]
+    fn flipped_bytes_are_another_book_or_refused(
+        orders in orders(), at: prop::sample::Index, flip in 1..=u8::MAX, seed: [u8; 32], near: i64,
+    ) {
+        let mut bytes = to_bytes(&book(&orders));
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        if let Ok(mut book) = from_bytes::<Book>(&bytes) {
+            prop_assert_eq!(to_bytes(&book), bytes);
+            book.auction(&seed, Price(near));
+        }
+    }
+
+    #[test]
     fn the_largest_numbers_never_overflow(
         sizes in prop::collection::vec((any::<i64>(), any::<i64>()), 0..8),
         seed: [u8; 32],
         near: i64,
     ) {
-        let mut book = Book::new(MARKET, LIMITS);
+        let mut book = Book::new(MARKET, LIMITS, Some(BACKSTOP));
         for (id, (size, limit)) in (0..).zip(sizes) {
             let _refused_if_too_deep = book.insert(order(id, id, size, limit));
         }

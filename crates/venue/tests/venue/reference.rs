@@ -1,13 +1,16 @@
 //! The same rules computed the obvious way: every price tried, every lot handed out one at a time. Shares no code with
 //! the venue.
 
+use crate::BACKSTOP;
 use protocol::effect::AdmittedOrder;
 use protocol::ids::OrderId;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use units::Size;
 
 pub(crate) struct Outcome {
     pub(crate) price: Option<i64>,
+    pub(crate) backstop_price: Option<i64>,
     pub(crate) filled: BTreeMap<OrderId, i64>,
     pub(crate) yielded: Vec<OrderId>,
 }
@@ -79,8 +82,19 @@ fn share(orders: &[AdmittedOrder], sign: i64, volume: i64, seed: &[u8; 32]) -> B
     filled
 }
 
-pub(crate) fn auction(orders: &[AdmittedOrder], seed: &[u8; 32], reference: i64, price_max: i64) -> Outcome {
-    let mut orders = orders.to_vec();
+/// Whether an order waits for the kernel's orders.
+pub(crate) fn standby(order: &AdmittedOrder) -> bool {
+    order.account == BACKSTOP && !order.id.is_kernel()
+}
+
+/// What a round did to its orders.
+struct Round {
+    price: Option<i64>,
+    filled: BTreeMap<OrderId, i64>,
+    yielded: Vec<OrderId>,
+}
+
+fn round(mut orders: Vec<AdmittedOrder>, seed: &[u8; 32], reference: i64, price_max: i64) -> Round {
     let mut yielded = Vec::new();
     while let Some(id) = yielding(&orders, seed) {
         orders.retain(|order| order.id != id);
@@ -95,10 +109,31 @@ pub(crate) fn auction(orders: &[AdmittedOrder], seed: &[u8; 32], reference: i64,
         }
     }
     let Some((volume, _, _, price)) = best else {
-        return Outcome { price: None, filled: BTreeMap::new(), yielded };
+        return Round { price: None, filled: BTreeMap::new(), yielded };
     };
     let mut filled = share(&orders, 1, -volume, seed);
     filled.extend(share(&orders, -1, -volume, seed));
     filled.retain(|_, lots| 0 < *lots);
-    Outcome { price: Some(price), filled, yielded }
+    Round { price: Some(price), filled, yielded }
+}
+
+pub(crate) fn auction(orders: &[AdmittedOrder], seed: &[u8; 32], reference: i64, price_max: i64) -> Outcome {
+    let market = round(orders.iter().copied().filter(|order| !standby(order)).collect(), seed, reference, price_max);
+    let mut left = Vec::new();
+    for order in orders {
+        let lots = market.filled.get(&order.id).copied().unwrap_or(0);
+        let size = Size(order.size.0 - lots * order.size.0.signum());
+        let stays = size != Size(0) && !market.yielded.contains(&order.id);
+        if stays && (standby(order) || order.id.is_kernel()) {
+            left.push(AdmittedOrder { size, ..*order });
+        }
+    }
+    // Without the backstop there is no such round, and the kernel's orders have met each other already.
+    let backstop = round(left, seed, reference, price_max);
+    let mut filled = market.filled;
+    for (id, lots) in backstop.filled {
+        *filled.entry(id).or_default() += lots;
+    }
+    let yielded = [market.yielded, backstop.yielded].concat();
+    Outcome { price: market.price, backstop_price: backstop.price, filled, yielded }
 }
