@@ -354,3 +354,14 @@ fn the_listing_on_disk_is_complete() {
     let second = text.lines().nth(1).expect("a row");
     assert!(second.ends_with("a.csv,3,price_zero,open 0,\"1760129160,0,1,1,1,1\""), "{second}");
 }
+
+#[test]
+fn four_thousand_and_ninety_six_series_fit_and_one_more_is_listed() {
+    let files = Files::new();
+    let rows: String = (0..4_097).map(|n| format!("S{n}-USD,{START},5,5,5,5\n")).collect();
+    let path = files.put("a.csv", format!("symbol,ts_s,open,high,low,close\n{rows}S7-USD,{},6,6,6,6\n", START + 60));
+    let feed = open(BarsArg::parse(&format!("{}:source=v,width=1m", path.display())).expect("parses")).expect("opens");
+    assert_eq!(feed.series.len(), 4_096);
+    assert_eq!(listed(&feed), "4098:too_many_series");
+    assert_eq!(feed.counts().used, 4_097);
+}
