@@ -27,7 +27,8 @@ pub fn deleverage(pool: &mut Pool, id: AccountId, at: Timestamp, out: &mut Vec<E
         let market = pool.market(position.market);
         market.map_or(0, |market| notional(market, position.size, market.mark.price))
     };
-    let mut missing = risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| risk.equity.saturating_neg().max(0));
+    let mut missing =
+        risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| risk.equity.saturating_neg().max(0));
     let mut total = positions.iter().map(|position| marked(pool, position)).fold(0, i128::saturating_add);
     for position in &positions {
         let own = marked(pool, position);

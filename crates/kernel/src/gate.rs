@@ -219,7 +219,8 @@ impl Pool {
         // Crossing zero can make the position after smaller than before; an order never sets aside less than nothing.
         let parts = need(after).saturating_sub(need(before)).max(0).checked_add(addon)?;
         let margin = units::div(parts, crate::margin::PARTS, Rounding::Up)?;
-        let against = if 0 < order.size.0 { order.limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(order.limit.0) };
+        let against =
+            if 0 < order.size.0 { order.limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(order.limit.0) };
         let loss = notional(market, order.size, Price(against.max(0)));
         margin.checked_add(loss)
     }

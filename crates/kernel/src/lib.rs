@@ -7,7 +7,7 @@
 //! [`quality`], [`mark`] turns the index into a mark, [`detect`] and [`breaker`] turn what was seen into a restriction,
 //! [`margin`] says once what an account is worth and needs, [`triggers`] finds who must be looked at, [`gate`] admits
 //! orders and applies trades, [`liquidation`] decides who must shrink and by how much, [`backstop`] and [`adl`] pay for
-//! what is left. [`state`] holds it all and checks its numbered invariants.
+//! what is left. [`state`] holds it all and checks its numbered invariants; [`snapshot`] writes it down and reads it.
 #![no_std]
 extern crate alloc;
 
@@ -22,9 +22,11 @@ pub mod liquidation;
 pub mod margin;
 pub mod mark;
 pub mod quality;
+pub mod snapshot;
 pub mod state;
 pub mod triggers;
 pub mod window;
 
 pub use kernel::Kernel;
+pub use snapshot::SnapshotError;
 pub use state::{Broken, Genesis, Holding, State};

@@ -3,6 +3,7 @@
 use crate::breaker::Breaker;
 use crate::detect::{MarketView, Memory};
 use crate::index::Index;
+use crate::margin::{Lens, risk};
 use crate::mark::Mark;
 use crate::triggers::{Triggers, allotment, trigger};
 use crate::window::{Range, Twap};
@@ -331,12 +332,23 @@ impl Pool {
         self.rearm(id);
     }
 
+    /// Whether the next price will have the account looked at: it is in distress, or a trigger of it is crossed.
+    fn is_seen(&self, id: AccountId, account: &Account) -> bool {
+        self.distressed.contains_key(&id)
+            || account.positions.iter().any(|position| {
+                let mark = self.market(position.market).map_or(Price(0), |market| market.mark.price);
+                let crossed = |trigger| if 0 < position.size.0 { mark <= trigger } else { trigger <= mark };
+                position.trigger.is_none_or(crossed)
+            })
+    }
+
     fn check(&self) -> Result<(), Broken> {
         let broken = |invariant, found, expected| Err(Broken { invariant, pool: self.id, found, expected });
         let booked: i128 = self.accounts.values().map(Account::booked).sum();
-        let held = booked + self.insurance + self.dust - self.deficit;
-        if held != self.deposited {
-            return broken(1, held, self.deposited);
+        let assets = booked.checked_add(self.insurance).and_then(|sum| sum.checked_add(self.dust));
+        let held = assets.and_then(|sum| sum.checked_sub(self.deficit));
+        if held != Some(self.deposited) {
+            return broken(1, held.unwrap_or(i128::MAX), self.deposited);
         }
         for market in &self.markets {
             let sizes = || self.accounts.values().map(|account| i128::from(account.size_in(market.id).0));
@@ -377,14 +389,33 @@ impl Pool {
                 return broken(10, i128::from(account.reserved.0), reserved);
             }
             resting += account.orders.len();
+            let listed = account.positions.iter().all(|position| self.place_of(position.market).is_some());
+            if !listed {
+                return broken(13, i128::from(id.0), 0);
+            }
+            let known = account.liquidation.is_none_or(|live| account.orders.contains(&live.order));
+            if !known {
+                return broken(14, i128::from(id.0), 0);
+            }
             let watched =
                 account.positions.iter().all(|position| position.trigger.is_some() != self.distressed.contains_key(id));
             if !watched {
                 return broken(12, i128::from(id.0), 0);
             }
+            let risk = risk(account, |market| self.market(market), Lens::Mark);
+            if risk.is_some_and(|risk| risk.liquidatable()) && !self.is_seen(*id, account) {
+                return broken(16, i128::from(id.0), 0);
+            }
         }
-        if resting != self.orders.len() {
+        let knows = |(id, order): (&OrderId, &OpenOrder)| {
+            self.accounts.get(&order.account).is_some_and(|account| account.orders.contains(id))
+        };
+        if resting != self.orders.len() || !self.orders.iter().all(knows) {
             return broken(11, resting as i128, self.orders.len() as i128);
+        }
+        let holds = |id: &AccountId| self.accounts.get(id).is_some_and(|account| !account.positions.is_empty());
+        if let Some(id) = self.distressed.keys().find(|id| !holds(id)) {
+            return broken(15, i128::from(id.0), 0);
         }
         Ok(())
     }
@@ -484,6 +515,11 @@ impl State {
     /// 10. An account's reserve is the sum of its orders' reserves.
     /// 11. Every order belongs to an account that knows it.
     /// 12. Every position is either watched by a trigger or its account is in distress.
+    /// 13. Every position is in a market of the pool.
+    /// 14. A liquidation's order is among its account's orders.
+    /// 15. Whoever is in distress holds a position.
+    /// 16. Whoever is under maintenance at the marks is in distress or a trigger of it is crossed, so that the next
+    ///     price of that market has it looked at.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.

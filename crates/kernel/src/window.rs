@@ -61,8 +61,8 @@ impl Twap {
         let stale = slot.saturating_sub(self.newest).min(TWAP_SLOTS as i64);
         for k in 0..stale {
             let i = place(slot - k, TWAP_SLOTS);
-            self.total -= self.sums[i];
-            self.covered -= self.observed[i];
+            self.total = self.total.saturating_sub(self.sums[i]);
+            self.covered = self.covered.saturating_sub(self.observed[i]);
             self.sums[i] = 0;
             self.observed[i] = 0;
         }
@@ -77,13 +77,13 @@ impl Twap {
         let mut from = from.0.max(oldest);
         while from < to.0 {
             let slot = from.div_euclid(length);
-            let until = ((slot + 1) * length).min(to.0);
+            let until = slot.saturating_add(1).saturating_mul(length).min(to.0);
             let i = place(slot, TWAP_SLOTS);
             let sum = i128::from(price.0) * i128::from(until - from);
-            self.sums[i] += sum;
-            self.total += sum;
-            self.observed[i] += until - from;
-            self.covered += until - from;
+            self.sums[i] = self.sums[i].saturating_add(sum);
+            self.total = self.total.saturating_add(sum);
+            self.observed[i] = self.observed[i].saturating_add(until - from);
+            self.covered = self.covered.saturating_add(until - from);
             from = until;
         }
     }

@@ -1,0 +1,317 @@
+//! A state as canonical bytes, and back.
+//!
+//! Everything that influences a later decision is inside, so a kernel that goes on from a snapshot decides exactly like
+//! the one that wrote it. What follows from the rest is not: a market's triggers and its accounts in distress, sums over
+//! windows, what follows from parameters, and the directory are built anew, so they can't contradict what they follow
+//! from.
+//!
+//! Decoding a [`State`] through [`codec`] gives anything that is well formed. [`State::from_snapshot`] asks more: sound
+//! parameters and every invariant of [`State::check`].
+
+use crate::breaker::Breaker;
+use crate::detect::Memory;
+use crate::index::{Gaps, Index, Majority, Source};
+use crate::kernel::AT_MAX;
+use crate::mark::Mark;
+use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
+use crate::triggers::Triggers;
+use crate::window::{Range, Twap};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use codec::{Canonical, DecodeError, Expected, Reader, Sink, canonical_struct};
+use core::fmt;
+use protocol::params::Invalid;
+use protocol::{MarketId, MarketParams, PoolId, PoolParams, VenueParams};
+use units::Timestamp;
+
+/// Why bytes are not taken as a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// They are not the encoding of one.
+    Decode(DecodeError),
+    /// Its parameters are not well formed.
+    Params(Invalid),
+    /// It breaks an invariant.
+    Broken(Broken),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SnapshotError::Decode(error) => write!(f, "not a snapshot: {error}"),
+            SnapshotError::Params(invalid) => {
+                write!(f, "a snapshot whose parameters are not well formed: {:?}: ", invalid.place)?;
+                write!(f, "{} must {}", invalid.field, invalid.must)
+            }
+            SnapshotError::Broken(broken) => {
+                write!(f, "a snapshot that breaks invariant {} in pool {}: ", broken.invariant, broken.pool.0)?;
+                write!(f, "found {}, expected {}", broken.found, broken.expected)
+            }
+        }
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+impl State {
+    /// The BLAKE3 hash of everything.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        codec::hash(self)
+    }
+
+    /// The BLAKE3 hash of one pool; `None` where there is no such pool.
+    #[must_use]
+    pub fn pool_hash(&self, pool: PoolId) -> Option<[u8; 32]> {
+        self.pools.get(usize::from(pool.0)).map(codec::hash)
+    }
+
+    /// The parameters with which the venue runs.
+    #[must_use]
+    pub fn params(&self) -> VenueParams {
+        VenueParams {
+            pools: self.pools.iter().map(|pool| pool.params.clone()).collect(),
+            markets: self.markets().map(|market| market.params.clone()).collect(),
+        }
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        codec::to_bytes(self)
+    }
+
+    /// Reads what [`State::to_snapshot`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are no encoding of a state, parameters that are not well formed, or a broken invariant, in this order.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<State, SnapshotError> {
+        let state: State = codec::from_bytes(bytes).map_err(SnapshotError::Decode)?;
+        state.params().validate().map_err(SnapshotError::Params)?;
+        state.check().map_err(SnapshotError::Broken)?;
+        Ok(state)
+    }
+}
+
+impl Canonical for State {
+    const SIZE_MIN: usize = 8 + 8 + Vec::<Pool>::SIZE_MIN;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let State { height, at, directory: _, pools } = self;
+        height.encode(out);
+        at.encode(out);
+        pools.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let offset = reader.offset();
+        let refused = DecodeError { offset, expected: Expected::Parts { of: "State" } };
+        let (height, at) = Canonical::decode(reader)?;
+        if at < Timestamp(0) || AT_MAX < at {
+            return Err(refused);
+        }
+        let pools: Vec<Pool> = Canonical::decode(reader)?;
+        let directory = directory(&pools).ok_or(refused)?;
+        Ok(State { height, at, directory, pools })
+    }
+}
+
+/// For each market its pool and its place there; `None` where pools or markets are not numbered as listed.
+fn directory(pools: &[Pool]) -> Option<Vec<(PoolId, u16)>> {
+    let markets: usize = pools.iter().map(|pool| pool.markets.len()).sum();
+    let mut directory = Vec::new();
+    directory.resize(markets, None);
+    for (id, pool) in (0..).map(PoolId).zip(pools) {
+        let mut last: Option<MarketId> = None;
+        for (place, market) in (0..).zip(&pool.markets) {
+            let entry: &mut Option<(PoolId, u16)> = directory.get_mut(usize::from(market.id.0))?;
+            if pool.id != id || market.params.pool != id || last >= Some(market.id) || entry.is_some() {
+                return None;
+            }
+            *entry = Some((id, place));
+            last = Some(market.id);
+        }
+        if pool.id != id {
+            return None;
+        }
+    }
+    directory.into_iter().collect()
+}
+
+impl Canonical for Pool {
+    const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 4 * 4 + 4 * 16;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Pool { id, params, markets, accounts, orders, distressed, insurance, deficit, dust, deposited } = self;
+        id.encode(out);
+        params.encode(out);
+        markets.encode(out);
+        accounts.encode(out);
+        orders.encode(out);
+        distressed.encode(out);
+        for amount in [insurance, deficit, dust, deposited] {
+            amount.encode(out);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut pool = Pool {
+            id: Canonical::decode(reader)?,
+            params: Canonical::decode(reader)?,
+            markets: Canonical::decode(reader)?,
+            accounts: Canonical::decode(reader)?,
+            orders: Canonical::decode(reader)?,
+            distressed: Canonical::decode(reader)?,
+            insurance: Canonical::decode(reader)?,
+            deficit: Canonical::decode(reader)?,
+            dust: Canonical::decode(reader)?,
+            deposited: Canonical::decode(reader)?,
+        };
+        pool.watch();
+        Ok(pool)
+    }
+}
+
+impl Pool {
+    /// Builds the markets' triggers and distressed accounts from the accounts' own records.
+    fn watch(&mut self) {
+        for (id, account) in &self.accounts {
+            for position in &account.positions {
+                let place = self.markets.binary_search_by_key(&position.market, |market| market.id);
+                let Some(market) = place.ok().and_then(|place| self.markets.get_mut(place)) else { continue };
+                if let Some(trigger) = position.trigger {
+                    market.triggers.arm(position.size, trigger, *id);
+                }
+                if self.distressed.contains_key(id) {
+                    market.distressed.insert(*id);
+                }
+            }
+        }
+    }
+}
+
+impl Canonical for Market {
+    const SIZE_MIN: usize = 2
+        + MarketParams::SIZE_MIN
+        + Index::SIZE_MIN
+        + Mark::SIZE_MIN
+        + Twap::SIZE_MIN
+        + Range::SIZE_MIN
+        + 8
+        + Memory::SIZE_MIN
+        + Breaker::SIZE_MIN
+        + 16;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Market {
+            id,
+            params,
+            per_micro: _,
+            lineages_listed: _,
+            index,
+            mark,
+            twap,
+            range,
+            observed_until,
+            memory,
+            breaker,
+            open_interest,
+            triggers: _,
+            distressed: _,
+        } = self;
+        id.encode(out);
+        params.encode(out);
+        index.encode(out);
+        mark.encode(out);
+        twap.encode(out);
+        range.encode(out);
+        observed_until.encode(out);
+        memory.encode(out);
+        breaker.encode(out);
+        open_interest.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let offset = reader.offset();
+        let id = Canonical::decode(reader)?;
+        let params: MarketParams = Canonical::decode(reader)?;
+        let market = Market {
+            id,
+            per_micro: params.scale.products_per_micro(),
+            lineages_listed: params.lineages_listed(),
+            index: Canonical::decode(reader)?,
+            mark: Canonical::decode(reader)?,
+            twap: Canonical::decode(reader)?,
+            range: Canonical::decode(reader)?,
+            observed_until: Canonical::decode(reader)?,
+            memory: Canonical::decode(reader)?,
+            breaker: Canonical::decode(reader)?,
+            open_interest: Canonical::decode(reader)?,
+            triggers: Triggers::default(),
+            distressed: BTreeSet::new(),
+            params,
+        };
+        let sources = market.params.sources.len();
+        if market.index.sources.len() != sources || MarketParams::SOURCES_MAX < sources {
+            return Err(DecodeError { offset, expected: Expected::Parts { of: "Market" } });
+        }
+        Ok(market)
+    }
+}
+
+impl Canonical for Gaps {
+    const SIZE_MIN: usize = <[u32; crate::index::GAP_BUCKETS]>::SIZE_MIN;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Gaps { counts, total: _ } = self;
+        counts.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let counts: [u32; crate::index::GAP_BUCKETS] = Canonical::decode(reader)?;
+        let total = counts.iter().copied().fold(0, u32::saturating_add);
+        Ok(Gaps { counts, total })
+    }
+}
+
+impl Canonical for Twap {
+    const SIZE_MIN: usize = 8 + crate::window::TWAP_SLOTS * (16 + 8);
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Twap { newest, sums, observed, total: _, covered: _ } = self;
+        newest.encode(out);
+        sums.encode(out);
+        observed.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let newest = Canonical::decode(reader)?;
+        let sums: [i128; crate::window::TWAP_SLOTS] = Canonical::decode(reader)?;
+        let observed: [i64; crate::window::TWAP_SLOTS] = Canonical::decode(reader)?;
+        let total = sums.iter().copied().fold(0, i128::saturating_add);
+        let covered = observed.iter().copied().fold(0, i64::saturating_add);
+        Ok(Twap { newest, sums, observed, total, covered })
+    }
+}
+
+canonical_struct!(Position { market, size, cost, trigger });
+canonical_struct!(Liquidation { order, market, expires_at });
+canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted });
+canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
+canonical_struct!(Source {
+    price,
+    confidence,
+    published_at,
+    received_at,
+    settled,
+    exclusion,
+    excluded_since,
+    gaps,
+    silence_max,
+});
+canonical_struct!(Majority { value, since });
+canonical_struct!(Index { sources, quality, believed, believed_at, majority, deadline });
+canonical_struct!(Mark { price, premium, premium_at });
+canonical_struct!(Range { newest, lows, highs });
+canonical_struct!(Memory { levels });
+canonical_struct!(Breaker { restriction, mode, calm_since });
