@@ -11,11 +11,11 @@ use units::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
     /// In force.
-    pub(crate) restriction: Restriction,
+    pub restriction: Restriction,
     /// Its mode.
-    pub(crate) mode: Mode,
+    pub mode: Mode,
     /// The last instant at which there was a reason for the present mode.
-    pub(crate) calm_since: Timestamp,
+    pub calm_since: Timestamp,
 }
 
 /// What a mode means in a market with these parameters.

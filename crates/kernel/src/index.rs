@@ -30,58 +30,58 @@ pub const GAP_BUCKETS: usize = 62;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gaps {
     /// Per half-octave of milliseconds.
-    pub(crate) counts: [u32; GAP_BUCKETS],
+    pub counts: [u32; GAP_BUCKETS],
     /// Sum of `counts`.
-    pub(crate) total: u32,
+    pub total: u32,
 }
 
 /// What is remembered of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The newest observation; `received_at` is `MIN` before the first.
-    pub(crate) price: Price,
+    pub price: Price,
     /// The source's own half-width.
-    pub(crate) confidence: Price,
+    pub confidence: Price,
     /// Theirs.
-    pub(crate) published_at: Timestamp,
+    pub published_at: Timestamp,
     /// Ours.
-    pub(crate) received_at: Timestamp,
+    pub received_at: Timestamp,
     /// The last price of this source that passed every filter; zero before the first.
-    pub(crate) settled: Price,
+    pub settled: Price,
     /// Why the newest observation is left out.
-    pub(crate) exclusion: Option<Exclusion>,
+    pub exclusion: Option<Exclusion>,
     /// Since when it has been left out without a break.
-    pub(crate) excluded_since: Timestamp,
+    pub excluded_since: Timestamp,
     /// Learned silences.
-    pub(crate) gaps: Gaps,
+    pub gaps: Gaps,
     /// How long the source may stay silent, from `gaps` and the policy.
-    pub(crate) silence_max: Duration,
+    pub silence_max: Duration,
 }
 
 /// A majority that contradicts somebody, and since when it has stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Majority {
     /// Its price.
-    pub(crate) value: Price,
+    pub value: Price,
     /// Since when.
-    pub(crate) since: Timestamp,
+    pub since: Timestamp,
 }
 
 /// One market's sources and what they amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// In the order of the policy's list.
-    pub(crate) sources: Vec<Source>,
+    pub sources: Vec<Source>,
     /// As of the last evaluation.
-    pub(crate) quality: PriceQuality,
+    pub quality: PriceQuality,
     /// The last index that was not disputed; zero before the first.
-    pub(crate) believed: Price,
+    pub believed: Price,
     /// When it was last true.
-    pub(crate) believed_at: Timestamp,
+    pub believed_at: Timestamp,
     /// In a dispute, who would be believed.
-    pub(crate) majority: Option<Majority>,
+    pub majority: Option<Majority>,
     /// After this the evaluation would come out differently although nothing was observed.
-    pub(crate) deadline: Timestamp,
+    pub deadline: Timestamp,
 }
 
 /// A fresh source in an evaluation.

@@ -10,9 +10,9 @@ pub struct Mark {
     /// The mark; zero before the first index.
     pub price: Price,
     /// Average premium of the venue's mid over the index, clamped.
-    pub(crate) premium: Ratio,
+    pub premium: Ratio,
     /// When the premium was last averaged.
-    pub(crate) premium_at: Timestamp,
+    pub premium_at: Timestamp,
 }
 
 impl Mark {

@@ -23,18 +23,18 @@ pub struct Position {
     /// What was paid for it, micro-USD, signed like `size`: equity counts `value - cost`.
     pub cost: Notional,
     /// Where the account must be looked at; see [`crate::triggers`].
-    pub(crate) trigger: Option<Price>,
+    pub trigger: Option<Price>,
 }
 
 /// A liquidation order that the venue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Liquidation {
     /// The order.
-    pub(crate) order: OrderId,
+    pub order: OrderId,
     /// Its market.
-    pub(crate) market: MarketId,
+    pub market: MarketId,
     /// When it is decided again.
-    pub(crate) expires_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// One account.
@@ -45,30 +45,30 @@ pub struct Account {
     /// In order of market.
     pub positions: Vec<Position>,
     /// Initial margin set aside for resting orders, micro-USD.
-    pub(crate) reserved: Notional,
+    pub reserved: Notional,
     /// Resting orders, in order of admission.
-    pub(crate) orders: Vec<OrderId>,
+    pub orders: Vec<OrderId>,
     /// The liquidation order that is out.
-    pub(crate) liquidation: Option<Liquidation>,
+    pub liquidation: Option<Liquidation>,
     /// A liquidation order of this account ran out unfilled while it was insolvent.
-    pub(crate) exhausted: bool,
+    pub exhausted: bool,
 }
 
 /// An order that the venue holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenOrder {
     /// Its owner.
-    pub(crate) account: AccountId,
+    pub account: AccountId,
     /// Its market.
-    pub(crate) market: MarketId,
+    pub market: MarketId,
     /// Signed lots left.
-    pub(crate) remaining: Size,
+    pub remaining: Size,
     /// The worst price accepted.
-    pub(crate) limit: Price,
+    pub limit: Price,
     /// Part of the owner's `reserved`, micro-USD.
-    pub(crate) reserve: Notional,
+    pub reserve: Notional,
     /// Whether it was admitted as increasing exposure.
-    pub(crate) opening: bool,
+    pub opening: bool,
 }
 
 /// One market.
@@ -79,29 +79,29 @@ pub struct Market {
     /// As listed.
     pub params: MarketParams,
     /// Price × lot products in a micro-USD.
-    pub(crate) per_micro: i128,
+    pub per_micro: i128,
     /// Independent lineages listed.
-    pub(crate) lineages_listed: u8,
+    pub lineages_listed: u8,
     /// The index.
     pub index: Index,
     /// The mark.
     pub mark: Mark,
     /// Average of the index.
-    pub(crate) twap: Twap,
+    pub twap: Twap,
     /// Range of the index.
-    pub(crate) range: Range,
+    pub range: Range,
     /// Until when the index has entered the average.
-    pub(crate) observed_until: Timestamp,
+    pub observed_until: Timestamp,
     /// The detectors' levels.
-    pub(crate) memory: Memory,
+    pub memory: Memory,
     /// The restriction in force.
     pub breaker: Breaker,
     /// Long lots, which are as many as short lots.
-    pub(crate) open_interest: i128,
+    pub open_interest: i128,
     /// Who to look at when the mark moves.
-    pub(crate) triggers: Triggers,
+    pub triggers: Triggers,
     /// Accounts under maintenance that hold this market.
-    pub(crate) distressed: BTreeSet<AccountId>,
+    pub distressed: BTreeSet<AccountId>,
 }
 
 /// One risk pool. Nothing in it refers to another.
@@ -116,9 +116,9 @@ pub struct Pool {
     /// Its accounts.
     pub accounts: BTreeMap<AccountId, Account>,
     /// Orders that the venue holds.
-    pub(crate) orders: BTreeMap<OrderId, OpenOrder>,
+    pub orders: BTreeMap<OrderId, OpenOrder>,
     /// Accounts under maintenance, and since when.
-    pub(crate) distressed: BTreeMap<AccountId, Timestamp>,
+    pub distressed: BTreeMap<AccountId, Timestamp>,
     /// Micro-USD.
     pub insurance: i128,
     /// Losses that nobody could pay, micro-USD.
@@ -137,7 +137,7 @@ pub struct State {
     /// Of the last batch.
     pub at: Timestamp,
     /// For each market, its pool and its place there.
-    pub(crate) directory: Vec<(PoolId, u16)>,
+    pub directory: Vec<(PoolId, u16)>,
     /// The pools, in order of id.
     pub pools: Vec<Pool>,
 }

@@ -23,9 +23,9 @@ const ROUNDING_SLACK: i128 = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Triggers {
     /// Longs are looked at when the mark is at or below.
-    pub(crate) longs: BTreeSet<(Price, AccountId)>,
+    pub longs: BTreeSet<(Price, AccountId)>,
     /// Shorts are looked at when the mark is at or above.
-    pub(crate) shorts: BTreeSet<(Price, AccountId)>,
+    pub shorts: BTreeSet<(Price, AccountId)>,
 }
 
 impl Triggers {

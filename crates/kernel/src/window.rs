@@ -14,26 +14,26 @@ pub const RANGE_SLOTS: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Twap {
     /// Number of the newest slot since the epoch.
-    pub(crate) newest: i64,
+    pub newest: i64,
     /// Per slot, price times microseconds.
-    pub(crate) sums: [i128; TWAP_SLOTS],
+    pub sums: [i128; TWAP_SLOTS],
     /// Per slot, microseconds observed.
-    pub(crate) observed: [i64; TWAP_SLOTS],
+    pub observed: [i64; TWAP_SLOTS],
     /// Sum of `sums`.
-    pub(crate) total: i128,
+    pub total: i128,
     /// Sum of `observed`.
-    pub(crate) covered: i64,
+    pub covered: i64,
 }
 
 /// The lowest and highest price over a rolling window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// Number of the newest slot since the epoch.
-    pub(crate) newest: i64,
+    pub newest: i64,
     /// Per slot; above `highs` where the slot is empty.
-    pub(crate) lows: [Price; RANGE_SLOTS],
+    pub lows: [Price; RANGE_SLOTS],
     /// Per slot.
-    pub(crate) highs: [Price; RANGE_SLOTS],
+    pub highs: [Price; RANGE_SLOTS],
 }
 
 fn slot_length(window: Duration, slots: usize) -> i64 {

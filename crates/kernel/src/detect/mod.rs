@@ -40,7 +40,7 @@ pub struct MarketView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Held levels.
-    pub(crate) levels: [Mode; DETECTORS.len()],
+    pub levels: [Mode; DETECTORS.len()],
 }
 
 /// A detector: from the view, the parameters and the level that it holds to the level that it asks for.
