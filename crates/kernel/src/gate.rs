@@ -234,9 +234,9 @@ impl Pool {
         Ok(Effect::Withdraw { market: cancel.market, order: cancel.order })
     }
 
-    /// The venue no longer holds an order.
+    /// The venue no longer holds an order. One that is not known any more was filled, which its trades said.
     pub(crate) fn order_done(&mut self, done: &Cancel) -> Result<(), Reject> {
-        if self.orders.get(&done.order).is_none_or(|order| order.market != done.market) {
+        if self.orders.get(&done.order).is_some_and(|order| order.market != done.market) {
             return Err(Reject::UnknownOrder);
         }
         self.remove_order(done.order);
@@ -302,8 +302,11 @@ impl Pool {
         if !one_market || buy.remaining <= Size(0) || Size(0) <= sell.remaining || buy.account == sell.account {
             return Err(Reject::Mismatch);
         }
-        let backstop = |order: &OpenOrder| self.params.backstop == Some(order.account);
-        if backstop(&buy) && !trade.sell.is_kernel() || backstop(&sell) && !trade.buy.is_kernel() {
+        // The backstop's own orders meet liquidations only; an order by which it is liquidated itself is the kernel's.
+        let backstop =
+            |id: OrderId, order: &OpenOrder| self.params.backstop == Some(order.account) && !id.is_kernel();
+        let unmet = |id: OrderId, order: &OpenOrder, other: OrderId| backstop(id, order) && !other.is_kernel();
+        if unmet(trade.buy, &buy, trade.sell) || unmet(trade.sell, &sell, trade.buy) {
             return Err(Reject::Mismatch);
         }
         let scale = self.markets.get(place).ok_or(Reject::UnknownMarket)?.params.scale;

@@ -47,6 +47,13 @@ impl Kernel {
         &self.state
     }
 
+    /// The first instant at which an empty batch could decide something; `None` where time alone changes nothing.
+    /// Whoever sequences batches sends one then, or an outside silence would go unnoticed.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        (self.deadline != Timestamp::MAX).then(|| self.deadline.plus(units::Duration(1)))
+    }
+
     /// Decides one batch and appends its effects.
     ///
     /// Inside a batch the order is: trades that the venue already made; prices; top-ups and cancels; liquidations;

@@ -1,3 +1,4 @@
 //! Incidents, market feeds, baselines, reference model, metrics and reports. Floats live here, never in the kernel.
 
 pub mod feed;
+pub mod replay;

@@ -1,0 +1,131 @@
+//! The hindsight reference: the median over venues of prices by trade time, on a grid, in a file.
+//!
+//! Nobody could have known it at the time; it only judges afterwards. It is built in one pass over the stream and kept
+//! on disk, so that memory does not grow with the length of the data.
+
+use super::world::World;
+use crate::feed::{Feed, Micros};
+use protocol::MarketId;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+
+/// Prices that arrive later than this after their trade time are not waited for.
+const LAG_MAX: Micros = 300_000_000;
+
+/// The reference of every market.
+#[derive(Debug)]
+pub struct Hindsight {
+    /// First slot's time.
+    from: Micros,
+    /// Slots.
+    slots: u64,
+    /// Distance of slots.
+    step: Micros,
+    /// By market: one `i64` a slot, in the market's price unit, zero where there is none.
+    files: Vec<File>,
+    /// Rows that came too late to count.
+    pub late: u64,
+}
+
+struct Pending {
+    /// By source, (published at, price), oldest first; the first is the last one that is not newer than the next slot.
+    sources: Vec<VecDeque<(Micros, i64)>>,
+    out: BufWriter<File>,
+    fresh: Micros,
+}
+
+impl Hindsight {
+    /// Builds the reference from the stream.
+    ///
+    /// # Errors
+    /// A stream or a temporary file that can't be read or written.
+    pub fn build(feed: &Feed, world: &World) -> io::Result<Hindsight> {
+        let widest = world.markets.iter().map(|market| market.width).max().unwrap_or(0);
+        let step = (widest / 4).max(1_000_000);
+        let mut files = Vec::new();
+        let mut pending = Vec::new();
+        for market in &world.markets {
+            let file = tempfile::tempfile()?;
+            files.push(file.try_clone()?);
+            pending.push(Pending {
+                sources: vec![VecDeque::new(); market.sources.len()],
+                out: BufWriter::new(file),
+                fresh: (market.width * 3 / 2).max(10_000_000),
+            });
+        }
+        let (mut from, mut slots, mut late) = (0, 0_u64, 0);
+        let mut last = 0;
+        for event in feed.replay().map_err(io::Error::other)? {
+            let event = event.map_err(io::Error::other)?;
+            let Some((market, source)) = world.series.get(event.series as usize) else { continue };
+            if last == 0 {
+                from = event.published_at.div_euclid(step) * step;
+            }
+            last = last.max(event.received_at);
+            while from + slots as i64 * step < event.received_at - LAG_MAX {
+                close(&mut pending, from + slots as i64 * step)?;
+                slots += 1;
+            }
+            if event.published_at < from + slots as i64 * step - step {
+                late += 1;
+                continue;
+            }
+            let price = world.markets[usize::from(market.0)].price(event.price).0;
+            pending[usize::from(market.0)].sources[usize::from(source.0)].push_back((event.published_at, price));
+        }
+        while from + slots as i64 * step <= last {
+            close(&mut pending, from + slots as i64 * step)?;
+            slots += 1;
+        }
+        for market in pending {
+            market.out.into_inner().map_err(|error| error.into_error())?;
+        }
+        Ok(Hindsight { from, slots, step, files, late })
+    }
+
+    /// Distance of the grid's slots, microseconds.
+    #[must_use]
+    pub const fn step(&self) -> Micros {
+        self.step
+    }
+
+    /// The reference of `market` at the last slot not after `at`, in the market's price unit; `None` where no venue
+    /// had traded lately.
+    #[must_use]
+    pub fn at(&self, market: MarketId, at: Micros) -> Option<i64> {
+        let slot = u64::try_from((at - self.from).div_euclid(self.step)).ok().filter(|slot| *slot < self.slots)?;
+        let mut bytes = [0; 8];
+        self.files.get(usize::from(market.0))?.read_exact_at(&mut bytes, slot * 8).ok()?;
+        Some(i64::from_le_bytes(bytes)).filter(|price| 0 < *price)
+    }
+}
+
+/// Writes the slot at `at` of every market.
+fn close(pending: &mut [Pending], at: Micros) -> io::Result<()> {
+    for market in pending {
+        let mut prices = [0_i64; protocol::MarketParams::SOURCES_MAX];
+        let mut n = 0;
+        for source in &mut market.sources {
+            while source.len() > 1 && source[1].0 <= at {
+                source.pop_front();
+            }
+            if let Some((published, price)) = source.front() {
+                if *published <= at && at - published <= market.fresh {
+                    prices[n] = *price;
+                    n += 1;
+                }
+            }
+        }
+        let prices = &mut prices[..n];
+        prices.sort_unstable();
+        let median = match n {
+            0 => 0,
+            n if n % 2 == 1 => prices[n / 2],
+            n => prices[n / 2 - 1].midpoint(prices[n / 2]),
+        };
+        market.out.write_all(&median.to_le_bytes())?;
+    }
+    Ok(())
+}

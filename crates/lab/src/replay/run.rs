@@ -1,0 +1,221 @@
+//! One run: a kernel, the embedded venue, and the outside market as far as its bars let liquidations through.
+
+use super::hindsight::Hindsight;
+use super::tally::Tally;
+use super::world::{BACKSTOP, World};
+use crate::feed::{BarRef, Micros};
+use kernel::{Genesis, Kernel};
+use protocol::effect::AdmittedOrder;
+use protocol::input::{Cancel, Observation, Order};
+use protocol::{Batch, Effect, Input, MarketId, OrderId, SourceId, VenueParams};
+use std::collections::VecDeque;
+use units::{Price, Size, Timestamp};
+use venue::{Exchange, Limits};
+
+/// The share of a bar's volume that liquidations may take.
+pub const VOLUME_SHARE: f64 = 0.10;
+/// Into how many price levels that share is cut.
+const LEVELS: u32 = 10;
+
+/// The law by which liquidations move the price that they get: closing a share `q` of a bar's volume costs
+/// `coefficient × range × √q` of the price, with `range` the bar's high less low over its close, at least 2 bp. At the
+/// coefficient 1 taking all of a bar would cost its whole range, and the tenth that is allowed costs a third of it.
+/// The square root is the one regularity on which studies of metaorders agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Impact {
+    /// Multiplies the law.
+    pub coefficient: f64,
+    /// What a bar is taken to have traded where its file does not say, USD.
+    pub volume_assumed_usd: f64,
+}
+
+/// One run.
+pub struct Run<'a> {
+    world: &'a World,
+    kernel: Kernel,
+    exchange: Exchange,
+    /// By market: liquidations that wait for a bar that opens after their decision.
+    waiting: Vec<VecDeque<(Timestamp, AdmittedOrder)>>,
+    impact: Impact,
+    next_order: u64,
+    batch: Batch,
+    effects: Vec<Effect>,
+    /// What is counted.
+    pub tally: Tally,
+}
+
+impl<'a> Run<'a> {
+    /// A run before its first batch.
+    ///
+    /// # Errors
+    /// Accounts that do not fit the parameters, in words.
+    pub fn new(
+        world: &'a World,
+        params: &VenueParams,
+        accounts: &[Genesis],
+        insurance_usd: f64,
+        impact: Impact,
+    ) -> Result<Run<'a>, String> {
+        let kernel =
+            Kernel::new(params, accounts).map_err(|bad| format!("the accounts do not fit the policy: {bad:?}"))?;
+        let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
+        let mut run = Run {
+            world,
+            tally: Tally::new(world, accounts),
+            kernel,
+            exchange: Exchange::new(params, limits),
+            waiting: vec![VecDeque::new(); world.markets.len()],
+            impact,
+            next_order: 1,
+            batch: Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::new() },
+            effects: Vec::new(),
+        };
+        let amount = units::Notional((insurance_usd * 1e6) as i64);
+        if 0 < amount.0 {
+            for pool in 0..params.pools.len() {
+                let pool = protocol::PoolId(u16::try_from(pool).unwrap_or(u16::MAX));
+                run.batch.inputs.push(Input::InsuranceDeposit(protocol::input::InsuranceDeposit { pool, amount }));
+            }
+            run.apply(Timestamp(0));
+        }
+        Ok(run)
+    }
+
+    /// The kernel.
+    #[must_use]
+    pub const fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Lets time pass until `at`, stopping wherever the kernel would decide something without an input.
+    pub fn pass(&mut self, at: Micros) {
+        while let Some(due) = self.kernel.next_due().filter(|due| due.0 < at) {
+            if due <= self.kernel.state().at {
+                break;
+            }
+            self.apply(due);
+        }
+    }
+
+    /// One observation at its receipt.
+    pub fn observe(&mut self, market: MarketId, source: SourceId, price: Price, confidence: Price, at: Seen) {
+        self.pass(at.received_at);
+        let (published_at, received_at) = (Timestamp(at.published_at), Timestamp(at.received_at));
+        let seen = Observation { market, source, observer: 0, price, confidence, published_at, received_at };
+        self.batch.inputs.push(Input::Observation(seen));
+        self.apply(received_at);
+    }
+
+    /// A bar of the outside market became known: liquidations that were decided before it opened fill against it.
+    pub fn bar(&mut self, market: MarketId, bar: &BarRef, opened_at: Micros, received_at: Micros) {
+        let place = usize::from(market.0);
+        let resting = self.exchange.book(market).is_some_and(|book| !book.is_empty());
+        let ready = |(decided, _): &(Timestamp, AdmittedOrder)| decided.0 <= opened_at;
+        if !resting && !self.waiting[place].front().is_some_and(ready) {
+            return;
+        }
+        let at = Timestamp(received_at);
+        while let Some((_, order)) = self.waiting[place].pop_front_if(|waiting| ready(waiting)) {
+            let effect = Effect::Admit { order };
+            // A refused order is reported done, and the kernel decides again.
+            let _refused = self.exchange.accept(&effect, &mut self.batch.inputs);
+        }
+        let Some(book) = self.exchange.book(market) else { return };
+        let (selling, buying) = book.orders().fold((0_i64, 0_i64), |(selling, buying), order| {
+            let lots = order.size.0;
+            if lots < 0 { (selling.saturating_sub(lots), buying) } else { (selling, buying.saturating_add(lots)) }
+        });
+        let first = self.next_order;
+        for (wanted, sign) in [(selling, 1.0), (buying, -1.0)] {
+            self.offer(market, bar, wanted, sign);
+        }
+        if self.next_order != first {
+            self.apply(at);
+        }
+        let mark = self.kernel.state().market(market).map_or(Price(1), |market| market.mark.price);
+        let seed = self.batch.seed;
+        if self.exchange.auction(market, &seed, mark, &mut self.batch.inputs).is_ok() {
+            // The only quotes here are those of this one bar; they say nothing about a premium.
+            self.batch.inputs.retain(|input| !matches!(input, Input::BookTop(_)));
+        }
+        // What was offered for this bar is gone with it.
+        for order in first..self.next_order {
+            self.batch.inputs.push(Input::Cancel(Cancel { market, order: OrderId(order) }));
+        }
+        self.apply(at);
+    }
+
+    /// Offers the other side of `wanted` lots against a bar: at most [`VOLUME_SHARE`] of its volume, in levels whose
+    /// prices follow the impact law.
+    fn offer(&mut self, market: MarketId, bar: &BarRef, wanted: i64, sign: f64) {
+        if wanted <= 0 {
+            return;
+        }
+        let listed = &self.world.markets[usize::from(market.0)];
+        let close = bar.close as f64;
+        let volume = match bar.volume {
+            Some(volume) => volume as f64 / 1e8,
+            None => self.impact.volume_assumed_usd / (close / 1e12),
+        };
+        let range = ((bar.high - bar.low) as f64 / close).max(2e-4);
+        let level = (listed.lots_of(volume) * VOLUME_SHARE / f64::from(LEVELS)).floor();
+        if level < 1.0 {
+            return;
+        }
+        let mut left = wanted;
+        for k in 1..=LEVELS {
+            let share = VOLUME_SHARE * f64::from(k) / f64::from(LEVELS);
+            let moved = self.impact.coefficient * range * share.sqrt();
+            let limit = listed.price((close * (1.0 - sign * moved)).max(1.0) as i128);
+            let lots = (level as i64).min(left);
+            if lots <= 0 {
+                break;
+            }
+            left -= lots;
+            let id = OrderId(self.next_order);
+            self.next_order += 1;
+            let size = Size(if sign > 0.0 { lots } else { -lots });
+            self.batch.inputs.push(Input::Order(Order { id, account: BACKSTOP, market, size, limit }));
+        }
+    }
+
+    /// Applies the gathered inputs as one batch and carries out its effects.
+    fn apply(&mut self, at: Timestamp) {
+        let at = at.max(self.kernel.state().at);
+        self.batch.height = self.kernel.state().height + 1;
+        self.batch.at = at;
+        self.tally.before(&self.batch.inputs);
+        self.effects.clear();
+        self.kernel.apply(&self.batch, &mut self.effects);
+        self.tally.after(&self.batch.inputs, &self.effects, &self.kernel, at);
+        self.batch.inputs.clear();
+        self.batch.seed = self.tally.seed();
+        for effect in &self.effects {
+            match effect {
+                Effect::Liquidate { order, .. } => self.waiting[usize::from(order.market.0)].push_back((at, *order)),
+                Effect::Withdraw { market, order } => {
+                    self.waiting[usize::from(market.0)].retain(|(_, waiting)| waiting.id != *order);
+                    let _gone = self.exchange.accept(effect, &mut self.batch.inputs);
+                }
+                other => {
+                    let _refused = self.exchange.accept(other, &mut self.batch.inputs);
+                }
+            }
+        }
+    }
+
+    /// Everything is over: invariants, final equity, and the judgement of hindsight.
+    pub fn finish(&mut self, hindsight: &Hindsight, world: &World) {
+        self.tally.finish(&self.kernel);
+        self.tally.judge(hindsight, world, &self.kernel);
+    }
+}
+
+/// The two times of an observation.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Theirs, microseconds.
+    pub published_at: Micros,
+    /// Ours, microseconds.
+    pub received_at: Micros,
+}
