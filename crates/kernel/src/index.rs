@@ -196,7 +196,7 @@ fn patience(params: &SourceParams) -> Duration {
 
 /// The learned silence, never under the floor, never over the age limit, and never stricter than the heartbeat.
 fn silence_max(learned: Duration, params: &SourceParams, oracle: &OracleParams) -> Duration {
-    learned.clamp(oracle.silence_floor, oracle.age_max).max(patience(params))
+    learned.max(oracle.silence_floor).min(oracle.age_max).max(patience(params))
 }
 
 impl Index {

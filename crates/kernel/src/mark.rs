@@ -55,7 +55,8 @@ impl Mark {
 }
 
 fn clamp(ratio: Ratio, max: Ratio) -> Ratio {
-    Ratio(ratio.0.clamp(-max.0, max.0))
+    // Not `clamp`, which panics where a bound is negative.
+    Ratio(ratio.0.max(max.0.saturating_neg()).min(max.0))
 }
 
 #[cfg(test)]
