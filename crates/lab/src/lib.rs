@@ -1,4 +1,5 @@
 //! Incidents, market feeds, baselines, reference model, metrics and reports. Floats live here, never in the kernel.
 
 pub mod feed;
+pub mod model;
 pub mod replay;

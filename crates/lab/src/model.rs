@@ -1,0 +1,4 @@
+//! Random traffic for the kernel.
+
+pub mod dice;
+pub mod traffic;

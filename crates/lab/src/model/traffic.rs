@@ -1,0 +1,423 @@
+//! Random but plausible batches: what a venue with several pools could really be told, on bad days more often than on
+//! good ones.
+//!
+//! Prices walk and jump; sources are late, frozen, scaled or mad for a while; traders pay in, ask back, order and cancel;
+//! orders that cross are traded in part or whole; liquidation orders are filled, filled in part or ignored; time passes in
+//! small and large steps. Some inputs are wrong on purpose. Everything follows from the seed and from the kernel's own
+//! answers.
+
+use super::dice::Dice;
+use kernel::state::{OpenOrder, Pool};
+use kernel::{Genesis, Holding, State};
+use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::params::{
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
+};
+use protocol::{
+    AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, PoolId, PoolParams, SourceId, VenueParams,
+};
+use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
+
+/// Price shift, lot decimals, first price in price units, lots worth about one USD.
+const LISTINGS: [(u8, u8, i64, i64); 4] =
+    [(4, 5, 6_000_000_000_000, 2), (4, 3, 10_000_000_000, 10), (2, 1, 10_000_000_000, 10), (0, 0, 400_000_000, 2_500)];
+
+/// Accounts of a pool; the last two make the market.
+const ACCOUNTS: u64 = 10;
+
+/// What a source does to the true price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behaviour {
+    Honest,
+    Silent,
+    Frozen,
+    Scaled(i64),
+    Zero,
+    Ahead,
+    Bound,
+    Vague,
+}
+
+/// A market's world outside the venue.
+#[derive(Clone, Debug)]
+struct World {
+    price: i64,
+    dollar: i64,
+    sources: Vec<(Behaviour, i64)>,
+}
+
+/// Makes batches for one venue.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    dice: Dice,
+    params: VenueParams,
+    genesis: Vec<Genesis>,
+    worlds: Vec<World>,
+    at: i64,
+    order: u64,
+}
+
+impl Traffic {
+    /// The venue and the story of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Traffic {
+        let mut dice = Dice::new(seed);
+        let pools = 2 + dice.below(2);
+        let params = venue(&mut dice, pools as u16);
+        let mut worlds = Vec::new();
+        for (market, id) in params.markets.iter().zip(0_usize..) {
+            let (_, _, price, dollar) = LISTINGS[id % LISTINGS.len()];
+            worlds.push(World { price, dollar, sources: vec![(Behaviour::Honest, price); market.sources.len()] });
+        }
+        let genesis = genesis(&mut dice, &params, &worlds);
+        Traffic { dice, params, genesis, worlds, at: 1_700_000_000_000_000, order: 0 }
+    }
+
+    /// The venue's parameters.
+    #[must_use]
+    pub fn params(&self) -> &VenueParams {
+        &self.params
+    }
+
+    /// The accounts with which it begins.
+    #[must_use]
+    pub fn genesis(&self) -> &[Genesis] {
+        &self.genesis
+    }
+
+    /// The next batch for a kernel that is in `state`.
+    pub fn next(&mut self, state: &State) -> Batch {
+        self.at += self.step();
+        let mut inputs = Vec::new();
+        self.trades(state, &mut inputs);
+        for market in 0..self.worlds.len() {
+            self.prices(market, &mut inputs);
+        }
+        for pool in &state.pools {
+            self.transfers(pool, &mut inputs);
+            self.orders(pool, &mut inputs);
+        }
+        // Where an input stands must not matter beyond the order of arrival inside a phase.
+        if self.dice.once_in(8) && !inputs.is_empty() {
+            let turn = self.dice.below(inputs.len() as u64) as usize;
+            inputs.rotate_left(turn);
+        }
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.dice.bits().to_le_bytes());
+        Batch { height: state.height + 1, at: Timestamp(self.at), seed, inputs }
+    }
+
+    fn step(&mut self) -> i64 {
+        let dice = &mut self.dice;
+        match dice.below(200) {
+            0 => dice.between(20_000_000, 400_000_000),
+            1..=4 => dice.between(3_000_000, 12_000_000),
+            5..=9 => 0,
+            10..=39 => dice.between(1, 900_000),
+            _ => 1_000_000,
+        }
+    }
+
+    fn prices(&mut self, market: usize, inputs: &mut Vec<Input>) {
+        let (Some(world), Some(params)) = (self.worlds.get_mut(market), self.params.markets.get(market)) else {
+            return;
+        };
+        let dice = &mut self.dice;
+        let bps = match dice.below(300) {
+            0 => dice.between(-3_000, 3_000),
+            1 => dice.between(-1_200, -300),
+            2 => dice.between(300, 1_200),
+            3..=20 => dice.between(-150, 150),
+            _ => dice.between(-20, 20),
+        };
+        world.price = (world.price + world.price / 10_000 * bps).clamp(10_000, 1 << 52);
+        let quiet = dice.once_in(40);
+        let id = MarketId(market as u16);
+        for (place, (behaviour, held)) in world.sources.iter_mut().enumerate() {
+            *behaviour = match (*behaviour, dice.below(600)) {
+                (Behaviour::Honest, 0) => Behaviour::Silent,
+                (Behaviour::Honest, 1) => Behaviour::Frozen,
+                (Behaviour::Honest, 2) => Behaviour::Scaled(dice.between(500, 30_000)),
+                (Behaviour::Honest, 3) => Behaviour::Scaled(dice.between(9_500, 10_500)),
+                (Behaviour::Honest, 4) => Behaviour::Zero,
+                (Behaviour::Honest, 5) => Behaviour::Ahead,
+                (Behaviour::Honest, 6) => Behaviour::Bound,
+                (Behaviour::Honest, 7) => Behaviour::Vague,
+                (_, 10..=22) => Behaviour::Honest,
+                (same, _) => same,
+            };
+            if quiet || *behaviour == Behaviour::Silent || dice.percent(12) {
+                continue;
+            }
+            let honest = world.price + world.price / 100_000 * dice.between(-60, 60);
+            let price = match *behaviour {
+                Behaviour::Honest | Behaviour::Silent | Behaviour::Ahead | Behaviour::Vague => honest,
+                Behaviour::Frozen => *held,
+                Behaviour::Scaled(bps) => honest / 10_000 * bps,
+                Behaviour::Zero => dice.between(-1, 0),
+                Behaviour::Bound => params.sources.get(place).map_or(0, |source| source.price_max.0),
+            };
+            if *behaviour != Behaviour::Frozen {
+                *held = price;
+            }
+            let width = if *behaviour == Behaviour::Vague { 30 } else { dice.between(0, 2) };
+            let late = if dice.percent(20) { dice.between(0, 1_500_000) } else { 0 };
+            let ahead = if *behaviour == Behaviour::Ahead { 60_000_000 } else { dice.between(-300_000, 100_000) };
+            let received_at = self.at - late;
+            inputs.push(Input::Observation(Observation {
+                market: id,
+                source: SourceId(place as u8),
+                observer: 0,
+                price: Price(price),
+                confidence: Price((price / 1_000 * width).max(0)),
+                published_at: Timestamp(received_at + ahead),
+                received_at: Timestamp(received_at),
+            }));
+        }
+        if dice.percent(25) {
+            let mid = world.price + world.price / 10_000 * dice.between(-90, 90);
+            let half = world.price / 10_000 * dice.between(-1, 20);
+            let (bid, ask) = (Price(mid - half), Price(if dice.once_in(20) { 0 } else { mid + half }));
+            inputs.push(Input::BookTop(BookTop { market: id, bid, ask }));
+        }
+    }
+
+    fn transfers(&mut self, pool: &Pool, inputs: &mut Vec<Input>) {
+        let dice = &mut self.dice;
+        let usd = 1_000_000;
+        if dice.percent(8) {
+            let account = AccountId(dice.below(ACCOUNTS + 2));
+            let amount = Notional(dice.magnitude(20_000) * usd + dice.between(-3, 999_999));
+            inputs.push(Input::Deposit(Transfer { pool: pool.id, account, amount }));
+        }
+        if dice.percent(15) {
+            let account = AccountId(dice.below(ACCOUNTS + 1));
+            let cash = pool.accounts.get(&account).map_or(0, |account| account.cash.0);
+            let amount = match dice.below(4) {
+                0 => cash,
+                1 => cash / 2,
+                _ => dice.magnitude(5_000) * usd,
+            };
+            inputs.push(Input::Withdraw(Transfer { pool: pool.id, account, amount: Notional(amount) }));
+        }
+        if dice.once_in(60) {
+            let amount = Notional(dice.magnitude(3_000) * usd);
+            inputs.push(Input::InsuranceDeposit(InsuranceDeposit { pool: pool.id, amount }));
+        }
+    }
+
+    fn orders(&mut self, pool: &Pool, inputs: &mut Vec<Input>) {
+        let markets: Vec<MarketId> = pool.markets.iter().map(|market| market.id).collect();
+        let Some(market) = self.dice.one_of(&markets) else { return };
+        let Some(world) = self.worlds.get(usize::from(market.0)) else { return };
+        let (price, dollar) = (world.price, world.dollar);
+        let dice = &mut self.dice;
+        for _ in 0..dice.below(4) {
+            let account = AccountId(dice.below(ACCOUNTS + 1));
+            let held = pool.accounts.get(&account).map_or(0, |account| account.size_in(market).0);
+            let maker = ACCOUNTS - 2 <= account.0;
+            let sign = if dice.percent(50) { 1 } else { -1 };
+            let wanted = dice.magnitude(if maker { 40_000 } else { 8_000 }) * dollar;
+            let size = match dice.below(8) {
+                0..=1 if held != 0 => -held,
+                2 if held != 0 => -held / 2,
+                3 if held != 0 => -held - sign * wanted,
+                4 if dice.once_in(6) => 0,
+                _ => sign * wanted,
+            };
+            let away = price / 10_000 * dice.between(-20, 150);
+            let limit = if dice.once_in(40) { dice.between(-1, i64::MAX) } else { price + size.signum() * away };
+            self.order += 1;
+            let id = OrderId(if dice.once_in(50) { self.order / 2 } else { self.order });
+            let (size, limit) = (Size(size), Price(limit));
+            inputs.push(Input::Order(Order { id, account, market, size, limit }));
+        }
+        let orders: Vec<OrderId> = pool.orders.keys().copied().collect();
+        for _ in 0..orders.len() / 12 + usize::from(dice.percent(20)) {
+            if let Some(order) = dice.one_of(&orders) {
+                let market = pool.orders.get(&order).map_or(market, |order| order.market);
+                let cancel = Cancel { market, order };
+                inputs.push(if dice.once_in(6) { Input::OrderDone(cancel) } else { Input::Cancel(cancel) });
+            }
+        }
+    }
+
+    /// Trades of orders that cross, as an auction could have made them; some are wrong.
+    fn trades(&mut self, state: &State, inputs: &mut Vec<Input>) {
+        for pool in &state.pools {
+            for market in &pool.markets {
+                if self.dice.percent(40) {
+                    continue;
+                }
+                let mine = |(id, order): (&OrderId, &OpenOrder)| (order.market == market.id).then_some((*id, *order));
+                let orders: Vec<(OrderId, OpenOrder)> = pool.orders.iter().filter_map(mine).collect();
+                let (mut buys, mut sells): (Vec<_>, Vec<_>) =
+                    orders.into_iter().partition(|(_, order)| Size(0) < order.remaining);
+                for _ in 0..self.dice.below(5) {
+                    self.trade(market.id, &mut buys, &mut sells, inputs);
+                }
+            }
+        }
+    }
+
+    fn trade(
+        &mut self,
+        market: MarketId,
+        buys: &mut [(OrderId, OpenOrder)],
+        sells: &mut [(OrderId, OpenOrder)],
+        inputs: &mut Vec<Input>,
+    ) {
+        let dice = &mut self.dice;
+        if buys.is_empty() || sells.is_empty() {
+            return;
+        }
+        // A liquidation is at the end, since the kernel's ids are the highest.
+        let place = |dice: &mut Dice, len: usize| {
+            if dice.percent(40) { len - 1 } else { dice.below(len as u64) as usize }
+        };
+        let (b, s) = (place(dice, buys.len()), place(dice, sells.len()));
+        let ((buy, bid), (sell, ask)) = (buys[b], sells[s]);
+        let crossed = ask.limit <= bid.limit && bid.account != ask.account;
+        if !crossed && !dice.once_in(30) {
+            return;
+        }
+        let most = bid.remaining.0.min(-ask.remaining.0);
+        let size = match dice.below(4) {
+            0..=1 => most,
+            2 => dice.between(1, most.max(1)),
+            _ => dice.magnitude(most.max(1)),
+        };
+        let size = if dice.once_in(60) { size + 1_000_000_000 } else { size };
+        let price = dice.between(ask.limit.0.min(bid.limit.0), bid.limit.0.max(ask.limit.0));
+        // A maker would not trade at a nonsense limit: near the world's price where the limits allow it.
+        let world = self.worlds.get(usize::from(market.0)).map_or(price, |world| world.price);
+        let price = if crossed { world.clamp(ask.limit.0, bid.limit.0) } else { price };
+        if let Some((_, order)) = buys.get_mut(b) {
+            order.remaining = Size((order.remaining.0 - size).max(0));
+        }
+        if let Some((_, order)) = sells.get_mut(s) {
+            order.remaining = Size((order.remaining.0 + size).min(0));
+        }
+        inputs.push(Input::Trade(Trade { market, buy, sell, price: Price(price), size: Size(size) }));
+    }
+}
+
+fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
+    let pool = |dice: &mut Dice| PoolParams {
+        accounts_max: ACCOUNTS as u32 + 1,
+        orders_per_account_max: 12,
+        insurance_share_per_account: Ratio::percent(dice.between(5, 100)),
+        backstop: dice.once_in(2).then_some(AccountId(ACCOUNTS - 1)),
+    };
+    let pools: Vec<PoolParams> = (0..pools).map(|_| pool(dice)).collect();
+    let count = 4 + dice.below(2) as u16;
+    let markets = (0..count).map(|id| market(dice, id, PoolId(id % pools.len() as u16))).collect();
+    VenueParams { pools, markets }
+}
+
+fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
+    let (price_shift, lot_decimals, price, dollar) = LISTINGS[usize::from(id) % LISTINGS.len()];
+    let scale = Scale::new(price_shift, lot_decimals).expect("the listings' scales are sound");
+    let sources = if dice.once_in(5) { 1 } else { dice.between(2, 8) };
+    let lineages = dice.between(1, sources) as u64;
+    let source = |dice: &mut Dice| SourceParams {
+        weight: if dice.percent(50) { 1 } else { dice.between(1, 5) as u32 },
+        lineage: LineageId(dice.below(lineages) as u8),
+        heartbeat: Duration::millis(dice.between(500, 3_000)),
+        price_min: Price(dice.between(0, 1_000)),
+        price_max: Price(if dice.percent(50) { i64::MAX } else { price.saturating_mul(100) }),
+    };
+    let fee = Ratio::bps(dice.between(0, 60));
+    let mut tiers = Vec::new();
+    let (mut from, mut initial, mut maintenance) = (0, dice.between(300, 800), dice.between(100, 300));
+    for _ in 0..dice.between(1, 5) {
+        tiers.push(Tier { notional_from: from, initial: Ratio::bps(initial), maintenance: Ratio::bps(maintenance) });
+        from += dice.between(1, 30_000_000_000);
+        initial = (initial + dice.between(0, 500)).min(10_000);
+        maintenance = (maintenance + dice.between(0, 300)).min(initial);
+    }
+    let thresholds = |dice: &mut Dice, low| {
+        let cautious = dice.between(low, 3 * low);
+        Thresholds { cautious: Ratio::bps(cautious), reduce_only: Ratio::bps(cautious + dice.between(0, 2 * low)) }
+    };
+    let agree = dice.between(20, 150);
+    let lineages_min = dice.between(1, 3) as u8;
+    MarketParams {
+        pool,
+        scale,
+        order_size_max: Size(60_000 * dollar),
+        open_interest_max: Size(400_000 * dollar),
+        sources: (0..sources).map(|_| source(dice)).collect(),
+        oracle: OracleParams {
+            age_max: Duration::seconds(dice.between(4, 15)),
+            silence_floor: Duration::seconds(dice.between(1, 4)),
+            future_max: Duration::seconds(1),
+            confidence_max: Ratio::percent(2),
+            jump_max: Ratio::bps(dice.between(200, 1_500)),
+            jump_confirm: Duration::seconds(dice.between(1, 10)),
+            agree: Ratio::bps(agree),
+            dispute: Ratio::bps(agree + dice.between(0, 200)),
+            lineages_min,
+            overrule_lineages: lineages_min + dice.below(3) as u8,
+            dispute_confirm: Duration::seconds(dice.between(2, 40)),
+            last_good_max: Duration::seconds(dice.between(5, 200)),
+        },
+        mark: MarkParams {
+            premium_max: Ratio::bps(dice.between(0, 100)),
+            premium_window: Duration::seconds(dice.between(1, 200)),
+        },
+        tiers,
+        detectors: DetectorParams {
+            exit: Ratio::percent(dice.between(0, 100)),
+            velocity: thresholds(dice, 200),
+            velocity_window: Duration::seconds(dice.between(5, 60)),
+            band: thresholds(dice, 300),
+            twap_window: Duration::seconds(dice.between(10, 300)),
+            twap_coverage_min: Ratio::percent(dice.between(0, 80)),
+            disagreement: Ratio::bps(dice.between(20, 300)),
+            quorum_coverage_min: Ratio::percent(dice.between(0, 60)),
+        },
+        breaker: BreakerParams {
+            calm: Duration::seconds(dice.between(1, 8)),
+            cautious_margin_addon: Ratio::bps(dice.between(1, 300)),
+            cautious_size_scale: Ratio::percent(dice.between(10, 100)),
+        },
+        liquidation: LiquidationParams {
+            buffer: Ratio::percent(dice.between(0, 30)),
+            fee,
+            slippage_max: Ratio::bps(dice.between(100, 1_000)),
+            order_ttl: Duration::seconds(dice.between(1, 8)),
+            single_lineage_confirm: Duration::seconds(dice.between(0, 6)),
+        },
+    }
+}
+
+/// Traders with little money and pairs of positions, and two makers with much.
+fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genesis> {
+    let mut accounts = Vec::new();
+    for pool in (0..params.pools.len() as u16).map(PoolId) {
+        let usd = 1_000_000;
+        let account = |id| {
+            let cash = if ACCOUNTS - 2 <= id { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
+            Genesis { pool, account: AccountId(id), cash: Notional(cash * usd), holdings: Vec::new() }
+        };
+        let mut traders: Vec<Genesis> = (0..ACCOUNTS).map(account).collect();
+        for ((id, market), world) in (0..).map(MarketId).zip(&params.markets).zip(worlds) {
+            if market.pool != pool {
+                continue;
+            }
+            for pair in traders.chunks_exact_mut(2) {
+                if dice.percent(40) {
+                    continue;
+                }
+                let size = dice.magnitude(15_000) * world.dollar * if dice.percent(50) { 1 } else { -1 };
+                let entry = Price(world.price + world.price / 10_000 * dice.between(-50, 50));
+                for (trader, sign) in pair.iter_mut().zip([1, -1]) {
+                    trader.holdings.push(Holding { market: id, size: Size(sign * size), entry });
+                }
+            }
+        }
+        accounts.append(&mut traders);
+    }
+    accounts
+}
