@@ -3,9 +3,9 @@
 //! Checks are made in the order of [`Reject`]: cheapest and most basic first.
 
 use crate::backstop;
-use crate::margin::{Lens, notional, requirement, risk, shown};
+use crate::margin::{Lens, PARTS, notional, requirement, risk, shown};
 use crate::quality;
-use crate::state::{Account, OpenOrder, Pool, Position};
+use crate::state::{Account, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
 use protocol::input::{Cancel, Order, Trade, Transfer};
@@ -104,20 +104,58 @@ impl Pool {
     fn free(&self, account: &Account) -> Option<i128> {
         let risk = risk(account, |market| self.market(market), Lens::Mark)?;
         let owned = risk.equity.min(i128::from(account.cash.0));
-        Some(owned.saturating_sub(risk.initial_micro()).saturating_sub(i128::from(account.reserved.0)))
+        let locked = units::div(self.worst_case(account, None)?, PARTS, Rounding::Up)?;
+        Some(owned.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
 
-    /// Lots that the account's resting reducing orders would take off its position.
-    fn reducing(&self, account: &Account, market: MarketId) -> i128 {
-        let orders = account.orders.iter().filter_map(|id| self.orders.get(id));
-        orders.filter(|order| order.market == market && !order.opening).map(|order| i128::from(order.remaining.0)).sum()
+    /// The account's orders that rest in a market, and one that asks to.
+    fn asked<'a>(
+        &'a self,
+        account: &'a Account,
+        market: MarketId,
+        more: Option<&'a Order>,
+    ) -> impl Iterator<Item = i128> + 'a {
+        let resting = account.orders.iter().filter_map(|id| self.orders.get(id));
+        let resting = resting.filter(move |order| order.market == market).map(|order| order.remaining);
+        let more = more.into_iter().filter(move |order| order.market == market).map(|order| order.size);
+        resting.chain(more).map(|size| i128::from(size.0))
+    }
+
+    /// Initial margin in [`PARTS`] of a micro-USD in the worst case: in every market either nothing more of the
+    /// account's orders is filled, or all of its buys, or all of its sells. So what an order could open stays covered
+    /// however and in whatever order the account's orders are filled. `None` without a price.
+    fn worst_case(&self, account: &Account, more: Option<&Order>) -> Option<i128> {
+        let resting = account.orders.iter().filter_map(|id| self.orders.get(id)).map(|order| order.market);
+        let held = account.positions.iter().map(|position| position.market);
+        let mut seen: Vec<MarketId> = Vec::new();
+        let mut required: i128 = 0;
+        for id in held.chain(resting).chain(more.map(|order| order.market)) {
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            let market = self.market(id)?;
+            if market.mark.price <= Price(0) {
+                return None;
+            }
+            let held = i128::from(account.size_in(id).0);
+            let buys: i128 = self.asked(account, id, more).filter(|lots| 0 < *lots).sum();
+            let sells: i128 = self.asked(account, id, more).filter(|lots| *lots < 0).sum();
+            let lots = [held, held + buys, held + sells].into_iter().map(i128::abs).max().unwrap_or(0);
+            let lots = Size(i64::try_from(lots).ok()?);
+            let notional = notional(market, lots, market.mark.price);
+            required = required.saturating_add(requirement(notional, &market.params.tiers, |tier| tier.initial));
+        }
+        Some(required)
     }
 
     /// Whether the order, with those that rest already, only reduces the account's position.
     pub(crate) fn reduces(&self, order: &Order) -> bool {
         let Some(account) = self.accounts.get(&order.account) else { return false };
-        let pending = self.reducing(account, order.market);
-        let both = i64::try_from(pending + i128::from(order.size.0)).map(Size);
+        // Whatever rests on the same side, opening or not, may be filled first.
+        let same_way = |lots: &i128| (0 < *lots) == (0 < order.size.0);
+        let both: i128 = self.asked(account, order.market, Some(order)).filter(same_way).sum();
+        let both = i64::try_from(both).map(Size);
         both.is_ok_and(|both| account.size_in(order.market).is_reduced_by(both))
     }
 
@@ -171,13 +209,16 @@ impl Pool {
             }
         }
         if action != Action::Reduce {
-            let needed = self.initial_for(account, order).ok_or(Reject::Overflow)?;
-            let free = self.free_for_opening(account).ok_or(Reject::PriceQuality)?;
-            let shown_needed = shown(needed);
+            let before = self.worst_case(account, None).ok_or(Reject::PriceQuality)?;
+            let after = self.worst_case(account, Some(order)).ok_or(Reject::Overflow)?;
+            let set_aside = self.set_aside_for(market, order).ok_or(Reject::Overflow)?;
+            let more = units::div(after.saturating_sub(before), PARTS, Rounding::Up).ok_or(Reject::Overflow)?;
+            let needed = more.saturating_add(set_aside);
+            let free = self.free_for_opening(account, before).ok_or(Reject::PriceQuality)?;
             if free < needed {
-                return Err(Reject::Margin { free: shown(free), needed: shown_needed });
+                return Err(Reject::Margin { free: shown(free), needed: shown(needed) });
             }
-            reserve = shown_needed;
+            reserve = shown(set_aside);
         }
         let account = self.accounts.get_mut(&order.account).ok_or(Reject::UnknownAccount)?;
         account.reserved = Notional(account.reserved.0.checked_add(reserve.0).ok_or(Reject::Overflow)?);
@@ -190,39 +231,23 @@ impl Pool {
         Ok(Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } })
     }
 
-    /// Equity, with unrealised profit, less initial margin and reserves.
-    fn free_for_opening(&self, account: &Account) -> Option<i128> {
+    /// Equity, with unrealised profit, less the initial margin of the worst case and reserves.
+    fn free_for_opening(&self, account: &Account, worst_case: i128) -> Option<i128> {
         let risk = risk(account, |market| self.market(market), Lens::Mark)?;
-        Some(risk.equity.saturating_sub(risk.initial_micro()).saturating_sub(i128::from(account.reserved.0)))
+        let locked = units::div(worst_case, PARTS, Rounding::Up)?;
+        Some(risk.equity.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
 
-    /// What an order sets aside: the initial margin of the position with the order less that without it, the
-    /// restriction's add-on, and the loss against the mark that its limit allows. Micro-USD, rounded up.
-    fn initial_for(&self, account: &Account, order: &Order) -> Option<i128> {
-        let market = self.market(order.market)?;
+    /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
+    /// against the mark that its limit allows. Micro-USD, rounded up.
+    fn set_aside_for(&self, market: &Market, order: &Order) -> Option<i128> {
         let mark = market.mark.price;
-        let worst = mark.max(order.limit);
-        let held = account.size_in(order.market);
-        let resting: i128 = account
-            .orders
-            .iter()
-            .filter_map(|id| self.orders.get(id))
-            .filter(|other| other.market == order.market && (0 < other.remaining.0) == (0 < order.size.0))
-            .map(|other| i128::from(other.remaining.0))
-            .sum();
-        let before = Size(i64::try_from(i128::from(held.0) + resting).ok()?);
-        let after = Size(before.0.checked_add(order.size.0)?);
-        let tiers = &market.params.tiers;
-        let need = |size: Size| requirement(notional(market, size, worst), tiers, |tier| tier.initial);
-        let addon =
-            notional(market, order.size, worst).checked_mul(i128::from(market.breaker.restriction().margin_addon.0))?;
-        // Crossing zero can make the position after smaller than before; an order never sets aside less than nothing.
-        let parts = need(after).saturating_sub(need(before)).max(0).checked_add(addon)?;
-        let margin = units::div(parts, crate::margin::PARTS, Rounding::Up)?;
+        let addon = i128::from(market.breaker.restriction().margin_addon.0);
+        let addon = notional(market, order.size, mark.max(order.limit)).checked_mul(addon)?;
         let against =
             if 0 < order.size.0 { order.limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(order.limit.0) };
         let loss = notional(market, order.size, Price(against.max(0)));
-        margin.checked_add(loss)
+        units::div(addon, PARTS, Rounding::Up)?.checked_add(loss)
     }
 
     /// Its owner takes an order back.
@@ -303,8 +328,7 @@ impl Pool {
             return Err(Reject::Mismatch);
         }
         // The backstop's own orders meet liquidations only; an order by which it is liquidated itself is the kernel's.
-        let backstop =
-            |id: OrderId, order: &OpenOrder| self.params.backstop == Some(order.account) && !id.is_kernel();
+        let backstop = |id: OrderId, order: &OpenOrder| self.params.backstop == Some(order.account) && !id.is_kernel();
         let unmet = |id: OrderId, order: &OpenOrder, other: OrderId| backstop(id, order) && !other.is_kernel();
         if unmet(trade.buy, &buy, trade.sell) || unmet(trade.sell, &sell, trade.buy) {
             return Err(Reject::Mismatch);

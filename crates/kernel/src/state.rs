@@ -44,7 +44,7 @@ pub struct Account {
     pub cash: Notional,
     /// In order of market.
     pub positions: Vec<Position>,
-    /// Initial margin set aside for resting orders, micro-USD.
+    /// Set aside for resting orders beside their initial margin, micro-USD.
     pub reserved: Notional,
     /// Resting orders, in order of admission.
     pub orders: Vec<OrderId>,

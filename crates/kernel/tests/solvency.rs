@@ -40,10 +40,27 @@ fn an_order_is_admitted_at_its_margin_and_refused_one_micro_short() {
     assert_eq!(short, [Reject::Margin { free: Notional(49_000_000), needed: Notional(50_000_000) }]);
     // What rests is reserved: not one lot more.
     assert_eq!(rejects(&story.batch(vec![order(3, 1, 0, 1, 10_000)])).len(), 1);
-    // A limit worse than the mark sets aside what it could lose.
+    // A limit worse than the mark sets aside what it could lose: 10 USD beside the margin.
     story.batch(vec![deposit(2, 1)]);
     let worse = rejects(&story.batch(vec![order(4, 2, 0, 10_000, 10_100)]));
-    assert_eq!(worse, [Reject::Margin { free: Notional(50_000_000), needed: Notional(60_500_000) }]);
+    assert_eq!(worse, [Reject::Margin { free: Notional(50_000_000), needed: Notional(60_000_000) }]);
+}
+
+#[test]
+fn an_order_that_turns_a_position_around_stays_covered_whatever_is_filled_first() {
+    // 1,000 USD long, 50 of them margin; turned around it needs the same 50.
+    let long = account(1, 60, &[(0, 10_000, 100)]);
+    let mut story = open(&[long, account(2, 500, &[(0, -10_000, 100)])]);
+    story.batch(vec![order(1, 1, 0, -20_000, 10_000), order(2, 2, 0, 10_000, 10_000)]);
+    // Another sale would no longer only reduce: with the first one filled it opens.
+    let twice = rejects(&story.batch(vec![order(3, 1, 0, -10_000, 10_000)]));
+    assert_eq!(twice, [Reject::Margin { free: Notional(10_000_000), needed: Notional(50_000_000) }]);
+    // Flat, but half of the order still rests: its margin is not free.
+    story.batch(vec![trade(0, OrderId(2), OrderId(1), 10_000, 10_000)]);
+    assert_eq!((size(&story, 1), cash(&story, 1)), (0, 60_000_000));
+    let early = rejects(&story.batch(vec![withdraw(1, 11)]));
+    assert_eq!(early, [Reject::Margin { free: Notional(10_000_000), needed: Notional(11_000_000) }]);
+    assert_eq!(rejects(&story.batch(vec![withdraw(1, 10)])), []);
 }
 
 #[test]
