@@ -4,7 +4,7 @@ use crate::detect::detect;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::{Action, Batch, Effect, Input, MarketId, PoolId, QualityState, Reject, Rung, Side, VenueParams};
+use protocol::{Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, VenueParams};
 use units::{Notional, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
@@ -238,8 +238,10 @@ impl Kernel {
 
 /// The last instant at which a market would still be evaluated alike without any input.
 fn due(market: &Market) -> Timestamp {
-    // A step is due at its time, while a deadline is the last moment at which the old answer still holds.
-    let next_step = market.breaker.next_step(&market.params.breaker);
+    // Where the reason for the present mode still stands, time alone does not lead out of it. A step is due at its
+    // time, while a deadline is the last moment at which the old answer still holds.
+    let asked = market.memory.levels.iter().copied().max().unwrap_or(Mode::Normal);
+    let next_step = market.breaker.next_step(&market.params.breaker).filter(|_| asked < market.breaker.mode());
     let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
     market.index.deadline.min(next_step)
 }

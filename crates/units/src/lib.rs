@@ -36,10 +36,13 @@ pub fn div(a: i128, d: i128, rounding: Rounding) -> Option<i128> {
     if d <= 0 {
         return None;
     }
-    let quotient = a.checked_div_euclid(d)?;
-    let exact = a.checked_rem_euclid(d)? == 0;
+    // One division; what it cuts off toward zero says which way to step. Neither step can overflow, because a divisor
+    // of one cuts nothing off.
+    let quotient = a / d;
+    let cut = a - quotient * d;
     match rounding {
-        Rounding::Up if !exact => quotient.checked_add(1),
+        Rounding::Up if 0 < cut => Some(quotient + 1),
+        Rounding::Down if cut < 0 => Some(quotient - 1),
         Rounding::Up | Rounding::Down => Some(quotient),
     }
 }

@@ -26,6 +26,11 @@ pub enum TimeError {
     OtherDayOrder,
 }
 
+/// One time in any notation that a column may have, with a unit by magnitude where it is a count.
+pub fn parse_instant(text: &str) -> Option<Micros> {
+    TimeColumn::new(None, false).parse(text.trim().as_bytes()).ok()
+}
+
 /// How a column writes its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeShape {

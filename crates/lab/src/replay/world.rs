@@ -76,7 +76,9 @@ impl World {
             };
             let id = SourceId(u8::try_from(market.sources.len()).unwrap_or(u8::MAX));
             market.width = market.width.max(series.width.unwrap_or(0));
-            market.sources.push((source.name.clone(), source.lineage.clone(), series.heartbeat.max(1)));
+            // A source of bars speaks once a bar whenever it trades; how often it does is for the kernel to learn.
+            let heartbeat = series.width.unwrap_or(series.heartbeat).max(1);
+            market.sources.push((source.name.clone(), source.lineage.clone(), heartbeat));
             if protocol::MarketParams::SOURCES_MAX < market.sources.len() {
                 return Err(format!("market {} has more than 16 sources; name fewer files", market.name));
             }

@@ -1,0 +1,247 @@
+//! The oracle alone: a feed in, one line an observation out.
+
+use crate::feed::Feed;
+use crate::feed::time::format_time;
+use crate::replay::world::World;
+use kernel::Kernel;
+use policy::Policy;
+use protocol::input::Observation;
+use protocol::{Batch, Input, MarketId, PriceQuality, QualityState, Rung};
+use std::io::{self, Write};
+use units::{Price, Rounding, Timestamp};
+
+/// How the lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `{"at":…,"market":…,"index":…,"confidence":…,"age_ms":…,"coverage":…,"lineages":…,"state":…,"rung":…}`
+    Json,
+    /// The same, separated by spaces.
+    Text,
+}
+
+/// What was read and written.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Observations taken in.
+    pub observations: u64,
+    /// Lines written.
+    pub lines: u64,
+    /// Observations that the kernel refused.
+    pub refused: u64,
+    /// What was decided.
+    pub decisions: Vec<String>,
+}
+
+/// Lines are gathered into blocks of about this many bytes.
+const BLOCK: usize = 1 << 16;
+
+/// Writes the index of every market after every observation, and whenever time alone changes it.
+///
+/// # Errors
+/// In words: a world that can't be listed, a stream that can't be read; or the writer's.
+pub fn oracle(feed: &Feed, policy: &Policy, form: Form, out: &mut dyn Write) -> Result<Summary, OracleError> {
+    let world = World::of(feed).map_err(OracleError::World)?;
+    let listed = world.list(policy).map_err(|error| OracleError::World(error.to_string()))?;
+    let mut kernel =
+        Kernel::new(&listed.params, &[]).map_err(|bad| OracleError::World(format!("the policy is refused: {bad:?}")))?;
+    let mut summary = Summary { decisions: feed.decisions.clone(), ..Summary::default() };
+    summary.decisions.extend(world.decisions.iter().chain(&listed.decisions).cloned());
+    let mut batch = Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::with_capacity(1) };
+    let mut effects = Vec::new();
+    let second = (i64::MIN, String::new());
+    let mut lines = Lines { bytes: Vec::with_capacity(2 * BLOCK), second, form, names: Vec::new() };
+    for market in &world.markets {
+        lines.names.push(serde_json::to_string(&market.name).unwrap_or_default());
+    }
+    for event in feed.replay().map_err(|error| OracleError::World(error.to_string()))? {
+        let event = event.map_err(|error| OracleError::World(error.to_string()))?;
+        let Some((market, source)) = world.series.get(event.series as usize).copied() else { continue };
+        while let Some(due) = kernel.next_due().filter(|due| kernel.state().at < *due && due.0 < event.received_at) {
+            let before: Vec<_> = kernel.state().markets().map(|market| *market.index.quality()).collect();
+            batch.height += 1;
+            batch.at = due;
+            kernel.apply(&batch, &mut effects);
+            for (id, old) in (0_u16..).zip(&before) {
+                let now = kernel.state().market(MarketId(id)).map(|market| *market.index.quality());
+                if let Some(quality) = now.filter(|now| (now.state, now.rung) != (old.state, old.rung)) {
+                    lines.write(due, usize::from(id), &world, &quality);
+                    summary.lines += 1;
+                }
+            }
+            effects.clear();
+        }
+        let listed = &world.markets[usize::from(market.0)];
+        let confidence = listed.scale.price_from_pico(event.confidence, Rounding::Up).unwrap_or(Price(i64::MAX));
+        batch.height += 1;
+        batch.at = Timestamp(event.received_at);
+        batch.inputs.push(Input::Observation(Observation {
+            market,
+            source,
+            observer: 0,
+            price: listed.price(event.price),
+            confidence,
+            published_at: Timestamp(event.published_at),
+            received_at: batch.at,
+        }));
+        kernel.apply(&batch, &mut effects);
+        batch.inputs.clear();
+        summary.observations += 1;
+        summary.refused += u64::from(effects.iter().any(|effect| matches!(effect, protocol::Effect::Rejected { .. })));
+        effects.clear();
+        if let Some(market_state) = kernel.state().market(market) {
+            lines.write(batch.at, usize::from(market.0), &world, market_state.index.quality());
+            summary.lines += 1;
+        }
+        if BLOCK < lines.bytes.len() {
+            out.write_all(&lines.bytes).map_err(OracleError::Write)?;
+            lines.bytes.clear();
+        }
+    }
+    out.write_all(&lines.bytes).map_err(OracleError::Write)?;
+    out.flush().map_err(OracleError::Write)?;
+    Ok(summary)
+}
+
+/// Why the oracle stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum OracleError {
+    /// The feed or the policy.
+    #[error("{0}")]
+    World(String),
+    /// The output.
+    #[error("writing the lines: {0}")]
+    Write(#[source] io::Error),
+}
+
+struct Lines {
+    bytes: Vec<u8>,
+    /// The second that was last written, and how.
+    second: (i64, String),
+    form: Form,
+    names: Vec<String>,
+}
+
+impl Lines {
+    fn write(&mut self, at: Timestamp, market: usize, world: &World, quality: &PriceQuality) {
+        let scale = world.markets[market].scale;
+        let state = match quality.state {
+            QualityState::Agreed => "Agreed",
+            QualityState::Degraded => "Degraded",
+            QualityState::Disputed => "Disputed",
+            QualityState::None => "None",
+        };
+        let rung = match quality.rung {
+            Rung::Primary => "primary",
+            Rung::LastGood => "last_good",
+            Rung::None => "none",
+        };
+        let json = self.form == Form::Json;
+        self.key(json, "{\"at\":\"");
+        self.time(at);
+        self.key(json, "\",\"market\":");
+        self.bytes.extend_from_slice(self.names[market].as_bytes());
+        self.key(json, ",\"index\":");
+        if quality.state == QualityState::None {
+            self.bytes.extend_from_slice(if json { b"null" } else { b"-" });
+        } else {
+            decimal(&mut self.bytes, scale.price_to_pico(quality.value));
+        }
+        self.key(json, ",\"confidence\":");
+        decimal(&mut self.bytes, scale.price_to_pico(quality.confidence));
+        self.key(json, ",\"age_ms\":");
+        integer(&mut self.bytes, (quality.age.0 / 1_000).unsigned_abs());
+        self.key(json, ",\"coverage\":");
+        decimal(&mut self.bytes, i128::from(quality.coverage.0));
+        self.key(json, ",\"lineages\":");
+        integer(&mut self.bytes, u64::from(quality.lineages));
+        self.key(json, ",\"state\":\"");
+        self.bytes.extend_from_slice(state.as_bytes());
+        self.key(json, "\",\"rung\":\"");
+        self.bytes.extend_from_slice(rung.as_bytes());
+        self.bytes.extend_from_slice(if json { b"\"}\n" } else { b"\n" });
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Most lines fall into the second of the line before.
+    fn time(&mut self, at: Timestamp) {
+        let second = at.0.div_euclid(1_000_000);
+        if self.second.0 != second {
+            let text = format_time(second * 1_000_000);
+            self.second = (second, text.trim_end_matches('Z').to_owned());
+        }
+        self.bytes.extend_from_slice(self.second.1.as_bytes());
+        self.bytes.push(b'.');
+        padded(&mut self.bytes, at.0.rem_euclid(1_000_000).unsigned_abs(), 6);
+        self.bytes.push(b'Z');
+    }
+
+    fn key(&mut self, json: bool, key: &str) {
+        if json {
+            self.bytes.extend_from_slice(key.as_bytes());
+        } else if !key.starts_with('{') {
+            self.bytes.push(b' ');
+        }
+    }
+}
+
+fn integer(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+fn padded(out: &mut Vec<u8>, n: u64, width: usize) {
+    let start = out.len();
+    integer(out, n);
+    let written = out.len() - start;
+    for _ in written..width {
+        out.insert(start, b'0');
+    }
+}
+
+/// Counts of 1e-12 as a decimal, exact, without trailing zeros.
+fn decimal(out: &mut Vec<u8>, pico: i128) {
+    if pico < 0 {
+        out.push(b'-');
+    }
+    let whole = pico.unsigned_abs();
+    let (units, mut rest) = (whole / 1_000_000_000_000, (whole % 1_000_000_000_000) as u64);
+    integer(out, u64::try_from(units).unwrap_or(u64::MAX));
+    if rest == 0 {
+        return;
+    }
+    let mut width = 12;
+    while rest.is_multiple_of(10) {
+        rest /= 10;
+        width -= 1;
+    }
+    out.push(b'.');
+    padded(out, rest, width);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_pico_usd_is_written_exactly() {
+        for (pico, text) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (40_000_000, "0.00004"),
+            (122_500_000_000_000_000, "122500"),
+            (-1_500_000_000_000, "-1.5"),
+        ] {
+            let mut out = Vec::new();
+            decimal(&mut out, pico);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
+    }
+}
