@@ -1,0 +1,145 @@
+use super::*;
+use crate::feed::{Feed, FeedOptions};
+use policy::Policy;
+
+#[test]
+fn the_files_are_read_and_the_share_is_said() {
+    let listed = list().expect("all incidents can be read");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        load("i-17").expect("in either case").heading(),
+        "I-17 · 10 October 2025: the tariff cascade · reconstruction: 10 of 198 points (5.1%) are stated, the others and all between \
+         them interpolated"
+    );
+    let unknown = load("I-99").expect_err("there is none").to_string();
+    assert_eq!(unknown, "no incident I-99; there are: I-17");
+}
+
+#[test]
+fn every_directory_of_incidents_is_listed() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../incidents");
+    let mut found: Vec<String> = std::fs::read_dir(root)
+        .expect("incidents")
+        .map(|entry| entry.expect("entry"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    assert_eq!(found, FILES.map(|(id, ..)| id.to_string()));
+}
+
+/// A policy chosen after the prices are known proves nothing.
+#[test]
+fn the_default_policy_is_recorded() {
+    let record = include_str!("../../../../incidents/POLICY_DIGEST");
+    let lines = record.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let digests: Vec<&str> = lines
+        .map(|line| {
+            let (digest, reason) = line.split_once("  ").expect("`digest  reason`");
+            assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
+            assert!(10 < reason.trim().len(), "{line}: say why it changed");
+            digest
+        })
+        .collect();
+    let text = include_str!("../../../../policies/default.toml");
+    let now = Policy::parse(text, "policies/default.toml").expect("the default policy").digest().to_string();
+    assert_eq!(digests.last(), Some(&now.as_str()), "add a line to incidents/POLICY_DIGEST: `{now}  why it changed`");
+    for (id, ..) in FILES {
+        let recorded = load(id).expect("read").about.policy_digest;
+        assert!(digests.contains(&recorded.as_str()), "{id}: {recorded} is in no line of incidents/POLICY_DIGEST");
+    }
+}
+
+/// The low and high that a series' bars show, in its own decimals.
+#[track_caller]
+fn check(bars: &[Bar], incident: &Incident, market: &str, source: &str, want: &str) {
+    let at = |s: &Series| s.market == market && s.source == source;
+    let series = incident.about.series.iter().position(at).expect("a series");
+    let own: Vec<&Bar> = bars.iter().filter(|bar| bar.series == series).collect();
+    let low = own.iter().map(|bar| bar.low).fold(f64::INFINITY, f64::min);
+    let lag = own.iter().map(|bar| bar.lag_ms).max().expect("bars");
+    let decimals = incident.about.series[series].decimals;
+    assert_eq!(
+        format!("low {low:.decimals$}, {} bars, lag up to {} s", own.len(), lag / 1_000),
+        want,
+        "{market} {source}"
+    );
+}
+
+#[test]
+fn stated_lows_are_the_lows() {
+    let incident = load("I-17").expect("read");
+    let bars = expand(&incident);
+    check(&bars, &incident, "BTC", "coinbase", "low 104800.00, 4500 bars, lag up to 6 s");
+    check(&bars, &incident, "BTC", "binance-um", "low 101400.0, 4500 bars, lag up to 8 s");
+    check(&bars, &incident, "AAVE", "binance-delivery", "low 63.42, 3578 bars, lag up to 8 s");
+    check(&bars, &incident, "AAVE", "coinbase", "low 128.00, 4059 bars, lag up to 6 s");
+    check(&bars, &incident, "ATOM", "binance", "low 0.001, 4036 bars, lag up to 8 s");
+    check(&bars, &incident, "ATOM", "gemini", "low 2.460, 248 bars, lag up to 179 s");
+}
+
+#[test]
+fn every_point_is_the_open_of_its_second() {
+    let incident = load("I-17").expect("read");
+    let bars = expand(&incident);
+    let inside = |point: &&Point| (incident.from..incident.to).contains(&point.at);
+    for point in incident.points.iter().filter(inside) {
+        let bar = bars.iter().find(|bar| bar.series == point.series && bar.opened_at == point.at).expect("a bar");
+        assert!((bar.open - point.price).abs() < 1e-9, "{point:?} {bar:?}");
+    }
+    for bar in &bars {
+        assert!(bar.low <= bar.open.min(bar.close) && bar.open.max(bar.close) <= bar.high, "{bar:?}");
+        assert!(0.0 < bar.low && 0.0 < bar.volume && 0 <= bar.lag_ms, "{bar:?}");
+    }
+}
+
+/// Other bits here are another incident: every number that was published of it has to be made anew.
+#[test]
+fn the_bars_are_pinned() {
+    let incident = load("I-17").expect("read");
+    let text = as_csv(&incident, &expand(&incident));
+    assert_eq!(blake3::hash(text.as_bytes()).to_hex().as_str(), PINNED);
+}
+
+const PINNED: &str = "bbb499f9f17f442224b051e9f3f234b85d8c7917871fe7a92d65e0a78a95820d";
+
+#[test]
+fn a_feed_takes_all_of_it() {
+    let made = materialise("I-17").expect("written");
+    let feed = Feed::open(&FeedOptions::new(made.bars.clone(), vec![])).expect("opens");
+    let counts = feed.counts();
+    assert_eq!((counts.input, counts.used, counts.listed), (made.rows as u64, made.rows as u64, 0));
+    assert!(counts.observations <= 300_000, "{} observations", counts.observations);
+    let markets: Vec<&str> = feed.markets.iter().map(|market| market.name.as_str()).collect();
+    assert_eq!(markets, ["AAVE", "ATOM", "BTC", "ETH", "SOL"]);
+    for (at, market) in feed.markets.iter().enumerate() {
+        let own = feed.series.iter().filter(|series| series.market as usize == at);
+        let lineages: BTreeSet<&str> =
+            own.map(|series| feed.sources[series.source as usize].lineage.as_str()).collect();
+        assert_eq!(lineages.len(), 3, "{}", market.name);
+    }
+}
+
+#[track_caller]
+fn refused(description: &str, points: &str, want: &str) {
+    let error = Incident::parse("X", description, points).expect_err("refused").to_string();
+    assert!(error.contains(want), "{error}");
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let (_, description, points) = FILES[0];
+    let line = |from: &str, to: &str| points.replacen(from, to, 1);
+    refused(description, &line(",stated,amberdata", ",stated,nobody"), "points.csv:2: stated, but no [[citation]]");
+    refused(description, &line(",stated,amberdata", ",guessed,amberdata"), "points.csv:2: basis \"guessed\"");
+    refused(description, &line("122500", "-1"), "points.csv:2: price -1");
+    refused(description, &line("122500", "NaN"), "points.csv:2: price NaN");
+    refused(description, &line("T20:45:00Z,BTC", "T14:45:00Z,BTC"), "points.csv:3: not after the point before it");
+    refused(description, &line("T20:45:00Z,BTC", "T20:45:00.5Z,BTC"), "points.csv:3: at");
+    refused(description, &line("BTC,coinbase", "BTC,nowhere"), "points.csv:2: no [[series]] BTC at nowhere");
+    refused(&description.replacen("22:00:00Z", "22:30:00Z", 1), points, "don't reach from `from` to `to`");
+    refused(&description.replacen("22:00:00Z", "20:00:00Z", 1), points, "to is not after from");
+    refused(&description.replacen("traded = 1.0", "traded = 1.1", 1), points, "0 < traded <= 1");
+    refused(&description.replacen("name = \"gemini\"", "name = \"other\"", 1), points, "no [[venue]] has this name");
+    refused(&format!("surplus = 1\n{description}"), points, "unknown field");
+}
