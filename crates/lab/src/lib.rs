@@ -1,6 +1,7 @@
 //! Incidents, market feeds, baselines, reference model, metrics and reports. Floats live here, never in the kernel.
 
 pub mod feed;
+pub mod fixtures;
 pub mod incident;
 pub mod model;
 pub mod replay;
