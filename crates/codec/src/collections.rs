@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 const LENGTH_SIZE: usize = 4;
 
 fn encode_length<S: Sink>(len: usize, out: &mut S) {
-    assert!(len <= u32::MAX as usize, "every collection has a limit, and no limit is near 2^32 items");
-    out.leaf(&(len as u32).to_le_bytes(), Leaf::Length);
+    let fitting = u32::try_from(len);
+    assert!(fitting.is_ok(), "every collection has a limit, and no limit is near 2^32 items");
+    out.leaf(&fitting.unwrap_or(u32::MAX).to_le_bytes(), Leaf::Length);
 }
 
 impl<T: Canonical> Canonical for Option<T> {

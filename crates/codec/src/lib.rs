@@ -9,6 +9,26 @@
 //!
 //! Start at [`Canonical`]; a type gets it through [`canonical_struct!`] or [`canonical_enum!`].
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::float_cmp,
+        clippy::lossy_float_literal,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::wildcard_enum_match_arm,
+        clippy::indexing_slicing,
+    )
+)]
 extern crate alloc;
 
 mod collections;

@@ -90,15 +90,16 @@ pub const fn size_min_of<T, F: Canonical>(_field: fn(&T) -> &F) -> usize {
 #[doc(hidden)]
 #[must_use]
 pub const fn tags_are_distinct(tags: &[u8]) -> bool {
-    let mut seen = [false; 256];
-    let mut i = 0;
-    while i < tags.len() {
-        let tag = tags[i] as usize;
-        if seen[tag] {
-            return false;
+    let mut rest = tags;
+    while let [tag, others @ ..] = rest {
+        let mut later = others;
+        while let [other, more @ ..] = later {
+            if *tag == *other {
+                return false;
+            }
+            later = more;
         }
-        seen[tag] = true;
-        i += 1;
+        rest = others;
     }
     true
 }

@@ -106,14 +106,14 @@ impl Gaps {
     fn bucket(gap: Duration) -> usize {
         let millis = (gap.0 / 1_000).max(1).unsigned_abs();
         let octave = millis.ilog2();
-        let half = if octave == 0 { 0 } else { millis >> (octave - 1) & 1 };
-        (octave as usize * 2 + half as usize).min(GAP_BUCKETS - 1)
+        let half = if octave == 0 { 0 } else { usize::from(millis >> (octave - 1) & 1 == 1) };
+        (octave as usize * 2 + half).min(GAP_BUCKETS - 1)
     }
 
     /// The upper edge of a bucket: every gap in it is shorter.
     fn edge(bucket: usize) -> Duration {
         let octave = 1_i64 << (bucket / 2);
-        let millis = if bucket % 2 == 0 { octave + octave / 2 } else { octave * 2 };
+        let millis = if bucket.is_multiple_of(2) { octave + octave / 2 } else { octave * 2 };
         // Octave 0 has no halves.
         Duration::millis(millis.max(2))
     }
@@ -338,10 +338,8 @@ impl Index {
                 .iter()
                 .chain(&unconfirmed[..jumping])
                 .any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
-            if confirmed {
-                if let Some(source) = self.sources.get_mut(voice.source) {
-                    source.settle();
-                }
+            if confirmed && let Some(source) = self.sources.get_mut(voice.source) {
+                source.settle();
             }
             k += 1;
         }
@@ -498,7 +496,7 @@ impl Camp {
             supporting += voice.weight;
             lineages |= voice.lineage;
         }
-        Camp { supporting, supporters: lineages.count_ones() as u8 }
+        Camp { supporting, supporters: u8::try_from(lineages.count_ones()).unwrap_or(u8::MAX) }
     }
 }
 

@@ -9,6 +9,25 @@
 //! orders and applies trades, [`liquidation`] decides who must shrink and by how much, [`backstop`] and [`adl`] pay for
 //! what is left. [`state`] holds it all and checks its numbered invariants; [`snapshot`] writes it down and reads it.
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::float_cmp,
+        clippy::lossy_float_literal,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::wildcard_enum_match_arm,
+    )
+)]
 extern crate alloc;
 
 pub mod adl;

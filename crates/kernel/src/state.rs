@@ -286,10 +286,10 @@ impl Pool {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         let markets = &mut self.markets;
         for position in &mut account.positions {
-            if let Some(trigger) = position.trigger.take() {
-                if let Ok(place) = markets.binary_search_by_key(&position.market, |market| market.id) {
-                    markets[place].triggers.disarm(position.size, trigger, id);
-                }
+            if let Some(trigger) = position.trigger.take()
+                && let Ok(place) = markets.binary_search_by_key(&position.market, |market| market.id)
+            {
+                markets[place].triggers.disarm(position.size, trigger, id);
             }
         }
         // Who is in distress is looked at with every price; a trigger would only say so again.

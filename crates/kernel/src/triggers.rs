@@ -32,10 +32,10 @@ impl Triggers {
     /// An account whose trigger the mark has crossed, if there is one.
     #[must_use]
     pub fn crossed(&self, mark: Price) -> Option<AccountId> {
-        if let Some((trigger, account)) = self.longs.last() {
-            if mark <= *trigger {
-                return Some(*account);
-            }
+        if let Some((trigger, account)) = self.longs.last()
+            && mark <= *trigger
+        {
+            return Some(*account);
         }
         match self.shorts.first() {
             Some((trigger, account)) if *trigger <= mark => Some(*account),

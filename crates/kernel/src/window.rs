@@ -9,6 +9,9 @@ use units::{Duration, Price, Ratio, Rounding, Timestamp, div};
 pub const TWAP_SLOTS: usize = 60;
 /// Slots of a [`Range`].
 pub const RANGE_SLOTS: usize = 12;
+/// The same, to reckon with slot numbers.
+const TWAP_COUNT: i64 = 60;
+const RANGE_COUNT: i64 = 12;
 
 /// Time-weighted average price over a rolling window, with the share of the window that was really observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +39,14 @@ pub struct Range {
     pub highs: [Price; RANGE_SLOTS],
 }
 
-fn slot_length(window: Duration, slots: usize) -> i64 {
+fn slot_length(window: Duration, slots: i64) -> i64 {
     // Validation bounds the window from below by one microsecond; a slot is never empty.
-    (window.0 / slots as i64).max(1)
+    (window.0 / slots).max(1)
 }
 
-fn place(slot: i64, slots: usize) -> usize {
-    slot.rem_euclid(slots as i64) as usize
+fn place(slot: i64, slots: i64) -> usize {
+    // A remainder is never negative and never beyond the slots.
+    usize::try_from(slot.rem_euclid(slots)).unwrap_or(0)
 }
 
 impl Twap {
@@ -54,13 +58,13 @@ impl Twap {
 
     /// Forgets what has fallen out of the window by `at`.
     pub fn advance(&mut self, window: Duration, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, TWAP_SLOTS));
+        let slot = at.0.div_euclid(slot_length(window, TWAP_COUNT));
         if slot <= self.newest {
             return;
         }
-        let stale = slot.saturating_sub(self.newest).min(TWAP_SLOTS as i64);
+        let stale = slot.saturating_sub(self.newest).min(TWAP_COUNT);
         for k in 0..stale {
-            let i = place(slot - k, TWAP_SLOTS);
+            let i = place(slot - k, TWAP_COUNT);
             self.total = self.total.saturating_sub(self.sums[i]);
             self.covered = self.covered.saturating_sub(self.observed[i]);
             self.sums[i] = 0;
@@ -72,13 +76,13 @@ impl Twap {
     /// Adds that the price was `price` from `from` until `to`. What lies outside the window is left out.
     pub fn observe(&mut self, window: Duration, price: Price, from: Timestamp, to: Timestamp) {
         self.advance(window, to);
-        let length = slot_length(window, TWAP_SLOTS);
-        let oldest = (self.newest - (TWAP_SLOTS as i64 - 1)).saturating_mul(length);
+        let length = slot_length(window, TWAP_COUNT);
+        let oldest = (self.newest - (TWAP_COUNT - 1)).saturating_mul(length);
         let mut from = from.0.max(oldest);
         while from < to.0 {
             let slot = from.div_euclid(length);
             let until = slot.saturating_add(1).saturating_mul(length).min(to.0);
-            let i = place(slot, TWAP_SLOTS);
+            let i = place(slot, TWAP_COUNT);
             let sum = i128::from(price.0) * i128::from(until - from);
             self.sums[i] = self.sums[i].saturating_add(sum);
             self.total = self.total.saturating_add(sum);
@@ -120,16 +124,16 @@ impl Range {
 
     /// Adds a price seen at `at`, forgetting what has fallen out of the window.
     pub fn observe(&mut self, window: Duration, price: Price, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, RANGE_SLOTS));
+        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT));
         if self.newest < slot {
-            let stale = slot.saturating_sub(self.newest).min(RANGE_SLOTS as i64);
+            let stale = slot.saturating_sub(self.newest).min(RANGE_COUNT);
             for k in 0..stale {
-                let i = place(slot - k, RANGE_SLOTS);
+                let i = place(slot - k, RANGE_COUNT);
                 (self.lows[i], self.highs[i]) = Range::EMPTY;
             }
             self.newest = slot;
         }
-        let i = place(slot, RANGE_SLOTS);
+        let i = place(slot, RANGE_COUNT);
         self.lows[i] = self.lows[i].min(price);
         self.highs[i] = self.highs[i].max(price);
     }

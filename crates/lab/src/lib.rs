@@ -4,5 +4,6 @@ pub mod feed;
 pub mod fixtures;
 pub mod incident;
 pub mod model;
+pub mod oracle;
 pub mod replay;
 pub mod report;

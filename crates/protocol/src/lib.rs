@@ -6,6 +6,26 @@
 //!
 //! A [`batch::Batch`] of [`input::Input`]s goes into the kernel; [`effect::Effect`]s come out.
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::float_cmp,
+        clippy::lossy_float_literal,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::wildcard_enum_match_arm,
+        clippy::indexing_slicing,
+    )
+)]
 extern crate alloc;
 
 pub mod batch;

@@ -38,15 +38,15 @@ const fn bit(action: Action, side: Side) -> u32 {
 
 const fn denied_in(mode: Mode) -> u32 {
     let mut denied = 0;
-    let mut i = 0;
-    while i < Action::ALL.len() {
-        let action = Action::ALL[i];
+    let mut rest: &[Action] = &Action::ALL;
+    while let [action, others @ ..] = rest {
+        let action = *action;
         // Settling is a branch of its own, not a degree of strictness: no other mode permits it, and its absence
         // must not make two modes incomparable.
         if !mode.permits(action) && !matches!(action, Action::Settle) {
             denied |= bit(action, Side::Long) | bit(action, Side::Short);
         }
-        i += 1;
+        rest = others;
     }
     denied
 }

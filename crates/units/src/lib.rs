@@ -6,6 +6,26 @@
 //!
 //! Start at [`Scale`], which ties a market's price and lot to money.
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::float_cmp,
+        clippy::lossy_float_literal,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::wildcard_enum_match_arm,
+        clippy::indexing_slicing,
+    )
+)]
 
 /// The direction in which a division that does not come out even is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,25 @@
 //!
 //! Start at [`Book::auction`], whose documentation states the clearing rule.
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::float_cmp,
+        clippy::lossy_float_literal,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::wildcard_enum_match_arm,
+    )
+)]
 extern crate alloc;
 
 mod book;
