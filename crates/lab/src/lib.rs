@@ -7,3 +7,4 @@ pub mod model;
 pub mod oracle;
 pub mod replay;
 pub mod report;
+pub mod vectors;

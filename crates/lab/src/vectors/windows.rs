@@ -1,0 +1,89 @@
+//! The time-weighted average and the mark.
+
+use super::{Room, int};
+use kernel::mark::Mark;
+use kernel::window::{TWAP_SLOTS, Twap};
+use protocol::MarketId;
+use protocol::input::BookTop;
+use protocol::params::MarkParams;
+use serde_json::{Value, json};
+use units::{Duration, Price, Ratio, Timestamp};
+
+/// A story of a price: what it was, from when until when, in seconds.
+type Spans<'a> = &'a [(i64, i64, i64)];
+
+pub(super) fn twap() -> Room {
+    let constant: Vec<(i64, i64, i64)> = (0..48).map(|hour| (100, hour * 3_600, (hour + 1) * 3_600)).collect();
+    let stories: [(&str, i64, Spans<'_>); 6] = [
+        ("nothing observed", 60, &[]),
+        ("half of the window, weighed by time", 60, &[(100, 0, 10), (200, 10, 30)]),
+        ("a constant price at an hourly cadence is its own average", 3_600, &constant),
+        ("what leaves the window leaves the average", 60, &[(100, 0, 60), (300, 60, 90)]),
+        ("a gap is not filled in", 60, &[(100, 0, 10), (400, 50, 60)]),
+        ("a step takes the whole window to be believed", 3_600, &[(100, 0, 3_600), (1_000, 3_600, 5_400)]),
+    ];
+    Room {
+        name: "twap",
+        says: "time is cut into slots of floor(window / slots) microseconds since the epoch; a span adds price times \
+               microseconds to the slots that it covers, and only the newest `slots` slots count; average = \
+               floor(sum of price times time / time observed), null where nothing was observed; coverage = \
+               min(1, floor(time observed / window))",
+        units: "price: any unit; from, to, window: microseconds; coverage: parts of 10^12",
+        cases: stories.iter().map(|(name, window, spans)| twap_case(name, Duration::seconds(*window), spans)).collect(),
+    }
+}
+
+fn twap_case(name: &str, window: Duration, spans: Spans<'_>) -> (String, Value, Value) {
+    let mut twap = Twap::new();
+    let mut listed = Vec::new();
+    for (price, from, to) in spans {
+        let (from, to) = (Timestamp(from * 1_000_000), Timestamp(to * 1_000_000));
+        twap.observe(window, Price(*price), from, to);
+        listed.push(json!({ "price": price, "from": from.0, "to": to.0 }));
+    }
+    let average = twap.average().map_or(Value::Null, |average| int(average.0));
+    let input = json!({ "window": window.0, "slots": TWAP_SLOTS, "spans": listed });
+    (name.to_owned(), input, json!({ "average": average, "coverage": int(twap.coverage(window).0) }))
+}
+
+/// A book's best bid and ask, and the second at which it was seen.
+type Tops<'a> = &'a [(i64, i64, i64)];
+
+pub(super) fn mark() -> Room {
+    let stories: [(&str, i64, Tops<'_>); 6] = [
+        ("without a book the mark is the index", 1_000_000, &[]),
+        ("a premium is half believed after one window", 1_000_000, &[(1_003_900, 1_004_100, 150)]),
+        ("a premium is clamped before it is averaged", 1_000_000, &[(2_000_000, 2_000_200, 150)]),
+        ("a discount pulls down", 1_000_000, &[(997_000, 999_001, 50), (996_000, 998_000, 100)]),
+        ("a crossed or one-sided book says nothing", 1_000_000, &[(0, 1_001_000, 10), (1_001_000, 1_000_000, 20)]),
+        ("a premium of a fraction is rounded down", 3, &[(3, 4, 75)]),
+    ];
+    Room {
+        name: "mark",
+        says: "premium starts at 0 at time 0; a book with 0 < bid < ask samples floor((floor((bid + ask) / 2) - index) \
+               / index), clamped to plus or minus premium_max; premium = (premium * window + sample * dt) / (window + \
+               dt), cut off toward zero and clamped; mark = max(1, floor(index * (1 + premium)))",
+        units: "index, bid, ask, mark: price units; at, premium_window: microseconds; premium: parts of 10^12",
+        cases: stories.iter().map(|(name, index, tops)| mark_case(name, Price(*index), tops)).collect(),
+    }
+}
+
+fn mark_case(name: &str, index: Price, tops: Tops<'_>) -> (String, Value, Value) {
+    let params = MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) };
+    let mut mark = Mark { premium_at: Timestamp(0), ..Mark::NONE };
+    let mut listed = Vec::new();
+    for (bid, ask, second) in tops {
+        let top = BookTop { market: MarketId(0), bid: Price(*bid), ask: Price(*ask) };
+        let at = Timestamp(second * 1_000_000);
+        mark.observe_book(&top, index, &params, at);
+        listed.push(json!({ "bid": bid, "ask": ask, "at": at.0 }));
+    }
+    mark.follow(index, &params);
+    let input = json!({
+        "index": index.0,
+        "premium_max": int(params.premium_max.0),
+        "premium_window": params.premium_window.0,
+        "books": listed,
+    });
+    (name.to_owned(), input, json!({ "premium": int(mark.premium.0), "mark": int(mark.price.0) }))
+}
