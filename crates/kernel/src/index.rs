@@ -12,6 +12,9 @@
 //!   good index is left;
 //! * **None** otherwise.
 //!
+//! Sources of one lineage share one voice, that of the heaviest of them, in proportion to their weights: two feeds of
+//! one operator never outvote two operators.
+//!
 //! The weighted median: at one source its price; where the cumulative weight meets exactly half, the midpoint of the
 //! two prices between which it does; otherwise the price at which it passes half. It is taken once over all usable
 //! sources and again over those within the dispute limit of the first, so that a far minority has no pull at all.
@@ -283,14 +286,12 @@ impl Index {
         let oracle = &params.oracle;
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
-        let mut listed: u64 = 0;
-        let mut present: u64 = 0;
+        let mut nonsense = [SILENT; MarketParams::SOURCES_MAX];
+        let mut talking_nonsense = 0;
         let mut unconfirmed = [SILENT; MarketParams::SOURCES_MAX];
         let mut jumping = 0;
         let mut deadline = Timestamp::MAX;
         for (place, (source, listing)) in self.sources.iter().zip(&params.sources).enumerate() {
-            let weight = u64::from(listing.weight);
-            listed += weight;
             let until = source.fresh_until(listing, oracle);
             if until < at || source.received_at == Timestamp::MIN {
                 continue;
@@ -299,7 +300,7 @@ impl Index {
                 price: source.price,
                 confidence: source.confidence,
                 published_at: source.published_at,
-                weight,
+                weight: u64::from(listing.weight),
                 lineage: 1 << (listing.lineage.0 & 63),
                 source: place,
             };
@@ -307,13 +308,11 @@ impl Index {
                 None => {
                     insert(&mut voices, usable, voice);
                     usable += 1;
-                    present += weight;
                     deadline = deadline.min(until);
                 }
                 Some(Exclusion::Jump) => {
                     insert(&mut unconfirmed, jumping, voice);
                     jumping += 1;
-                    present += weight;
                     deadline = deadline.min(until);
                 }
                 // Nonsense speaks against the price too, but not for ever: whoever talks nonsense for the whole
@@ -321,7 +320,8 @@ impl Index {
                 Some(Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain) => {
                     let counts_until = source.excluded_since.plus(oracle.dispute_confirm);
                     if at < counts_until {
-                        present += weight;
+                        insert(&mut nonsense, talking_nonsense, voice);
+                        talking_nonsense += 1;
                         deadline = deadline.min(until).min(counts_until);
                     }
                 }
@@ -354,8 +354,11 @@ impl Index {
                 still += 1;
             }
         }
-        let voices = &voices[..usable];
-        let unconfirmed = &unconfirmed[..still];
+        let (voices, unconfirmed, nonsense) =
+            (&mut voices[..usable], &mut unconfirmed[..still], &mut nonsense[..talking_nonsense]);
+        let listed = share_voices(&params.sources, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
+        let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
+        let (voices, unconfirmed) = (&*voices, &*unconfirmed);
         let quality = match median(voices, oracle) {
             None => self.without_sources(params, unconfirmed, at, &mut deadline),
             Some(value) => {
@@ -498,6 +501,39 @@ impl Camp {
         }
         Camp { supporting, supporters: u8::try_from(lineages.count_ones()).unwrap_or(u8::MAX) }
     }
+}
+
+/// Into how many parts a unit of weight is cut where a lineage has several sources.
+const PARTS: u64 = 1 << 20;
+
+/// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
+/// own and rounded down. Returns the weight of all lineages listed, in the same unit.
+fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> u64 {
+    let lineage = |source: &SourceParams| 1_u64 << (source.lineage.0 & 63);
+    let (mut once, mut shared) = (0, 0);
+    for source in listed {
+        shared |= once & lineage(source);
+        once |= lineage(source);
+    }
+    if shared == 0 {
+        return listed.iter().map(|source| u64::from(source.weight)).sum();
+    }
+    let voice_of = |set: u64| {
+        let weights = || listed.iter().filter(|source| lineage(source) == set).map(|source| u64::from(source.weight));
+        weights().max().unwrap_or(0)
+    };
+    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| once & set != 0);
+    let total = lineages.clone().map(|set| voice_of(set) * PARTS).sum();
+    for set in lineages {
+        let of_set = |voice: &&mut Voice| voice.lineage == set;
+        let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
+        let (sum, heaviest) = voices().fold((0, 0), |(sum, most): (u64, u64), v| (sum + v.weight, most.max(v.weight)));
+        for voice in present.iter_mut().flat_map(|group| group.iter_mut()).filter(of_set) {
+            // Weights are at most a million, so the product stays below 2^60.
+            voice.weight = voice.weight * heaviest * PARTS / sum.max(1);
+        }
+    }
+    total
 }
 
 /// Keeps `sorted[..len]` in order of price, ties in order of listing.

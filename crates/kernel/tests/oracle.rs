@@ -180,3 +180,31 @@ fn an_older_observation_is_refused_and_changes_nothing() {
     assert!(out.contains(&rejected), "{out:?}");
     assert_eq!(story.kernel.state().market(protocol::MarketId(0)).unwrap().index, before);
 }
+
+#[test]
+fn two_feeds_of_one_operator_do_not_outvote_two_operators() {
+    let mut params = market(3);
+    params.sources[1].lineage = protocol::LineageId(0);
+    let mut story = Story::new(&venue(vec![params.clone()]), &[]);
+    story.prices(0, &[10_000, 10_010, 10_090]);
+    // One voice at 100.00/100.10, one at 100.90: halfway between the upper of the first and the second.
+    check(&story, QualityState::Agreed, 10_050);
+    assert_eq!((story.quality(0).lineages, story.quality(0).coverage), (2, Ratio::ONE));
+    // Without the second operator the first still has one whole voice, and no more.
+    story.wait(4).prices(0, &[10_000, 10_010, GONE]);
+    assert_eq!((story.quality(0).lineages, story.quality(0).coverage), (1, Ratio::percent(50)));
+}
+
+#[test]
+fn nonsense_of_one_feed_of_an_operator_speaks_with_its_share_of_the_voice() {
+    let mut params = market(4);
+    params.sources[1].lineage = protocol::LineageId(0);
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000]);
+    // Half of one voice of three.
+    story.wait(1).prices(0, &[0, 10_000, 10_000, 10_000]);
+    check(&story, QualityState::Agreed, 10_000);
+    // One and a half of three.
+    story.wait(1).prices(0, &[0, 10_000, 0, 10_000]);
+    check(&story, QualityState::Disputed, 10_000);
+}

@@ -1,2 +1,72 @@
 //! The `seawall` command.
-fn main() {}
+
+mod input;
+mod oracle;
+mod policy_command;
+mod replay;
+mod table;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Keeps a derivatives venue solvent when prices, oracles, chains or code fail.
+///
+/// Without a command it replays the bundled incident I-17 (10 October 2025) and writes ./seawall-report.html.
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 ok, 1 findings, 2 bad input, 3 verification failed, 4 needs a human.")]
+struct Command {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Replay an incident, or files of bars and quotes, under a policy and two baselines
+    Replay(Box<replay::Arguments>),
+    /// Print the index of every market after every observation
+    Oracle(Box<oracle::Arguments>),
+    /// Check, print or describe policy files
+    Policy(policy_command::Arguments),
+    /// Write the kernel's vectors as JSON, for another language to run
+    Vectors(oracle::VectorArguments),
+}
+
+/// How a command ended, besides an error.
+pub(crate) enum Ended {
+    /// Nothing to report.
+    Well,
+    /// Something in the input was damaged; the rest was used.
+    WithFindings,
+    /// A rule that must hold did not.
+    VerificationFailed,
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let ended = match command.verb {
+        Some(Verb::Replay(arguments)) => replay::run(&arguments),
+        Some(Verb::Oracle(arguments)) => oracle::run(&arguments),
+        Some(Verb::Policy(arguments)) => policy_command::run(&arguments),
+        Some(Verb::Vectors(arguments)) => oracle::vectors(&arguments),
+        None => replay::run(&replay::Arguments::bundled()),
+    };
+    match ended {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::WithFindings) => ExitCode::from(1),
+        Ok(Ended::VerificationFailed) => ExitCode::from(3),
+        Err(error) => {
+            if is_closed_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("seawall: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A reader that has seen enough, like `head`, closes the pipe: no error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
