@@ -11,17 +11,35 @@ const POINTS_PAGE: usize = 400_000;
 const POINTS_SERIES_MIN: usize = 200;
 /// More than this no screen shows.
 const POINTS_SERIES_MAX: usize = 4_000;
-/// Liquidations drawn for a run in a market. Beyond, the largest are drawn and the chart's legend says so.
+/// Liquidations in a whole page, and the bounds for a run in a market. Beyond, the largest are drawn and the page says so.
+const LIQUIDATIONS_PAGE: usize = 200_000;
+const LIQUIDATIONS_MIN: usize = 100;
 const LIQUIDATIONS_MAX: usize = 2_000;
 
-/// How many points each series of this outcome may have.
-pub(super) fn points_per_series(outcome: &Outcome) -> usize {
-    let series: usize = outcome.markets.iter().map(|m| m.series.sources.len() + 1).sum();
-    (POINTS_PAGE / series.max(1)).clamp(POINTS_SERIES_MIN, POINTS_SERIES_MAX)
+/// What one market may take of the page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Points of each series.
+    points: usize,
+    /// Liquidations of each run.
+    liquidations: usize,
+}
+
+impl Budget {
+    /// Shares the page among the outcome's markets.
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        let series: usize = outcome.markets.iter().map(|m| m.series.sources.len() + 1).sum();
+        let runs = 2 * outcome.markets.len();
+        Self {
+            points: (POINTS_PAGE / series.max(1)).clamp(POINTS_SERIES_MIN, POINTS_SERIES_MAX),
+            liquidations: (LIQUIDATIONS_PAGE / runs.max(1)).clamp(LIQUIDATIONS_MIN, LIQUIDATIONS_MAX),
+        }
+    }
 }
 
 /// All that the chart and the tables beside it need.
-pub(super) fn market(market: &MarketOutcome, from: Micros, to: Micros, points: usize) -> Value {
+pub(super) fn market(market: &MarketOutcome, from: Micros, to: Micros, budget: Budget) -> Value {
+    let Budget { points, liquidations: limit } = budget;
     let series = &market.series;
     let sources: Vec<Value> = market
         .sources
@@ -30,7 +48,7 @@ pub(super) fn market(market: &MarketOutcome, from: Micros, to: Micros, points: u
         .map(|(name, rows)| {
             let kept = thin(rows.len(), points, |i| rows[i].0, |i| rows[i].1);
             let steps = steps(kept.iter().map(|i| rows[*i].0));
-            json!({ "name": name, "t": steps, "p": kept.iter().map(|i| short(rows[*i].1)).collect::<Vec<_>>() })
+            json!({ "name": name, "t": steps, "p": kept.iter().map(|i| short(rows[*i].1, 8)).collect::<Vec<_>>() })
         })
         .collect();
     let index = &series.index;
@@ -43,15 +61,15 @@ pub(super) fn market(market: &MarketOutcome, from: Micros, to: Micros, points: u
         "sources": sources,
         "index": {
             "t": steps(kept.iter().map(|i| index[*i].at)),
-            "p": kept.iter().map(|i| short(index[*i].index)).collect::<Vec<_>>(),
-            "c": kept.iter().map(|i| short(index[*i].confidence)).collect::<Vec<_>>(),
+            "p": kept.iter().map(|i| short(index[*i].index, 8)).collect::<Vec<_>>(),
+            "c": kept.iter().map(|i| short(index[*i].confidence, 4)).collect::<Vec<_>>(),
         },
         "states": changes(index.iter().map(|p| (p.at, p.state))),
         "rungs": changes(index.iter().map(|p| (p.at, p.rung))),
         "modes": changes(series.modes.iter().map(|(at, mode)| (*at, mode.as_str()))),
         "liquidations": {
-            "policy": liquidations(market, "policy"),
-            "competent": liquidations(market, "competent"),
+            "policy": liquidations(market, "policy", limit),
+            "competent": liquidations(market, "competent", limit),
         },
         "seconds_by_state": market.seconds_by_state,
         "seconds_by_mode": market.seconds_by_mode,
@@ -117,19 +135,19 @@ fn changes<'a>(all: impl Iterator<Item = (Micros, &'a str)>) -> Vec<(i64, &'a st
     changes
 }
 
-fn liquidations(market: &MarketOutcome, run: &str) -> Value {
+fn liquidations(market: &MarketOutcome, run: &str, limit: usize) -> Value {
     let mut all: Vec<(i64, f64)> = Vec::new();
     all.extend(market.series.liquidations.iter().filter(|(_, _, of)| *of == run).map(|(at, usd, _)| (ms(*at), *usd)));
     let count = all.len();
-    if LIQUIDATIONS_MAX < count {
+    if limit < count {
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        all.truncate(LIQUIDATIONS_MAX);
+        all.truncate(limit);
         all.sort_by_key(|(at, _)| *at);
     }
     json!({
         "count": count,
-        "t": all.iter().map(|(at, _)| at).collect::<Vec<_>>(),
-        "usd": all.iter().map(|(_, usd)| (usd * 100.0).round() / 100.0).collect::<Vec<_>>(),
+        "t": steps(all.iter().map(|(at, _)| at * 1_000)),
+        "usd": all.iter().map(|(_, usd)| short(*usd, 4)).collect::<Vec<_>>(),
     })
 }
 
@@ -150,9 +168,9 @@ pub(super) fn ms(at: Micros) -> i64 {
     at.div_euclid(1_000)
 }
 
-/// Eight significant digits: finer than any screen, and half the text.
-fn short(value: f64) -> f64 {
-    format!("{value:.7e}").parse().unwrap_or(value)
+/// So many significant digits: finer than any screen, and half the text.
+fn short(value: f64, digits: usize) -> f64 {
+    format!("{value:.*e}", digits - 1).parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -186,6 +204,7 @@ mod tests {
     #[test]
     fn times_are_steps_and_prices_short() {
         assert_eq!(steps([5_000_999, 6_001_000, 6_001_999].into_iter()), [5_000, 1_001, 0]);
-        assert_eq!([short(117_123.456_789), short(0.001), short(f64::INFINITY)], [117_123.46, 0.001, f64::INFINITY]);
+        assert_eq!([short(117_123.456_789, 8), short(0.001, 8), short(12_345.6, 4)], [117_123.46, 0.001, 12_350.0]);
+        assert_eq!(short(f64::INFINITY, 8), f64::INFINITY);
     }
 }

@@ -57,10 +57,13 @@ pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
     }
 }
 
-/// Seconds as `1 h 15 min`, `12 min 30 s`, `4.2 s`.
+/// Seconds as `1 h 15 min`, `12 min 30 s`, `4.2 s`, `6 ms`.
 pub(super) fn span(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "–".to_string();
+    }
+    if 0.0 < seconds && seconds < 0.1 {
+        return format!("{:.0} ms", seconds * 1e3);
     }
     if seconds < 60.0 {
         return format!("{:.*} s", if seconds.fract() == 0.0 { 0 } else { 1 }, seconds);
@@ -113,8 +116,8 @@ mod tests {
             ["$0.00", "$0.00", "$12.35", "$999.99", "$1,000", "$1,234,568", "−$5,000", "–"].map(String::from)
         );
         assert_eq!(
-            [0.0, 4.25, 60.0, 750.0, 4_500.0, 90_000.0].map(span),
-            ["0 s", "4.2 s", "1 min", "12 min 30 s", "1 h 15 min", "1 d 1 h"].map(String::from)
+            [0.0, 0.006, 4.25, 60.0, 750.0, 4_500.0, 90_000.0].map(span),
+            ["0 s", "6 ms", "4.2 s", "1 min", "12 min 30 s", "1 h 15 min", "1 d 1 h"].map(String::from)
         );
         assert_eq!(number(Some(1.5), 2), "1.50");
         assert_eq!(number(None, 2), "–");

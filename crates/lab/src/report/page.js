@@ -35,6 +35,7 @@
   const usd = (n) => (n < 0 ? "−$" : "$") + (Math.abs(n) < 1000 ? Math.abs(n).toFixed(2) : whole(Math.abs(n)));
   const utc = (ms) => new Date(ms).toISOString().replace("T", " ").replace("Z", "");
   const span = (s) => {
+    if (s > 0 && s < 0.1) return Math.round(1000 * s) + " ms";
     if (s < 60) return (Number.isInteger(s) ? s : s.toFixed(1)) + " s";
     const w = Math.round(s);
     if (w < 3600) return Math.floor(w / 60) + " min" + (w % 60 ? " " + (w % 60) + " s" : "");
@@ -146,11 +147,9 @@
   }
 
   function liquidations(of, name, symbol, color) {
-    const hidden = of.count - of.t.length;
-    const label = name + " (" + whole(of.count) + (hidden ? ", largest " + whole(of.t.length) + " shown" : "") + ")";
     return {
-      type: "scatter", mode: "markers", name: label, x: of.t, y: of.usd, yaxis: "y3",
-      marker: { symbol, color, size: 6, opacity: .75, line: { width: 1, color } },
+      type: "scatter", mode: "markers", name, x: sum(of.t), y: of.usd, yaxis: "y3",
+      marker: { symbol, color, size: 5, opacity: .6, line: { width: 1, color } },
       hovertemplate: "%{x|%H:%M:%S} " + name.toLowerCase() + " $%{y:,.0f}<extra></extra>",
     };
   }
@@ -203,6 +202,9 @@
       uirevision: market.market + byId("axis").value + byId("range").value,
     });
     target.dataset.market = market.market;
+    const { policy, competent } = market.liquidations;
+    const shown = (of) => whole(of.count) + (of.t.length < of.count ? " (the largest " + whole(of.t.length) + " drawn)" : "");
+    byId("liquidations").textContent = any ? "Liquidation orders: policy " + shown(policy) + ", competent " + shown(competent) + "." : "";
   }
 
   // The index's own range, a tenth wider: one venue's wick doesn't flatten all else.

@@ -26,9 +26,9 @@ pub(super) fn render(outcome: &Outcome) -> String {
 
     let mut data = String::new();
     block(&mut data, "data-page", &page_data(outcome));
-    let points = chart::points_per_series(outcome);
+    let budget = chart::Budget::of(outcome);
     for (index, market) in outcome.markets.iter().enumerate() {
-        block(&mut data, &format!("data-market-{index}"), &chart::market(market, outcome.from, outcome.to, points));
+        block(&mut data, &format!("data-market-{index}"), &chart::market(market, outcome.from, outcome.to, budget));
     }
     block(&mut data, "data-timeline", &timeline_data(outcome));
 
@@ -234,7 +234,7 @@ fn markets(body: &mut String, outcome: &Outcome) {
          </label><label>Range <select id=\"range\"><option value=\"all\">all prices</option><option value=\"index\">around the index</option>\
          </select></label></div>\n<figure><div id=\"chart\" class=\"chart tall\"></div><figcaption>Sources by receive time and our index \
          with its confidence band; the market's mode as background; state and rung of the index; liquidations under the policy and under \
-         the competent baseline. Drag to zoom, double-click to reset, click in the legend to hide. Times are UTC.</figcaption></figure>\n\
+         the competent baseline. Drag to zoom, double-click to reset, click in the legend to hide. Times are UTC. <span id=\"liquidations\"></span></figcaption></figure>\n\
          <div id=\"market-tables\" class=\"columns\"></div>\n<h3>All markets</h3>\n",
     );
     let columns = [
