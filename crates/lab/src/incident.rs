@@ -290,9 +290,10 @@ impl Incident {
         Share { stated, points: self.points.len() }
     }
 
-    /// The heading of a replay: what it is, that it is a reconstruction, and of what.
+    /// The heading of a replay: what it is, that it is a reconstruction, and how much of it is stated. [`Share`] says the rest.
     pub fn heading(&self) -> String {
-        format!("{} · {} · reconstruction: {}", self.about.id, self.about.title, self.share())
+        let Share { stated, points } = self.share();
+        format!("{} · {} · reconstruction, {stated} of {points} points stated", self.about.id, self.about.title)
     }
 
     fn parse(id: &str, description: &str, points: &str) -> Result<Self, IncidentError> {

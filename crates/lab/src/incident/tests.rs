@@ -6,11 +6,11 @@ use policy::Policy;
 fn the_files_are_read_and_the_share_is_said() {
     let listed = list().expect("all incidents can be read");
     assert_eq!(listed.len(), 1);
-    assert_eq!(
-        load("i-17").expect("in either case").heading(),
-        "I-17 · 10 October 2025: the tariff cascade · reconstruction: 10 of 198 points (5.1%) are stated, the others and all between \
-         them interpolated"
-    );
+    let incident = load("i-17").expect("in either case");
+    let heading = "I-17 · 10 October 2025: the tariff cascade · reconstruction, 10 of 198 points stated";
+    assert_eq!(incident.heading(), heading);
+    let share = "10 of 198 points (5.1%) are stated, the others and all between them interpolated";
+    assert_eq!(incident.share().to_string(), share);
     let unknown = load("I-99").expect_err("there is none").to_string();
     assert_eq!(unknown, "no incident I-99; there are: I-17");
 }
