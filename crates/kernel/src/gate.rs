@@ -125,22 +125,24 @@ impl Pool {
     /// account's orders is filled, or all of its buys, or all of its sells. So what an order could open stays covered
     /// however and in whatever order the account's orders are filled. `None` without a price.
     fn worst_case(&self, account: &Account, more: Option<&Order>) -> Option<i128> {
-        let resting = account.orders.iter().filter_map(|id| self.orders.get(id)).map(|order| order.market);
+        let resting = account.orders.iter().filter_map(|id| self.orders.get(id));
+        let resting = resting.map(|order| (order.market, i128::from(order.remaining.0)));
+        let asked: Vec<(MarketId, i128)> =
+            resting.chain(more.map(|order| (order.market, i128::from(order.size.0)))).collect();
         let held = account.positions.iter().map(|position| position.market);
-        let mut seen: Vec<MarketId> = Vec::new();
+        let mut markets: Vec<MarketId> = held.chain(asked.iter().map(|(market, _)| *market)).collect();
+        markets.sort_unstable();
+        markets.dedup();
         let mut required: i128 = 0;
-        for id in held.chain(resting).chain(more.map(|order| order.market)) {
-            if seen.contains(&id) {
-                continue;
-            }
-            seen.push(id);
+        for id in markets {
             let market = self.market(id)?;
             if market.mark.price <= Price(0) {
                 return None;
             }
             let held = i128::from(account.size_in(id).0);
-            let buys: i128 = self.asked(account, id, more).filter(|lots| 0 < *lots).sum();
-            let sells: i128 = self.asked(account, id, more).filter(|lots| *lots < 0).sum();
+            let here = || asked.iter().filter(|(market, _)| *market == id).map(|(_, lots)| *lots);
+            let buys: i128 = here().filter(|lots| 0 < *lots).sum();
+            let sells: i128 = here().filter(|lots| *lots < 0).sum();
             let lots = [held, held + buys, held + sells].into_iter().map(i128::abs).max().unwrap_or(0);
             let lots = Size(i64::try_from(lots).ok()?);
             let notional = notional(market, lots, market.mark.price);

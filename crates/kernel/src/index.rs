@@ -4,8 +4,10 @@
 //! that are still fresh amount to. A value is
 //!
 //! * **Agreed** where enough independent lineages support it (lie within `agree` of it), more than half of the weight
-//!   present does, and where fresh sources are farther apart than `dispute`, enough lineages outvote the rest;
-//! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet. The value then stays as
+//!   present does, and where fresh sources are farther apart than `dispute`, enough lineages whose price moves outvote
+//!   the rest;
+//! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
+//!   would carry the index off by more than `dispute` because those that contradicted them have gone silent. The value then stays as
 //!   close to the last believed index as the hull of the fresh sources allows. A majority that stands through
 //!   `dispute_confirm` is believed;
 //! * **Degraded** where nobody contradicts but fewer lineages speak than the policy asks for, or where only the last
@@ -49,6 +51,8 @@ pub struct Source {
     pub published_at: Timestamp,
     /// Ours.
     pub received_at: Timestamp,
+    /// When its price last changed, by receipt.
+    pub changed_at: Timestamp,
     /// The last price of this source that passed every filter; zero before the first.
     pub settled: Price,
     /// Why the newest observation is left out.
@@ -93,13 +97,22 @@ struct Voice {
     price: Price,
     confidence: Price,
     published_at: Timestamp,
+    /// Until when its price counts as moving; after that it may be stuck.
+    moving_until: Timestamp,
     weight: u64,
     lineage: u64,
     source: usize,
 }
 
-const SILENT: Voice =
-    Voice { price: Price(0), confidence: Price(0), published_at: Timestamp(0), weight: 0, lineage: 0, source: 0 };
+const SILENT: Voice = Voice {
+    price: Price(0),
+    confidence: Price(0),
+    published_at: Timestamp(0),
+    moving_until: Timestamp(0),
+    weight: 0,
+    lineage: 0,
+    source: 0,
+};
 
 impl Gaps {
     const fn new() -> Gaps {
@@ -156,6 +169,7 @@ impl Source {
             confidence: Price(0),
             published_at: Timestamp::MIN,
             received_at: Timestamp::MIN,
+            changed_at: Timestamp::MIN,
             settled: Price(0),
             exclusion: None,
             excluded_since: Timestamp::MIN,
@@ -167,7 +181,7 @@ impl Source {
     /// The last instant at which the newest observation still counts.
     fn fresh_until(&self, params: &SourceParams, oracle: &OracleParams) -> Timestamp {
         let silent = self.received_at.plus(self.silence_max);
-        let aged = self.published_at.plus(oracle.age_max.max(patience(params)));
+        let aged = self.published_at.plus(age_max(params, oracle));
         silent.min(aged)
     }
 
@@ -195,6 +209,11 @@ impl Source {
 /// A source is expected once a heartbeat; half of one more is tolerated.
 fn patience(params: &SourceParams) -> Duration {
     Duration(params.heartbeat.0.saturating_add(params.heartbeat.0 / 2))
+}
+
+/// How old an observation may be.
+fn age_max(params: &SourceParams, oracle: &OracleParams) -> Duration {
+    oracle.age_max.max(patience(params))
 }
 
 /// The learned silence, never under the floor, never over the age limit, and never stricter than the heartbeat.
@@ -255,6 +274,9 @@ impl Index {
             source.silence_max = silence_max(source.gaps.p999(), listed, &params.oracle);
         }
         let jumped_before = source.price;
+        if source.price != seen.price {
+            source.changed_at = seen.received_at;
+        }
         source.price = seen.price;
         source.confidence = seen.confidence;
         source.published_at = seen.published_at;
@@ -300,6 +322,7 @@ impl Index {
                 price: source.price,
                 confidence: source.confidence,
                 published_at: source.published_at,
+                moving_until: source.changed_at.plus(age_max(listing, oracle)),
                 weight: u64::from(listing.weight),
                 lineage: 1 << (listing.lineage.0 & 63),
                 source: place,
@@ -356,14 +379,19 @@ impl Index {
         }
         let (voices, unconfirmed, nonsense) =
             (&mut voices[..usable], &mut unconfirmed[..still], &mut nonsense[..talking_nonsense]);
-        let listed = share_voices(&params.sources, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
+        let (listed, lineages) = share_voices(&params.sources, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
         let quality = match median(voices, oracle) {
             None => self.without_sources(params, unconfirmed, at, &mut deadline),
-            Some(value) => {
-                self.with_sources(params, voices, unconfirmed, Totals { value, present, listed }, at, &mut deadline)
-            }
+            Some(value) => self.with_sources(
+                params,
+                voices,
+                unconfirmed,
+                Totals { value, present, listed, lineages },
+                at,
+                &mut deadline,
+            ),
         };
         self.quality = quality;
         self.deadline = deadline;
@@ -379,18 +407,28 @@ impl Index {
         deadline: &mut Timestamp,
     ) -> PriceQuality {
         let oracle = &params.oracle;
-        let Totals { value, present, listed } = totals;
-        let camp = Camp::around(value, voices, oracle);
+        let Totals { value, present, listed, lineages } = totals;
+        let camp = Camp::around(value, voices.iter(), oracle);
         let far = |voice: &Voice| !voice.price.within(oracle.dispute, value);
         let contradicted = width(voices.iter().chain(unconfirmed)) > limit_of(oracle.dispute, value);
         let has_majority = present < camp.supporting * 2;
-        // The index would leave a value that somebody fresh still stands by: too good a moment for a liar to be
-        // believed at once.
+        // The index would leave its last value while somebody fresh says that it moved less, or the other way: too good
+        // a moment for a liar to be believed at once. Whoever only says that it moved farther is not in the way.
         let moved = self.believed != Price(0) && !value.within(oracle.dispute, self.believed);
-        let left_behind =
-            moved && voices.iter().any(|voice| far(voice) && voice.price.within(oracle.dispute, self.believed));
-        let outvoted = oracle.overrule_lineages <= camp.supporters && !left_behind;
-        let mut disputed = !has_majority || contradicted && !outvoted;
+        let farther = |voice: &Voice| (self.believed < value) == (value < voice.price);
+        let left_behind = moved && voices.iter().any(|voice| far(voice) && !farther(voice));
+        // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck, and can't say at
+        // once that those who moved are wrong.
+        let moving = Camp::around(value, voices.iter().filter(|voice| at <= voice.moving_until), oracle);
+        let outvoted = oracle.overrule_lineages <= moving.supporters && !left_behind;
+        if contradicted && outvoted {
+            let until = voices.iter().map(|voice| voice.moving_until).filter(|until| at <= *until).min();
+            *deadline = (*deadline).min(until.unwrap_or(*deadline));
+        }
+        // Whoever contradicted may only have gone silent. Too few voices do not carry the index off at once, unless the
+        // market never lists enough of them; there a source's own history has to do.
+        let carried_off = moved && camp.supporters < oracle.lineages_min && oracle.lineages_min <= lineages;
+        let mut disputed = !has_majority || contradicted && !outvoted || carried_off;
         if disputed && has_majority {
             let since = match self.majority {
                 Some(held) if value.within(oracle.dispute, held.value) => held.since,
@@ -421,8 +459,11 @@ impl Index {
             let low = voices.first().map_or(value, |voice| voice.price);
             let high = voices.last().map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
+            // What was believed is one of the things that contradict each other.
+            let left = if self.believed == Price(0) { 0 } else { self.believed.distance(value) };
             let confidence = spread(value, voices.iter().chain(unconfirmed));
-            let camp = Camp::around(value, voices, oracle);
+            let confidence = confidence.max(Price(i64::try_from(left).unwrap_or(i64::MAX)));
+            let camp = Camp::around(value, voices.iter(), oracle);
             let coverage = share(camp.supporting, listed);
             let (state, rung) = (QualityState::Disputed, Rung::Primary);
             return PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
@@ -480,8 +521,12 @@ impl Source {
 
 struct Totals {
     value: Price,
+    /// Weight of everyone who is present.
     present: u64,
+    /// Weight of all lineages listed.
     listed: u64,
+    /// Lineages listed.
+    lineages: u8,
 }
 
 /// Who stands by a value: within the agreement limit of it.
@@ -493,9 +538,9 @@ struct Camp {
 }
 
 impl Camp {
-    fn around(value: Price, voices: &[Voice], oracle: &OracleParams) -> Camp {
+    fn around<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>, oracle: &OracleParams) -> Camp {
         let (mut supporting, mut lineages) = (0, 0_u64);
-        for voice in voices.iter().filter(|voice| voice.price.within(oracle.agree, value)) {
+        for voice in voices.filter(|voice| voice.price.within(oracle.agree, value)) {
             supporting += voice.weight;
             lineages |= voice.lineage;
         }
@@ -507,16 +552,17 @@ impl Camp {
 const PARTS: u64 = 1 << 20;
 
 /// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
-/// own and rounded down. Returns the weight of all lineages listed, in the same unit.
-fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> u64 {
+/// own and rounded down. Returns the weight of all lineages listed, in the same unit, and their number.
+fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> (u64, u8) {
     let lineage = |source: &SourceParams| 1_u64 << (source.lineage.0 & 63);
     let (mut once, mut shared) = (0, 0);
     for source in listed {
         shared |= once & lineage(source);
         once |= lineage(source);
     }
+    let count = u8::try_from(once.count_ones()).unwrap_or(u8::MAX);
     if shared == 0 {
-        return listed.iter().map(|source| u64::from(source.weight)).sum();
+        return (listed.iter().map(|source| u64::from(source.weight)).sum(), count);
     }
     let voice_of = |set: u64| {
         let weights = || listed.iter().filter(|source| lineage(source) == set).map(|source| u64::from(source.weight));
@@ -529,11 +575,11 @@ fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> u64 {
         let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
         let (sum, heaviest) = voices().fold((0, 0), |(sum, most): (u64, u64), v| (sum + v.weight, most.max(v.weight)));
         for voice in present.iter_mut().flat_map(|group| group.iter_mut()).filter(of_set) {
-            // Weights are at most a million, so the product stays below 2^60.
-            voice.weight = voice.weight * heaviest * PARTS / sum.max(1);
+            // Weights are at most a million, so the product stays below 2^60; a corrupt one must not stop the venue.
+            voice.weight = voice.weight.saturating_mul(heaviest).saturating_mul(PARTS) / sum.max(1);
         }
     }
-    total
+    (total, count)
 }
 
 /// Keeps `sorted[..len]` in order of price, ties in order of listing.

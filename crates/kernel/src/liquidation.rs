@@ -55,7 +55,10 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
             return;
         }
         pool.remove_order(live.order);
-        out.push(Effect::Withdraw { market: live.market, order: live.order });
+        // Order ids are the pool's own: named in another pool's market, this one could be somebody else's.
+        if pool.market(live.market).is_some() {
+            out.push(Effect::Withdraw { market: live.market, order: live.order });
+        }
         if let Some(account) = pool.accounts.get_mut(&id) {
             account.exhausted = !restored && risk.equity < 0;
         }

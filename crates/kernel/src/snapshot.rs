@@ -303,6 +303,7 @@ canonical_struct!(Source {
     confidence,
     published_at,
     received_at,
+    changed_at,
     settled,
     exclusion,
     excluded_since,

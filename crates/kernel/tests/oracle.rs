@@ -81,7 +81,7 @@ fn a_disputed_index_stays_in_the_hull_as_near_to_the_last_believed_as_it_can() {
 
 #[test]
 fn a_jump_of_a_lone_source_disputes_the_last_good_price_until_it_has_stood() {
-    let mut story = story(2);
+    let mut story = story(1);
     story.prices(0, &[10_000]);
     story.wait(1).prices(0, &[11_000]);
     check(&story, QualityState::Degraded, 11_000);
@@ -207,4 +207,62 @@ fn nonsense_of_one_feed_of_an_operator_speaks_with_its_share_of_the_voice() {
     // One and a half of three.
     story.wait(1).prices(0, &[0, 10_000, 0, 10_000]);
     check(&story, QualityState::Disputed, 10_000);
+}
+
+#[test]
+fn a_majority_that_left_waits_even_when_everyone_else_moves_on_too() {
+    let mut story = story(8);
+    let prices = |lie: i64, truth: i64| [lie, lie, lie, lie, lie, truth, truth, truth];
+    story.prices(0, &prices(10_000, 10_000));
+    for second in 0..60 {
+        story.wait(1).prices(0, &prices(5_000 + second % 2, 10_000 - 10 * second));
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second} s after it began");
+    }
+    story.wait(1).prices(0, &prices(5_000, 9_400));
+    check(&story, QualityState::Agreed, 5_000);
+}
+
+#[test]
+fn whoever_only_says_that_the_price_moved_farther_is_outvoted_at_once() {
+    let mut story = story(5);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000, 10_000]);
+    story.wait(1).prices(0, &[9_700, 9_700, 9_700, 9_700, 9_400]);
+    check(&story, QualityState::Agreed, 9_700);
+    // The same vote, but the one says that it did not move.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000, 10_000]);
+    story.wait(1).prices(0, &[9_700, 9_700, 9_700, 9_700, 10_000]);
+    check(&story, QualityState::Disputed, 10_000);
+}
+
+#[test]
+fn who_repeats_a_price_for_longer_than_it_may_be_old_outvotes_nobody_at_once() {
+    let mut story = story(4);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000]);
+    story.hold(0, &[10_000, 10_000, 10_000, 9_900], 9);
+    story.wait(1).prices(0, &[10_000, 10_000, 10_000, 9_700]);
+    check(&story, QualityState::Agreed, 10_000);
+    // One microsecond past the age limit, without any word from anybody.
+    story.now += 1;
+    story.batch(vec![]);
+    check(&story, QualityState::Disputed, 10_000);
+    // Whoever shows that it is alive is heard again.
+    story.wait(1).prices(0, &[10_001, 10_001, 10_001, 9_700]);
+    check(&story, QualityState::Agreed, 10_001);
+}
+
+#[test]
+fn whoever_outlasts_the_contradiction_is_not_believed_at_once() {
+    let mut story = story(2);
+    story.prices(0, &[12_800, 12_800]);
+    story.wait(1).prices(0, &[12_800, 12_000]);
+    check(&story, QualityState::Disputed, 12_800);
+    // The first goes silent: the index must lie in the hull of those that speak, but nobody has been believed.
+    story.hold(0, &[GONE, 12_000], 4);
+    check(&story, QualityState::Disputed, 12_000);
+    assert_eq!(story.quality(0).confidence, Price(800 * (USD / 100)), "what was believed is inside the interval");
+    story.hold(0, &[GONE, 12_000], 59);
+    check(&story, QualityState::Disputed, 12_000);
+    story.hold(0, &[GONE, 12_000], 1);
+    check(&story, QualityState::Degraded, 12_000);
 }

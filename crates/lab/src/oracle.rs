@@ -42,8 +42,8 @@ const BLOCK: usize = 1 << 16;
 pub fn oracle(feed: &Feed, policy: &Policy, form: Form, out: &mut dyn Write) -> Result<Summary, OracleError> {
     let world = World::of(feed).map_err(OracleError::World)?;
     let listed = world.list(policy).map_err(|error| OracleError::World(error.to_string()))?;
-    let mut kernel =
-        Kernel::new(&listed.params, &[]).map_err(|bad| OracleError::World(format!("the policy is refused: {bad:?}")))?;
+    let mut kernel = Kernel::new(&listed.params, &[])
+        .map_err(|bad| OracleError::World(format!("the policy is refused: {bad:?}")))?;
     let mut summary = Summary { decisions: feed.decisions.clone(), ..Summary::default() };
     summary.decisions.extend(world.decisions.iter().chain(&listed.decisions).cloned());
     let mut batch = Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::with_capacity(1) };

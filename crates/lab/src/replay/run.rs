@@ -15,7 +15,7 @@ use venue::{Exchange, Limits};
 /// The share of a bar's volume that liquidations may take.
 pub const VOLUME_SHARE: f64 = 0.10;
 /// Into how many price levels that share is cut.
-const LEVELS: u32 = 10;
+const LEVELS: u32 = 5;
 
 /// The law by which liquidations move the price that they get: closing a share `q` of a bar's volume costs
 /// `coefficient × range × √q` of the price, with `range` the bar's high less low over its close, at least 2 bp. At the
