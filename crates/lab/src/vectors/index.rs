@@ -69,6 +69,14 @@ pub(super) fn room() -> Room {
             vec![says(10_000, 1, 5), says(10_001, 1, 5), says(10_002, 1, 5)],
         ),
         (
+            "two feeds of one lineage share the weight of the heavier",
+            vec![says(10_000, 3, 0), says(10_010, 2, 0), says(10_030, 2, 1), says(10_050, 1, 2)],
+        ),
+        (
+            "a lineage whose other feed is stale speaks with what is left of it",
+            vec![Says { age: 10_001, ..says(10_000, 3, 0) }, says(10_010, 2, 0), says(10_030, 3, 1)],
+        ),
+        (
             "confidence widens what holds every source",
             vec![Says { confidence: 30, ..says(10_000, 1, 0) }, Says { confidence: 5, ..says(10_010, 1, 1) }],
         ),
@@ -95,7 +103,10 @@ pub(super) fn room() -> Room {
     Room {
         name: "index",
         says: "a source whose age is above age_max is absent, as if it had never spoken; one with price <= 0, age < \
-               -future_max, or confidence / price > confidence_max is present but not usable. Sort the usable by price. \
+               -future_max, or confidence / price > confidence_max is present but not usable. A lineage has one voice: where any \
+               lineage is listed twice, every present source weighs floor(weight * h * 2^20 / s), with h the heaviest and \
+               s the sum of the lineage's present weights, and the weight listed is 2^20 times the sum over lineages of \
+               the heaviest listed. Sort the usable by price. \
                Median: the price at which the cumulative weight passes half, or where it meets exactly half the midpoint, \
                rounded down, with the next. Taken over all usable, then again over those within `dispute` (distance / \
                median <= dispute) of the first, if there are any. Supporters: usable within `agree` of the value. \
