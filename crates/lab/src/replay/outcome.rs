@@ -14,9 +14,9 @@ pub struct Outcome {
     pub decisions: Vec<String>,
     /// Rows of the input.
     pub observations: Observations,
-    /// First and last receive time, microseconds since 1970.
+    /// First opening of a bar or receipt of a quote, microseconds since 1970.
     pub from: i64,
-    /// See `from`.
+    /// Last opening of a bar or receipt of a quote.
     pub to: i64,
     /// By market.
     pub markets: Vec<MarketOutcome>,
