@@ -55,7 +55,7 @@ fn markets(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(out, "\nMarkets under the policy (seconds; liquidated and unjustified accounts: policy / competent)")?;
     writeln!(
         out,
-        "  {:<8}{:>5}{:>9}{:>10}{:>10}{:>7}  {:>8}{:>9}{:>11}{:>8}  {:>9}{:>16}{:>14}{:>24}",
+        "  {:<8} {:>4} {:>9} {:>9} {:>9} {:>9}  {:>9} {:>9} {:>10} {:>9}  {:>8} {:>16} {:>19} {:>22}",
         "market",
         "lin.",
         "Agreed",
@@ -77,7 +77,7 @@ fn markets(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let window = &market.arbitrage_window;
         writeln!(
             out,
-            "  {:<8}{:>5}{:>9.0}{:>10.0}{:>10.0}{:>7.0}  {:>8.0}{:>9.0}{:>11.0}{:>8.0}  {:>9}{:>16}{:>14}{:>24}",
+            "  {:<8} {:>4} {:>9.0} {:>9.0} {:>9.0} {:>9.0}  {:>9.0} {:>9.0} {:>10.0} {:>9.0}  {:>8} {:>16} {:>19} {:>22}",
             harmless(&market.market),
             market.lineages,
             state("Agreed"),
