@@ -188,7 +188,10 @@ impl Price {
     /// Whether the distance to `reference` is at most `limit` of `reference`.
     #[must_use]
     pub fn within(self, limit: Ratio, reference: Price) -> bool {
-        limit.covers(self.distance(reference), i128::from(reference.0))
+        // As `Ratio::covers`, but each product is of two 64-bit numbers and can't overflow: asked of every pair of
+        // prices, the check would cost more than the comparison.
+        let apart = i128::from(self.0.abs_diff(reference.0)) * i128::from(Ratio::ONE.0);
+        apart <= i128::from(reference.0) * i128::from(limit.0)
     }
 
     /// The point halfway to `other`, rounded down.
@@ -332,6 +335,22 @@ mod tests {
         assert!(!Price(10_101).within(Ratio::percent(1), reference));
         assert!(Price(9_900).within(Ratio::percent(1), reference));
         assert!(!Price(9_899).within(Ratio::percent(1), reference));
+    }
+
+    #[test]
+    fn within_holds_at_the_ends_of_what_a_price_can_be() {
+        let (low, high) = (Price(i64::MIN), Price(i64::MAX));
+        assert!(high.within(Ratio::ZERO, high) && !low.within(Ratio(i64::MAX), Price(-1)));
+        assert!(!low.within(Ratio::ONE, high));
+        // From the lowest to the highest price is 2^64 - 1, which is more than twice the highest.
+        assert!(!low.within(Ratio::percent(200), high) && low.within(Ratio(2 * Ratio::ONE.0 + 1), high));
+        for (price, reference) in [(3, -5), (-5, -5), (0, 0), (7, 5), (-7, 5)] {
+            for limit in [-1, 0, 1, Ratio::ONE.0, i64::MAX] {
+                let (price, reference, limit) = (Price(price), Price(reference), Ratio(limit));
+                let covered = limit.covers(price.distance(reference), i128::from(reference.0));
+                assert_eq!(price.within(limit, reference), covered, "{price:?} {limit:?} {reference:?}");
+            }
+        }
     }
 
     #[test]
