@@ -70,7 +70,13 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     pool.set_distressed(id, Some(now.at));
     let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
     let Some(account) = pool.accounts.get(&id) else { return };
-    let insolvent = risk.equity < 0 && is_insolvent_at_the_kindest(pool, account);
+    // What holds only at the mark may hold only for one of the sources; somebody loses a position for what holds at
+    // the kindest edge of the price's confidence too.
+    let Some(kindest) = risk_at(pool, account, Lens::Kindest) else { return };
+    if !kindest.liquidatable() {
+        return;
+    }
+    let insolvent = risk.equity < 0 && kindest.equity < 0;
     if !all_markets_allow(pool, account, insolvent, since, now.at) {
         return;
     }
@@ -109,8 +115,8 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     });
 }
 
-fn is_insolvent_at_the_kindest(pool: &Pool, account: &Account) -> bool {
-    risk(account, |market| pool.market(market), Lens::Kindest).is_some_and(|risk| risk.equity < 0)
+fn risk_at(pool: &Pool, account: &Account, lens: Lens) -> Option<Risk> {
+    risk(account, |market| pool.market(market), lens)
 }
 
 /// An error must not travel from one market into another through an account that holds both, so every market that the

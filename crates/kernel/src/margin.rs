@@ -1,8 +1,8 @@
 //! What an account is worth and what it needs. "Liquidatable" is said here, once, by cross-multiplication.
 
 use crate::state::{Account, Market, Position};
+use protocol::MarketId;
 use protocol::params::Tier;
-use protocol::{MarketId, QualityState};
 use units::{Notional, Price, Ratio, Rounding, Size, div};
 
 /// Parts of a micro-USD in which requirements are kept, so that no rate is ever divided.
@@ -54,8 +54,8 @@ impl Risk {
 pub enum Lens {
     /// At the mark.
     Mark,
-    /// At the edge of the price's confidence that is kindest to the position, where the price is not agreed: who is
-    /// insolvent even there may be treated as insolvent at a doubtful price.
+    /// At the edge of the price's confidence that is kindest to the position: who is under maintenance, or insolvent,
+    /// only at the mark may owe it to one of the sources.
     Kindest,
 }
 
@@ -66,11 +66,10 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     if mark <= Price(0) {
         return None;
     }
-    let quality = market.index.quality();
-    match (lens, quality.state) {
-        (Lens::Mark, _) | (Lens::Kindest, QualityState::Agreed) => Some(mark),
-        (Lens::Kindest, QualityState::Degraded | QualityState::Disputed | QualityState::None) => {
-            let width = quality.confidence.0.max(0);
+    match lens {
+        Lens::Mark => Some(mark),
+        Lens::Kindest => {
+            let width = market.index.quality().confidence.0.max(0);
             let kind = if 0 < size.0 { mark.0.saturating_add(width) } else { mark.0.saturating_sub(width) };
             Some(Price(kind.max(1)))
         }

@@ -256,3 +256,16 @@ fn the_backstop_trades_against_liquidations_in_every_mode_that_liquidates_and_ag
     assert_eq!(rejects(&story.batch(vec![trade(0, OrderId(70), id, 9_200, -lots)])), []);
     assert_eq!((size(&story, 1), size(&story, 7)), (0, 40_000));
 }
+
+#[test]
+fn what_holds_for_one_of_the_sources_only_costs_nobody_a_position() {
+    // At 98.95 the account is under maintenance (see above), at 99.00 exactly on it.
+    let mut story = open(&[account(1, 140, &[(0, 40_000, 100)]), account(2, 10_000, &[(0, -40_000, 100)])]);
+    story.wait(1).prices(0, &[9_890, 9_895, 9_900]);
+    assert_eq!(story.quality(0).confidence, Price(5 * (common::USD / 100)));
+    assert_eq!(liquidations(&story.effects), [], "on it at the edge that is kindest");
+    story.wait(1).prices(0, &[9_890, 9_895, 9_899]);
+    assert_eq!(liquidations(&story.effects).len(), 0, "the other side's distance counts as well");
+    story.wait(1).prices(0, &[9_891, 9_895, 9_899]);
+    assert_eq!(liquidations(&story.effects).len(), 1, "one cent past it");
+}
