@@ -48,6 +48,11 @@ impl Breaker {
         self.mode
     }
 
+    /// Until `at` there was a reason for the present mode.
+    pub fn hold(&mut self, at: Timestamp) {
+        self.calm_since = at;
+    }
+
     /// Takes in what the detectors want now. Returns the mode before, where it changed.
     pub fn step(&mut self, wanted: Restriction, params: &BreakerParams, at: Timestamp) -> Option<Mode> {
         let before = self.mode;

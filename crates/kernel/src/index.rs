@@ -548,11 +548,13 @@ impl Camp {
     }
 }
 
-/// Into how many parts a unit of weight is cut where a lineage has several sources.
-const PARTS: u64 = 1 << 20;
+/// Into how many parts a unit of weight is cut where a lineage has several sources: the least number that every count of
+/// sources up to sixteen divides, so that equal feeds get equal shares.
+const PARTS: u64 = 720_720;
 
 /// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
-/// own and rounded down. Returns the weight of all lineages listed, in the same unit, and their number.
+/// own and rounded down; what that leaves goes to the first listed, so that their voice is whole and a tie of two
+/// lineages stays one. Returns the weight of all lineages listed, in the same unit, and their number.
 fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> (u64, u8) {
     let lineage = |source: &SourceParams| 1_u64 << (source.lineage.0 & 63);
     let (mut once, mut shared) = (0, 0);
@@ -571,12 +573,19 @@ fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> (u64, 
     let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| once & set != 0);
     let total = lineages.clone().map(|set| voice_of(set) * PARTS).sum();
     for set in lineages {
-        let of_set = |voice: &&mut Voice| voice.lineage == set;
         let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
         let (sum, heaviest) = voices().fold((0, 0), |(sum, most): (u64, u64), v| (sum + v.weight, most.max(v.weight)));
-        for voice in present.iter_mut().flat_map(|group| group.iter_mut()).filter(of_set) {
-            // Weights are at most a million, so the product stays below 2^60; a corrupt one must not stop the venue.
-            voice.weight = voice.weight.saturating_mul(heaviest).saturating_mul(PARTS) / sum.max(1);
+        let first = voices().map(|voice| voice.source).min();
+        let whole = heaviest * PARTS;
+        // No share is larger than the whole.
+        let share = |voice: &Voice| {
+            let parts = u128::from(voice.weight) * u128::from(whole) / u128::from(sum.max(1));
+            u64::try_from(parts).unwrap_or(whole)
+        };
+        let others: u64 = voices().filter(|voice| Some(voice.source) != first).map(share).sum();
+        let left = whole - others;
+        for voice in present.iter_mut().flat_map(|group| group.iter_mut()).filter(|voice| voice.lineage == set) {
+            voice.weight = if Some(voice.source) == first { left } else { share(voice) };
         }
     }
     (total, count)

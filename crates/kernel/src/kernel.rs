@@ -240,10 +240,15 @@ impl Kernel {
 fn due(market: &Market) -> Timestamp {
     // Where the reason for the present mode still stands, time alone does not lead out of it. A step is due at its
     // time, while a deadline is the last moment at which the old answer still holds.
-    let asked = market.memory.levels.iter().copied().max().unwrap_or(Mode::Normal);
+    let asked = asked(market);
     let next_step = market.breaker.next_step(&market.params.breaker).filter(|_| asked < market.breaker.mode());
     let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
     market.index.deadline.min(next_step)
+}
+
+/// The mode for which the detectors saw a reason at the last look.
+fn asked(market: &Market) -> Mode {
+    market.memory.levels.iter().copied().max().unwrap_or(Mode::Normal)
 }
 
 /// Evaluates one market and says whether it was tightened.
@@ -263,6 +268,10 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         market.range.observe(detectors.velocity_window, quality.value, at);
     }
     market.mark.follow(quality.value, &market.params.mark);
+    // A reason that stood at the last look stood until this one, however long ago that was.
+    if market.breaker.mode() <= asked(market) {
+        market.breaker.hold(at);
+    }
     let view = market.view();
     let (wanted, causes) = detect(&view, &market.params, &mut market.memory);
     let changed = market.breaker.step(wanted, &market.params.breaker, at);

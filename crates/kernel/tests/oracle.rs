@@ -266,3 +266,33 @@ fn whoever_outlasts_the_contradiction_is_not_believed_at_once() {
     story.hold(0, &[GONE, 12_000], 1);
     check(&story, QualityState::Degraded, 12_000);
 }
+
+#[test]
+fn a_halt_that_nobody_looked_at_is_no_calm() {
+    let mut story = story(2);
+    story.prices(0, &[10_000, 10_000]);
+    story.wait(1_000).batch(vec![]);
+    assert_eq!(story.mode(0), Mode::Halted);
+    // Without a price for an hour, and not evaluated since.
+    story.wait(3_600).prices(0, &[10_000, 10_000]);
+    assert_eq!(story.mode(0), Mode::Halted, "the reason stood until now");
+    story.hold(0, &[10_000, 10_000], 59);
+    assert_eq!(story.mode(0), Mode::Halted);
+    story.hold(0, &[10_000, 10_000], 1);
+    assert_eq!(story.mode(0), Mode::CancelOnly);
+}
+
+#[test]
+fn three_feeds_of_one_operator_and_one_of_another_are_a_tie_to_the_last_part() {
+    let mut params = market(4);
+    for (source, weight) in params.sources.iter_mut().take(3).zip([1, 1, 5]) {
+        (source.lineage, source.weight) = (protocol::LineageId(0), weight);
+    }
+    params.sources[3].weight = 5;
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    story.prices(0, &[10_000, 10_000, 10_000, 10_000]);
+    // Nobody has a majority, so nobody is ever believed.
+    story.hold(0, &[10_000, 10_000, 10_000, 12_000], 120);
+    check(&story, QualityState::Disputed, 10_000);
+    assert_eq!(story.quality(0).coverage, Ratio::percent(50));
+}
