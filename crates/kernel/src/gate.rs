@@ -154,6 +154,9 @@ impl Pool {
     /// Whether the order, with those that rest already, only reduces the account's position.
     pub(crate) fn reduces(&self, order: &Order) -> bool {
         let Some(account) = self.accounts.get(&order.account) else { return false };
+        if order.size == Size(0) {
+            return false;
+        }
         // Whatever rests on the same side, opening or not, may be filled first.
         let same_way = |lots: &i128| (0 < *lots) == (0 < order.size.0);
         let both: i128 = self.asked(account, order.market, Some(order)).filter(same_way).sum();

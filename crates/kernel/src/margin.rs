@@ -23,8 +23,9 @@ impl Risk {
     /// Equity below maintenance: `equity < Σ notional × rate`, compared as `equity × 10^12 < Σ notional × parts`.
     #[must_use]
     pub const fn liquidatable(&self) -> bool {
-        // A requirement that does not fit is unknown, and unknown is strict.
-        self.equity.saturating_mul(PARTS) < self.maintenance || self.maintenance == i128::MAX
+        // Where the product does not fit, equity is ten million times what an account's cash can hold, and a requirement
+        // that does not fit either is part of the same notional: the account is rich, not unknown.
+        self.equity.saturating_mul(PARTS) < self.maintenance
     }
 
     /// Equity at least `1 + buffer` times maintenance: where a liquidation stops.
@@ -124,7 +125,10 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
     risk.equity = risk.equity.saturating_add(profit);
     risk.initial = risk.initial.saturating_add(requirement(notional, tiers, |tier| tier.initial));
-    risk.maintenance = risk.maintenance.saturating_add(requirement(notional, tiers, |tier| tier.maintenance));
+    let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
+    // Planted on request, so that a test can show that the reference model finds it: the last position stands for all.
+    let others = if cfg!(feature = "planted-margin-bug") { 0 } else { risk.maintenance };
+    risk.maintenance = others.saturating_add(maintenance);
     Some(())
 }
 
