@@ -1,4 +1,352 @@
-//! Random traffic for the kernel.
+//! The reference model: the obvious computation of what the kernel decided.
+//!
+//! After every batch [`Model::step`] starts again from the integers that the kernel stored before it, computes with exact
+//! rationals, without caches, triggers or sums over windows, and walks through the kernel's effects in their order. It
+//! demands
+//!
+//! * the index with its quality, every exclusion, average, range, level, mode and mark: equal, except the premium, which
+//!   may lie one part in 10^12 from the exact one for every look at the book;
+//! * what the gate accepts and what it refuses, with the numbers of the refusal: equal;
+//! * who is liquidated, why, and by how many lots: equal; nobody under maintenance goes unseen; whoever may be liquidated
+//!   is;
+//! * what insurance, deleveraging and socialized loss cost whom: insurance and the rest of a loss equal, shares within one
+//!   lot or one micro-USD of the exact capped pro rata;
+//! * every account's money and sizes, the fund, the deficit and what was paid in: equal, except one micro-USD for every
+//!   deleveraging that touched an account.
+//!
+//! [`traffic`] makes the batches; [`storm`] makes others, which no model follows.
 
 pub mod dice;
+mod exact;
+mod ledger;
+mod money;
+mod oracle;
+pub mod storm;
 pub mod traffic;
+
+use kernel::detect::DETECTORS;
+use kernel::state::Market;
+use kernel::{Kernel, State};
+use oracle::History;
+use protocol::{Action, Batch, Effect, Input, MarketId, Mode, QualityState, Rung, Side};
+use std::collections::BTreeMap;
+use std::fmt;
+use units::Timestamp;
+
+/// The kernel and the model do not agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The batch.
+    pub height: u64,
+    /// What the model demands.
+    pub rule: &'static str,
+    /// What it found.
+    pub detail: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {}: {}: {}", self.height, self.rule, self.detail)
+    }
+}
+
+impl std::error::Error for Finding {}
+
+/// What the model remembers between batches: the whole past of every index.
+#[derive(Clone, Debug)]
+pub struct Model {
+    histories: Vec<History>,
+}
+
+/// A batch that is walked through, effect by effect.
+struct Walk<'a> {
+    batch: &'a Batch,
+    effects: std::iter::Peekable<std::slice::Iter<'a, Effect>>,
+}
+
+/// A demand of the model.
+type Demand<T> = Result<T, (&'static str, String)>;
+
+fn same<T: PartialEq + fmt::Debug>(rule: &'static str, about: impl fmt::Debug, kernel: T, model: T) -> Demand<()> {
+    if kernel == model { Ok(()) } else { Err((rule, format!("{about:?}: kernel {kernel:?}, model {model:?}"))) }
+}
+
+fn demand(rule: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Demand<()> {
+    if holds { Ok(()) } else { Err((rule, detail())) }
+}
+
+impl Walk<'_> {
+    fn expect(&mut self, rule: &'static str, model: Effect) -> Demand<()> {
+        same(rule, self.batch.height, self.effects.next().copied(), Some(model))
+    }
+
+    fn next(&mut self) -> Option<Effect> {
+        self.effects.next().copied()
+    }
+
+    fn peek(&mut self) -> Option<Effect> {
+        self.effects.peek().map(|effect| **effect)
+    }
+}
+
+impl Model {
+    /// A model of a venue before its first batch.
+    #[must_use]
+    pub fn new(state: &State) -> Model {
+        Model { histories: state.markets().map(|_| History::default()).collect() }
+    }
+
+    /// Follows one batch.
+    ///
+    /// # Errors
+    /// The first demand that the kernel did not meet.
+    pub fn step(&mut self, before: &State, batch: &Batch, effects: &[Effect], after: &State) -> Result<(), Finding> {
+        let mut walk = Walk { batch, effects: effects.iter().peekable() };
+        let followed = self.follow(before, &mut walk, after);
+        followed.map_err(|(rule, detail)| Finding { height: batch.height, rule, detail })
+    }
+
+    fn follow(&mut self, before: &State, walk: &mut Walk<'_>, after: &State) -> Demand<()> {
+        let at = walk.batch.at;
+        let mut venue = money::Venue::of(before, at, walk.batch.height);
+        let inputs = || (0_u32..).zip(&walk.batch.inputs);
+        let facts = inputs().filter(|(_, input)| matches!(input, Input::Trade(_) | Input::OrderDone(_)));
+        for (n, input) in facts.collect::<Vec<_>>() {
+            venue.fact(n, input, walk)?;
+        }
+        let mut markets: Vec<Market> = before.markets().cloned().collect();
+        let looks = observe(&mut markets, walk)?;
+        let due = |market: &Market| {
+            // While a detector asks for the mode, time alone does not lead out of it.
+            let waits = asked(market) < market.breaker.mode && market.breaker.mode != Mode::Normal;
+            let step = market.breaker.calm_since.0.saturating_add(market.params.breaker.calm.0);
+            market.index.deadline < at || waits && step <= at.0
+        };
+        let mut evaluated = Vec::new();
+        for (id, old) in (0..).map(MarketId).zip(before.markets()) {
+            let place = usize::from(id.0);
+            let (Some(market), Some(kernel)) = (markets.get_mut(place), after.market(id)) else { continue };
+            if let Some(look) = looks.get(&id) {
+                look.agrees(id, old, kernel)?;
+            }
+            if looks.contains_key(&id) || due(old) {
+                evaluated.push(id);
+                self.evaluate(old, market, kernel, walk, &mut venue)?;
+            }
+            same("a market that is not evaluated stays as it is", id, &kernel.index.quality, &market.index.quality)?;
+            same("the mark", id, kernel.mark.price, market.mark.price)?;
+        }
+        venue.top_ups(walk)?;
+        venue.liquidations(walk)?;
+        venue.distress(after);
+        venue.orders(walk)?;
+        venue.withdrawals(walk)?;
+        same("no effect without a cause", at, walk.next(), None)?;
+        venue.agrees(after, &evaluated)?;
+        after.check().map_err(|broken| ("the numbered invariants", format!("{broken:?}")))
+    }
+
+    /// One market's index, averages, detectors, mode and mark.
+    fn evaluate(
+        &mut self,
+        old: &Market,
+        market: &mut Market,
+        kernel: &Market,
+        walk: &mut Walk<'_>,
+        venue: &mut money::Venue,
+    ) -> Demand<()> {
+        let (id, at, params) = (market.id, walk.batch.at, market.params.clone());
+        let Some(history) = self.histories.get_mut(usize::from(id.0)) else { return Ok(()) };
+        let was = old.index.quality;
+        let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded) && was.rung == Rung::Primary;
+        let until = at.min(old.index.deadline);
+        if plain && old.observed_until < until {
+            history.held(was.value, old.observed_until, until);
+        }
+        let quality = oracle::evaluate(&mut market.index, &params, at);
+        same("the index and its quality", id, kernel.index.quality, quality)?;
+        for (place, (kernel, model)) in kernel.index.sources.iter().zip(&market.index.sources).enumerate() {
+            same("a source's exclusion", (id, place), kernel.exclusion, model.exclusion)?;
+            same("a source's settled price", (id, place), kernel.settled, model.settled)?;
+            same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
+        }
+        let index = |index: &kernel::index::Index| (index.believed, index.believed_at, index.majority);
+        same("who is believed", id, index(&kernel.index), index(&market.index))?;
+        demand("a deadline is not past", at <= kernel.index.deadline, || {
+            format!("{id:?} {:?}", kernel.index.deadline)
+        })?;
+        market.index.quality = quality;
+        if quality.state != QualityState::None {
+            history.seen(quality.value, at);
+        }
+        let average = history.average(params.detectors.twap_window, at);
+        same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
+        let range = history.extremes(params.detectors.velocity_window);
+        same("the range", id, kernel.range.extremes(), range)?;
+        let (levels, wanted, causes) = oracle::detect(old, &quality, average, range);
+        let levels: [Mode; DETECTORS.len()] = levels;
+        same("the detectors' levels", id, kernel.memory.levels, levels)?;
+        let calm = params.breaker.calm;
+        // A reason that stood at the last look stood until this one.
+        let reason_at = if old.breaker.mode <= asked(old) { at } else { old.breaker.calm_since };
+        let (mode, reason_at) = oracle::ladder(old.breaker.mode, reason_at, wanted.mode(), calm, at);
+        same("the mode", id, (kernel.breaker.mode, kernel.breaker.calm_since), (mode, reason_at))?;
+        let restriction = oracle::restriction(mode, &params);
+        same("the restriction", id, kernel.breaker.restriction, restriction)?;
+        if 0 < quality.value.0 {
+            market.mark.price = oracle::mark(quality.value, kernel.mark.premium);
+        }
+        if (was.state, was.rung) != (quality.state, quality.rung) {
+            walk.expect("a change of quality is told", Effect::Quality { market: id, quality })?;
+        }
+        if old.breaker.mode != mode {
+            let causes = if old.breaker.mode < mode { causes } else { 0 };
+            let told = Effect::Mode { market: id, from: old.breaker.mode, to: mode, restriction, causes };
+            walk.expect("a change of mode is told", told)?;
+        }
+        venue.priced(id, market.mark.price, quality, restriction);
+        let closed = Side::BOTH.iter().any(|side| !restriction.permits(Action::Open, *side));
+        if old.breaker.mode < mode && closed {
+            venue.take_back_opening(id, walk)?;
+        }
+        Ok(())
+    }
+}
+
+/// The strictest mode for which a detector saw a reason at the last look.
+fn asked(market: &Market) -> Mode {
+    market.memory.levels.into_iter().max().unwrap_or(Mode::Halted)
+}
+
+/// What looks at the venue's own book make of a market's premium.
+struct Look {
+    premium: exact::Q,
+    at: Timestamp,
+    looks: i64,
+}
+
+impl Look {
+    fn agrees(&self, id: MarketId, old: &Market, kernel: &Market) -> Demand<()> {
+        if self.looks == 0 {
+            let stored = |market: &Market| (market.mark.premium, market.mark.premium_at);
+            return same("a premium that nobody looked at", id, stored(kernel), stored(old));
+        }
+        // The sample and the average are each rounded to a part.
+        let near = oracle::near(kernel.mark.premium, &self.premium, 2 * self.looks);
+        demand("the premium", near, || format!("{id:?}: kernel {:?}, model {}", kernel.mark.premium, self.premium))?;
+        same("when the premium was averaged", id, kernel.mark.premium_at, self.at)
+    }
+}
+
+/// Files every price of the batch; returns the markets that have to be evaluated.
+fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<MarketId, Look>> {
+    let at = walk.batch.at;
+    let mut looks: BTreeMap<MarketId, Look> = BTreeMap::new();
+    for (n, input) in (0..).zip(&walk.batch.inputs) {
+        let market = match input {
+            Input::Observation(seen) => seen.market,
+            Input::BookTop(top) => top.market,
+            Input::Deposit(_)
+            | Input::Withdraw(_)
+            | Input::Order(_)
+            | Input::Cancel(_)
+            | Input::OrderDone(_)
+            | Input::Trade(_)
+            | Input::InsuranceDeposit(_) => continue,
+        };
+        let Some(market) = markets.get_mut(usize::from(market.0)) else {
+            let reject = protocol::Reject::UnknownMarket;
+            walk.expect("a price of no market", Effect::Rejected { input: n, reject })?;
+            continue;
+        };
+        let stored = (exact::part(market.mark.premium), market.mark.premium_at);
+        let unseen = || Look { premium: stored.0.clone(), at: stored.1, looks: 0 };
+        if let Input::Observation(seen) = input {
+            let place = usize::from(seen.source.0);
+            let was = market.index.exclusion(place);
+            let params = market.params.clone();
+            match oracle::observe(&mut market.index, seen, &params, at) {
+                Err(reject) => walk.expect("a refused price", Effect::Rejected { input: n, reject })?,
+                Ok(()) => {
+                    looks.entry(market.id).or_insert_with(unseen);
+                    let exclusion = market.index.exclusion(place);
+                    if was != exclusion {
+                        let told = Effect::Source { market: market.id, source: seen.source, exclusion };
+                        walk.expect("a change of a source is told", told)?;
+                    }
+                }
+            }
+        }
+        if let Input::BookTop(top) = input {
+            let look = looks.entry(market.id).or_insert_with(unseen);
+            if let Some(premium) = oracle::premium(market, &look.premium, look.at, top, at) {
+                *look = Look { premium, at, looks: look.looks + 1 };
+            }
+        }
+    }
+    Ok(looks)
+}
+
+/// A seed's whole story: the kernel, its traffic and the model side by side.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The kernel.
+    pub kernel: Kernel,
+    traffic: traffic::Traffic,
+    model: Model,
+    effects: Vec<Effect>,
+}
+
+impl Story {
+    /// Before the first batch.
+    ///
+    /// # Panics
+    /// Where a generated venue is not well formed: that is a bug of [`traffic`].
+    #[must_use]
+    pub fn new(seed: u64) -> Story {
+        let traffic = traffic::Traffic::new(seed);
+        let kernel = Kernel::new(traffic.params(), traffic.genesis()).expect("a seed's venue is well formed");
+        let model = Model::new(kernel.state());
+        Story { kernel, traffic, model, effects: Vec::new() }
+    }
+
+    /// One more batch, decided by the kernel and followed by the model. Returns the number of its inputs.
+    ///
+    /// # Errors
+    /// The first demand that the kernel did not meet.
+    pub fn step(&mut self) -> Result<usize, Finding> {
+        let before = self.kernel.state().clone();
+        let inputs = self.apply();
+        let batch = inputs.inputs.len();
+        self.model.step(&before, &inputs, &self.effects, self.kernel.state())?;
+        Ok(batch)
+    }
+
+    /// One more batch, decided by the kernel alone.
+    pub fn apply(&mut self) -> Batch {
+        let batch = self.traffic.next(self.kernel.state());
+        self.effects.clear();
+        self.kernel.apply(&batch, &mut self.effects);
+        batch
+    }
+
+    /// What the kernel decided in the last batch.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+}
+
+/// The hashes, in hexadecimal digits, of the state after so many batches of a seed's story and of all their effects. They
+/// are the same on every machine and however the kernel was built.
+#[must_use]
+pub fn hash(seed: u64, batches: u32) -> [String; 2] {
+    let mut story = Story::new(seed);
+    let mut effects = codec::HashSink::new();
+    for _ in 0..batches {
+        story.apply();
+        codec::Canonical::encode(&story.effects, &mut effects);
+    }
+    let hex = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    [hex(story.kernel.state().hash()), hex(effects.finish())]
+}

@@ -134,7 +134,7 @@ impl Traffic {
         let quiet = dice.once_in(40);
         let id = MarketId(market as u16);
         for (place, (behaviour, held)) in world.sources.iter_mut().enumerate() {
-            *behaviour = match (*behaviour, dice.below(600)) {
+            *behaviour = match (*behaviour, dice.below(3_000)) {
                 (Behaviour::Honest, 0) => Behaviour::Silent,
                 (Behaviour::Honest, 1) => Behaviour::Frozen,
                 (Behaviour::Honest, 2) => Behaviour::Scaled(dice.between(500, 30_000)),
@@ -143,7 +143,7 @@ impl Traffic {
                 (Behaviour::Honest, 5) => Behaviour::Ahead,
                 (Behaviour::Honest, 6) => Behaviour::Bound,
                 (Behaviour::Honest, 7) => Behaviour::Vague,
-                (_, 10..=22) => Behaviour::Honest,
+                (_, 10..=90) => Behaviour::Honest,
                 (same, _) => same,
             };
             if quiet || *behaviour == Behaviour::Silent || dice.percent(12) {
@@ -161,8 +161,8 @@ impl Traffic {
                 *held = price;
             }
             let width = if *behaviour == Behaviour::Vague { 30 } else { dice.between(0, 2) };
-            let late = if dice.percent(20) { dice.between(0, 1_500_000) } else { 0 };
-            let ahead = if *behaviour == Behaviour::Ahead { 60_000_000 } else { dice.between(-300_000, 100_000) };
+            let late = if dice.percent(6) { dice.between(0, 1_500_000) } else { 0 };
+            let ahead = if *behaviour == Behaviour::Ahead { 60_000_000 } else { dice.between(-30_000, 30_000) };
             let received_at = self.at - late;
             inputs.push(Input::Observation(Observation {
                 market: id,
@@ -254,7 +254,7 @@ impl Traffic {
                 let (mut buys, mut sells): (Vec<_>, Vec<_>) =
                     orders.into_iter().partition(|(_, order)| Size(0) < order.remaining);
                 for _ in 0..self.dice.below(5) {
-                    self.trade(market.id, &mut buys, &mut sells, inputs);
+                    self.trade(pool, market.id, &mut buys, &mut sells, inputs);
                 }
             }
         }
@@ -262,6 +262,7 @@ impl Traffic {
 
     fn trade(
         &mut self,
+        pool: &Pool,
         market: MarketId,
         buys: &mut [(OrderId, OpenOrder)],
         sells: &mut [(OrderId, OpenOrder)],
@@ -277,8 +278,11 @@ impl Traffic {
         };
         let (b, s) = (place(dice, buys.len()), place(dice, sells.len()));
         let ((buy, bid), (sell, ask)) = (buys[b], sells[s]);
-        let crossed = ask.limit <= bid.limit && bid.account != ask.account;
-        if !crossed && !dice.once_in(30) {
+        let provides = |account| pool.params.backstop == Some(account);
+        let apart = (sell.is_kernel() || !provides(bid.account)) && (buy.is_kernel() || !provides(ask.account));
+        let crossed = ask.limit <= bid.limit && bid.account != ask.account && apart;
+        let empty = bid.remaining == Size(0) || ask.remaining == Size(0);
+        if (!crossed || empty) && !dice.once_in(60) {
             return;
         }
         let most = bid.remaining.0.min(-ask.remaining.0);
@@ -307,7 +311,7 @@ fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
         accounts_max: ACCOUNTS as u32 + 1,
         orders_per_account_max: 12,
         insurance_share_per_account: Ratio::percent(dice.between(5, 100)),
-        backstop: dice.once_in(2).then_some(AccountId(ACCOUNTS - 1)),
+        backstop: dice.once_in(2).then_some(AccountId(ACCOUNTS - 3)),
     };
     let pools: Vec<PoolParams> = (0..pools).map(|_| pool(dice)).collect();
     let count = 4 + dice.below(2) as u16;
@@ -397,8 +401,10 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
     let mut accounts = Vec::new();
     for pool in (0..params.pools.len() as u16).map(PoolId) {
         let usd = 1_000_000;
+        // A pool in which nobody has much is one in which losses run out of payers.
+        let poor = dice.once_in(3);
         let account = |id| {
-            let cash = if ACCOUNTS - 2 <= id { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
+            let cash = if ACCOUNTS - 2 <= id && !poor { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
             Genesis { pool, account: AccountId(id), cash: Notional(cash * usd), holdings: Vec::new() }
         };
         let mut traders: Vec<Genesis> = (0..ACCOUNTS).map(account).collect();

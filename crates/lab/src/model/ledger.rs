@@ -1,0 +1,252 @@
+//! What every account owns, needs and owes, computed from what was booked and what it holds.
+//!
+//! An account is two things here: the money that it was ever booked (cash less the cost of what it holds) and its sizes.
+//! Equity is the first plus the value of the second; costs, which only say how a profit is split into realised and
+//! unrealised, are left out.
+
+use super::exact::{Q, ceil, floor, part, q, worth};
+use kernel::State;
+use kernel::state::{Liquidation, OpenOrder, Pool};
+use protocol::params::Tier;
+use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality, QualityState};
+use std::collections::BTreeMap;
+use units::{Price, Ratio, Size};
+
+/// One account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Purse {
+    /// Cash less costs, micro-USD.
+    pub(super) booked: i128,
+    /// Cash, micro-USD: only for what may be withdrawn.
+    pub(super) cash: i128,
+    /// Costs of the positions, micro-USD.
+    pub(super) costs: BTreeMap<MarketId, i128>,
+    /// Lots; none is zero.
+    pub(super) sizes: BTreeMap<MarketId, i128>,
+    /// In order of admission.
+    pub(super) orders: Vec<OrderId>,
+    /// A liquidation order that is out.
+    pub(super) liquidation: Option<Liquidation>,
+    /// A liquidation order ran out while the account was insolvent.
+    pub(super) exhausted: bool,
+}
+
+/// One market, as far as money asks for it.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) params: MarketParams,
+    pub(super) per_micro: i128,
+    pub(super) mark: Price,
+    pub(super) quality: PriceQuality,
+    pub(super) restriction: protocol::Restriction,
+    pub(super) lineages: usize,
+}
+
+/// One pool.
+#[derive(Clone, Debug)]
+pub(super) struct Books {
+    pub(super) params: protocol::PoolParams,
+    pub(super) accounts: BTreeMap<AccountId, Purse>,
+    pub(super) orders: BTreeMap<OrderId, OpenOrder>,
+    pub(super) distressed: std::collections::BTreeSet<AccountId>,
+    pub(super) terms: BTreeMap<MarketId, Terms>,
+    pub(super) insurance: i128,
+    pub(super) deficit: i128,
+    pub(super) deposited: i128,
+}
+
+/// Equity and requirements, exactly as the kernel must have them: values rounded down, notionals up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) equity: i128,
+    pub(super) initial: Q,
+    pub(super) maintenance: Q,
+}
+
+/// The two columns of a tier.
+pub(super) type Rate = fn(&Tier) -> Ratio;
+
+/// The requirement of a notional: each tier's part of it at the tier's rate.
+pub(super) fn requirement(notional: i128, tiers: &[Tier], rate: Rate) -> Q {
+    let mut required = q(0);
+    for (i, tier) in tiers.iter().enumerate() {
+        let end = tiers.get(i + 1).map_or(i128::MAX, |next| next.notional_from.into());
+        let inside = notional.min(end) - i128::from(tier.notional_from);
+        if 0 < inside {
+            required += q(inside) * part(rate(tier));
+        }
+    }
+    required
+}
+
+impl Terms {
+    pub(super) fn notional(&self, lots: i128, price: Price) -> i128 {
+        ceil(&worth(price, Size(lots.abs() as i64), self.per_micro))
+    }
+
+    pub(super) fn value(&self, lots: i128, price: Price) -> i128 {
+        floor(&worth(price, Size(lots as i64), self.per_micro))
+    }
+
+    pub(super) fn maintenance(&self, lots: i128) -> Q {
+        requirement(self.notional(lots, self.mark), &self.params.tiers, |tier| tier.maintenance)
+    }
+
+    /// The price that is kindest to a position of this sign.
+    pub(super) fn kindest(&self, lots: i128) -> Price {
+        if self.quality.state == QualityState::Agreed {
+            return self.mark;
+        }
+        let width = self.quality.confidence.0;
+        Price(if 0 < lots { self.mark.0.saturating_add(width) } else { (self.mark.0.saturating_sub(width)).max(1) })
+    }
+
+    pub(super) fn single_lineage(&self) -> bool {
+        self.lineages < usize::from(self.params.oracle.lineages_min)
+    }
+}
+
+impl Books {
+    pub(super) fn of(pool: &Pool) -> Books {
+        let purse = |account: &kernel::state::Account| Purse {
+            booked: i128::from(account.cash.0) - account.positions.iter().map(|p| i128::from(p.cost.0)).sum::<i128>(),
+            cash: account.cash.0.into(),
+            costs: account.positions.iter().map(|position| (position.market, position.cost.0.into())).collect(),
+            sizes: account.positions.iter().map(|position| (position.market, position.size.0.into())).collect(),
+            orders: account.orders.clone(),
+            liquidation: account.liquidation,
+            exhausted: account.exhausted,
+        };
+        Books {
+            params: pool.params.clone(),
+            accounts: pool.accounts.iter().map(|(id, account)| (*id, purse(account))).collect(),
+            orders: pool.orders.clone(),
+            distressed: pool.distressed.keys().copied().collect(),
+            terms: pool.markets.iter().map(|market| (market.id, Terms::of(market))).collect(),
+            insurance: pool.insurance,
+            deficit: pool.deficit,
+            deposited: pool.deposited,
+        }
+    }
+
+    pub(super) fn all(state: &State) -> Vec<Books> {
+        state.pools.iter().map(Books::of).collect()
+    }
+
+    /// `None` where something that the account holds has never had a price.
+    pub(super) fn need(&self, id: AccountId, kindest: bool) -> Option<Need> {
+        let purse = self.accounts.get(&id)?;
+        let mut need = Need { equity: purse.booked, initial: q(0), maintenance: q(0) };
+        for (market, lots) in &purse.sizes {
+            let terms = self.terms.get(market)?;
+            if terms.mark.0 <= 0 {
+                return None;
+            }
+            let price = if kindest { terms.kindest(*lots) } else { terms.mark };
+            let notional = terms.notional(*lots, price);
+            need.equity += terms.value(*lots, price);
+            need.initial += requirement(notional, &terms.params.tiers, |tier| tier.initial);
+            need.maintenance += requirement(notional, &terms.params.tiers, |tier| tier.maintenance);
+        }
+        Some(need)
+    }
+
+    pub(super) fn equity(&self, id: AccountId) -> i128 {
+        self.need(id, false).map_or(0, |need| need.equity)
+    }
+
+    /// The insurance that one account may cost.
+    pub(super) fn allowance(&self) -> i128 {
+        floor(&(part(self.params.insurance_share_per_account) * q(self.insurance)))
+    }
+
+    /// What the account's resting orders set aside.
+    pub(super) fn reserved(&self, purse: &Purse) -> i128 {
+        purse.orders.iter().filter_map(|id| self.orders.get(id)).map(|order| i128::from(order.reserve.0)).sum()
+    }
+
+    pub(super) fn remove_order(&mut self, id: OrderId) -> Option<OpenOrder> {
+        let order = self.orders.remove(&id)?;
+        if let Some(purse) = self.accounts.get_mut(&order.account) {
+            purse.orders.retain(|other| *other != id);
+            purse.liquidation = purse.liquidation.filter(|live| live.order != id);
+        }
+        Some(order)
+    }
+
+    /// `change` lots for `amount`; equity counts the value, so only what was paid is booked.
+    pub(super) fn fill(&mut self, id: AccountId, market: MarketId, change: i128, amount: i128) {
+        let Some(purse) = self.accounts.get_mut(&id) else { return };
+        let size = purse.sizes.get(&market).copied().unwrap_or(0);
+        let cost = purse.costs.get(&market).copied().unwrap_or(0);
+        let left = size + change;
+        // The cost of what is left: all that was paid, the part that stays, or the part of this fill that goes on.
+        let kept = if size.signum() * change.signum() >= 0 {
+            cost + amount
+        } else if change.abs() <= size.abs() {
+            floor(&(q(cost) * q(left) / q(size)))
+        } else {
+            floor(&(q(amount) * q(left) / q(change)))
+        };
+        purse.booked -= amount;
+        if left == 0 {
+            purse.sizes.remove(&market);
+            purse.costs.remove(&market);
+        } else {
+            purse.sizes.insert(market, left);
+            purse.costs.insert(market, kept);
+        }
+        purse.cash = purse.booked + purse.costs.values().sum::<i128>();
+    }
+
+    /// Cash in or out.
+    pub(super) fn pay(&mut self, id: AccountId, amount: i128) {
+        let purse = self.accounts.entry(id).or_default();
+        purse.booked += amount;
+        purse.cash += amount;
+    }
+}
+
+impl Terms {
+    pub(super) fn of(market: &kernel::state::Market) -> Terms {
+        let shift = market.params.scale.price_shift();
+        let decimals = market.params.scale.lot_decimals();
+        let lineages: std::collections::BTreeSet<_> =
+            market.params.sources.iter().map(|source| source.lineage).collect();
+        Terms {
+            per_micro: 10_i128.pow(u32::from(6 + decimals - shift)),
+            mark: market.mark.price,
+            quality: market.index.quality,
+            restriction: market.breaker.restriction,
+            lineages: lineages.len(),
+            params: market.params.clone(),
+        }
+    }
+}
+
+/// One who is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) weight: Q,
+    pub(super) cap: Q,
+}
+
+/// `total` over those asked, pro rata to weight with nobody beyond the cap: the level to which a tide rises. Exact, so
+/// that whole units may lie up to one away.
+pub(super) fn tide(total: &Q, asked: &[Asked]) -> Vec<Q> {
+    let mut given: Vec<Option<Q>> = asked.iter().map(|one| (one.weight <= q(0)).then(|| q(0))).collect();
+    loop {
+        let open: Vec<usize> = (0..asked.len()).filter(|i| given[*i].is_none()).collect();
+        let fixed: Q = given.iter().flatten().fold(q(0), |sum, amount| sum + amount);
+        let left = (total - fixed).max(q(0));
+        let weight = open.iter().fold(q(0), |sum, i| sum + &asked[*i].weight);
+        let fair = |i: usize| &left * &asked[i].weight / &weight;
+        let full: Vec<usize> = open.iter().copied().filter(|i| asked[*i].cap <= fair(*i)).collect();
+        if full.is_empty() {
+            return (0..asked.len()).map(|i| given[i].clone().unwrap_or_else(|| fair(i))).collect();
+        }
+        for i in full {
+            given[i] = Some(asked[i].cap.clone());
+        }
+    }
+}

@@ -1,0 +1,810 @@
+//! Money, orders, liquidations and losses of a whole venue, followed effect by effect.
+
+use super::exact::{Q, ceil, floor, part, q};
+use super::ledger::{Asked, Books, Purse, Terms, requirement, tide};
+use super::{Demand, Walk, demand, same};
+use kernel::State;
+use kernel::margin::{Lens, risk};
+use kernel::state::{Liquidation, OpenOrder};
+use num_traits::Signed;
+use protocol::effect::AdmittedOrder;
+use protocol::input::{Order, Trade, Transfer};
+use protocol::{
+    AccountId, Action, Effect, Input, MarketId, OrderId, PoolId, PriceQuality, QualityState, Reject, Restriction, Rung,
+    Side,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use units::{Notional, Price, Ratio, Size, Timestamp};
+
+/// All pools.
+pub(super) struct Venue {
+    books: Vec<Books>,
+    pools: BTreeMap<MarketId, usize>,
+    at: Timestamp,
+    height: u64,
+    placed: BTreeMap<usize, u16>,
+    /// Accounts whose money or sizes a liquidation of somebody else moved.
+    disturbed: BTreeSet<(usize, AccountId)>,
+}
+
+fn rejected(n: u32, reject: Reject) -> Effect {
+    Effect::Rejected { input: n, reject }
+}
+
+fn money(micro: i128) -> Notional {
+    Notional(i64::try_from(micro).unwrap_or(if micro < 0 { i64::MIN } else { i64::MAX }))
+}
+
+fn side(lots: i128) -> Side {
+    if 0 < lots { Side::Long } else { Side::Short }
+}
+
+/// Who may act on which price, as the table in the kernel's documentation says.
+fn permits(action: Action, price: &PriceQuality, single: bool) -> bool {
+    let column = match (price.state, price.rung) {
+        (QualityState::None, _) | (_, Rung::None) => 4,
+        (QualityState::Disputed, Rung::Primary | Rung::LastGood) => 3,
+        (QualityState::Agreed | QualityState::Degraded, Rung::LastGood) => 2,
+        (QualityState::Degraded, Rung::Primary) => 1,
+        (QualityState::Agreed, Rung::Primary) => 0,
+    };
+    let row = match action {
+        Action::Deposit | Action::Cancel => "yyyyy",
+        Action::Reduce | Action::LiquidateInsolvent => "yyyy-",
+        Action::Open | Action::Withdraw | Action::Fund => "yy---",
+        Action::LiquidateSolvent => {
+            if single {
+                "yy---"
+            } else {
+                "y----"
+            }
+        }
+        Action::Settle => "y----",
+    };
+    row.as_bytes()[column] == b'y'
+}
+
+impl Venue {
+    pub(super) fn of(state: &State, at: Timestamp, height: u64) -> Venue {
+        let mut pools = BTreeMap::new();
+        for (place, pool) in state.pools.iter().enumerate() {
+            pools.extend(pool.markets.iter().map(|market| (market.id, place)));
+        }
+        Venue { books: Books::all(state), pools, at, height, placed: BTreeMap::new(), disturbed: BTreeSet::new() }
+    }
+
+    fn pool_of(&self, market: MarketId) -> Option<usize> {
+        self.pools.get(&market).copied()
+    }
+
+    /// A trade that the venue made, or an order that it no longer holds.
+    pub(super) fn fact(&mut self, n: u32, input: &Input, walk: &mut Walk<'_>) -> Demand<()> {
+        let told = match input {
+            Input::Trade(trade) => self.trade(trade, walk)?,
+            // One that is not known any more was filled, which its trades said.
+            Input::OrderDone(done) => match self.pool_of(done.market) {
+                None => Err(Reject::UnknownMarket),
+                Some(pool) => match self.books[pool].orders.get(&done.order) {
+                    Some(order) if order.market != done.market => Err(Reject::UnknownOrder),
+                    Some(_) | None => {
+                        self.books[pool].remove_order(done.order);
+                        Ok(())
+                    }
+                },
+            },
+            Input::Observation(_)
+            | Input::BookTop(_)
+            | Input::Deposit(_)
+            | Input::Withdraw(_)
+            | Input::Order(_)
+            | Input::Cancel(_)
+            | Input::InsuranceDeposit(_) => Ok(()),
+        };
+        match told {
+            Ok(()) => Ok(()),
+            Err(reject) => walk.expect("a refused fact", rejected(n, reject)),
+        }
+    }
+
+    fn known(&self, market: MarketId, order: OrderId) -> Result<usize, Reject> {
+        let pool = self.pool_of(market).ok_or(Reject::UnknownMarket)?;
+        let known = self.books[pool].orders.get(&order).is_some_and(|order| order.market == market);
+        if known { Ok(pool) } else { Err(Reject::UnknownOrder) }
+    }
+
+    fn trade(&mut self, trade: &Trade, walk: &mut Walk<'_>) -> Demand<Result<(), Reject>> {
+        let Some(pool) = self.pool_of(trade.market) else { return Ok(Err(Reject::UnknownMarket)) };
+        let books = &mut self.books[pool];
+        let (Some(buy), Some(sell)) = (books.orders.get(&trade.buy), books.orders.get(&trade.sell)) else {
+            return Ok(Err(Reject::UnknownOrder));
+        };
+        let (buy, sell) = (*buy, *sell);
+        let provider = |id: OrderId, order: &OpenOrder| books.params.backstop == Some(order.account) && !id.is_kernel();
+        let refusals = [
+            (trade.size.0 <= 0 || trade.price.0 <= 0, Reject::OutOfRange),
+            (buy.limit < trade.price, Reject::BeyondLimit { limit: buy.limit }),
+            (trade.price < sell.limit, Reject::BeyondLimit { limit: sell.limit }),
+            (buy.remaining.0.abs() < trade.size.0, Reject::BeyondSize { remaining: buy.remaining }),
+            (sell.remaining.0.abs() < trade.size.0, Reject::BeyondSize { remaining: sell.remaining }),
+            (buy.market != trade.market || sell.market != trade.market, Reject::Mismatch),
+            (buy.remaining.0 < 0 || 0 < sell.remaining.0 || buy.account == sell.account, Reject::Mismatch),
+            (provider(trade.buy, &buy) && !trade.sell.is_kernel(), Reject::Mismatch),
+            (provider(trade.sell, &sell) && !trade.buy.is_kernel(), Reject::Mismatch),
+        ];
+        if let Some((_, reject)) = refusals.into_iter().find(|(refused, _)| *refused) {
+            return Ok(Err(reject));
+        }
+        let lots = i128::from(trade.size.0);
+        let amount = books.terms[&trade.market].value(lots, trade.price);
+        books.fill(buy.account, trade.market, lots, amount);
+        books.fill(sell.account, trade.market, -lots, -amount);
+        for (id, change) in [(trade.buy, lots), (trade.sell, -lots)] {
+            let Some(order) = books.orders.get_mut(&id) else { continue };
+            let left = i128::from(order.remaining.0) - change;
+            let reserve = ceil(&(q(order.reserve.0) * q(left) / q(order.remaining.0)));
+            (order.remaining, order.reserve) = (Size(left as i64), money(reserve));
+            if left == 0 {
+                books.remove_order(id);
+            }
+        }
+        for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
+            let books = &mut self.books[pool];
+            if id.is_kernel() {
+                let rate = books.terms[&trade.market].params.liquidation.fee;
+                let fee = ceil(&(part(rate) * q(amount))).min(books.equity(order.account).max(0));
+                books.pay(order.account, -fee);
+                books.insurance += fee;
+            }
+            self.settle(pool, order.account, trade.market, walk)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// What an account without positions owes is paid by others.
+    fn settle(&mut self, pool: usize, id: AccountId, market: MarketId, walk: &mut Walk<'_>) -> Demand<()> {
+        let Some(purse) = self.books[pool].accounts.get_mut(&id) else { return Ok(()) };
+        if !purse.sizes.is_empty() {
+            return Ok(());
+        }
+        let owed = -purse.cash;
+        purse.exhausted = false;
+        self.books[pool].distressed.remove(&id);
+        if 0 < owed { self.cover(pool, id, market, owed, walk) } else { Ok(()) }
+    }
+
+    fn cover(&mut self, pool: usize, id: AccountId, market: MarketId, owed: i128, walk: &mut Walk<'_>) -> Demand<()> {
+        let name = PoolId(pool as u16);
+        let books = &mut self.books[pool];
+        let paid = owed.min(books.insurance);
+        if 0 < paid {
+            let told = Effect::InsurancePaid { pool: name, account: id, amount: money(paid) };
+            walk.expect("insurance pays first", told)?;
+            books.insurance -= paid;
+        }
+        let missing = owed - paid;
+        books.pay(id, owed);
+        if missing == 0 {
+            return Ok(());
+        }
+        let holders: Vec<(AccountId, i128)> = books
+            .accounts
+            .iter()
+            .filter_map(|(other, purse)| purse.sizes.get(&market).map(|lots| (*other, *lots)))
+            .filter(|(other, _)| *other != id)
+            .collect();
+        let asked: Vec<Asked> = holders
+            .iter()
+            .map(|(other, lots)| Asked { weight: q(lots.abs()), cap: q(books.equity(*other).max(0)) })
+            .collect();
+        let mut unpaid = missing;
+        for ((other, lots), fair) in holders.iter().zip(tide(&q(missing), &asked)) {
+            let amount = match walk.peek() {
+                Some(Effect::Socialized { account, amount, .. }) if account == *other => i128::from(amount.0),
+                Some(_) | None => 0,
+            };
+            let near = (q(amount) - &fair).abs() < q(1);
+            demand("a loss is shared pro rata", near, || format!("{other:?}: kernel {amount}, model {fair}"))?;
+            if amount != 0 {
+                let (side, amount) = (side(*lots), money(amount));
+                walk.expect(
+                    "a loss is shared pro rata",
+                    Effect::Socialized { pool: name, market, side, account: *other, amount },
+                )?;
+            }
+            unpaid -= amount;
+            books.pay(*other, -amount);
+            self.disturbed.insert((pool, *other));
+        }
+        let caps = asked.iter().filter(|one| one.weight.is_positive()).fold(q(0), |sum, one| sum + &one.cap);
+        let remainder = floor(&(q(missing) - caps)).max(0);
+        same("what nobody can pay is a deficit", id, unpaid, remainder)?;
+        if 0 < unpaid {
+            books.deficit += unpaid;
+            walk.expect("a deficit is told", Effect::Deficit { pool: name, account: id, amount: money(unpaid) })?;
+        }
+        Ok(())
+    }
+
+    /// A market was evaluated.
+    pub(super) fn priced(&mut self, id: MarketId, mark: Price, quality: PriceQuality, restriction: Restriction) {
+        let Some(pool) = self.pool_of(id) else { return };
+        if let Some(terms) = self.books[pool].terms.get_mut(&id) {
+            (terms.mark, terms.quality, terms.restriction) = (mark, quality, restriction);
+        }
+    }
+
+    /// A market no longer lets exposure grow.
+    pub(super) fn take_back_opening(&mut self, market: MarketId, walk: &mut Walk<'_>) -> Demand<()> {
+        let Some(pool) = self.pool_of(market) else { return Ok(()) };
+        let provider = self.books[pool].params.backstop;
+        let opening = |order: &&OpenOrder| order.market == market && order.opening && Some(order.account) != provider;
+        let orders = self.books[pool].orders.iter().filter(|(_, order)| opening(order));
+        for order in orders.map(|(id, _)| *id).collect::<Vec<_>>() {
+            walk.expect("an opening order is taken back", Effect::Withdraw { market, order })?;
+            self.books[pool].remove_order(order);
+        }
+        Ok(())
+    }
+
+    /// Money in, and orders that their owners take back: never refused but for nonsense.
+    pub(super) fn top_ups(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        let batch = walk.batch;
+        for (n, input) in (0..).zip(&batch.inputs) {
+            let told = match input {
+                Input::Deposit(transfer) => self.deposit(transfer),
+                Input::InsuranceDeposit(deposit) => match self.books.get_mut(usize::from(deposit.pool.0)) {
+                    None => Err(Reject::UnknownPool),
+                    Some(_) if deposit.amount.0 <= 0 => Err(Reject::OutOfRange),
+                    Some(books) => {
+                        books.insurance += i128::from(deposit.amount.0);
+                        books.deposited += i128::from(deposit.amount.0);
+                        Ok(())
+                    }
+                },
+                Input::Cancel(cancel) => match self.known(cancel.market, cancel.order) {
+                    Ok(_) if cancel.order.is_kernel() => Err(Reject::UnknownOrder),
+                    Err(reject) => Err(reject),
+                    Ok(pool) => {
+                        self.books[pool].remove_order(cancel.order);
+                        let (market, order) = (cancel.market, cancel.order);
+                        walk.expect("an order is taken back", Effect::Withdraw { market, order })?;
+                        Ok(())
+                    }
+                },
+                Input::Observation(_)
+                | Input::BookTop(_)
+                | Input::Withdraw(_)
+                | Input::Order(_)
+                | Input::OrderDone(_)
+                | Input::Trade(_) => Ok(()),
+            };
+            if let Err(reject) = told {
+                walk.expect("a refused top-up", rejected(n, reject))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn deposit(&mut self, transfer: &Transfer) -> Result<(), Reject> {
+        let books = self.books.get_mut(usize::from(transfer.pool.0)).ok_or(Reject::UnknownPool)?;
+        if transfer.amount.0 <= 0 {
+            return Err(Reject::OutOfRange);
+        }
+        let max = books.params.accounts_max;
+        if !books.accounts.contains_key(&transfer.account) && max as usize <= books.accounts.len() {
+            return Err(Reject::TooManyAccounts { max });
+        }
+        books.pay(transfer.account, transfer.amount.0.into());
+        books.deposited += i128::from(transfer.amount.0);
+        Ok(())
+    }
+
+    /// Everything that liquidating does, in the order in which the kernel tells it.
+    pub(super) fn liquidations(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        while let Some(effect) = walk.peek() {
+            match effect {
+                Effect::Withdraw { market, order } => {
+                    walk.next();
+                    self.taken_back(market, order)?;
+                }
+                Effect::Liquidate { order, equity, maintenance, insolvent } => {
+                    walk.next();
+                    self.liquidate(order, equity, maintenance, insolvent)?;
+                }
+                Effect::InsurancePaid { pool, account, .. } => self.deleverage(usize::from(pool.0), account, walk)?,
+                Effect::Deleveraged { market, account, .. } => {
+                    let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
+                    self.deleverage(pool, account, walk)?;
+                }
+                Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } => return Ok(()),
+                Effect::Source { .. }
+                | Effect::Quality { .. }
+                | Effect::Mode { .. }
+                | Effect::Socialized { .. }
+                | Effect::Deficit { .. } => return Err(("no effect without a cause", format!("{effect:?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn taken_back(&mut self, market: MarketId, order: OrderId) -> Demand<()> {
+        let pool = self.known(market, order).map_err(|_| ("a known order is taken back", format!("{order:?}")))?;
+        let Some(account) = self.books[pool].orders.get(&order).map(|order| order.account) else { return Ok(()) };
+        if order.is_kernel() {
+            let live = self.books[pool].accounts[&account].liquidation;
+            let live = live.ok_or(("a liquidation order has an owner", format!("{order:?}")))?;
+            let need = self.books[pool].need(account, false).ok_or(("a price", format!("{account:?}")))?;
+            let buffer = part(self.books[pool].terms[&live.market].params.liquidation.buffer);
+            let restored = (q(1) + buffer) * &need.maintenance <= q(need.equity);
+            let due = restored || live.expires_at <= self.at;
+            demand("a liquidation order stands until it is due", due, || format!("{account:?} {live:?} {need:?}"))?;
+            if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
+                purse.exhausted = !restored && need.equity < 0;
+            }
+        }
+        self.books[pool].remove_order(order);
+        Ok(())
+    }
+
+    fn may_liquidate(&self, pool: usize, id: AccountId, insolvent: bool) -> bool {
+        let action = if insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
+        let books = &self.books[pool];
+        books.accounts[&id].sizes.iter().all(|(market, lots)| {
+            let terms = &books.terms[market];
+            terms.restriction.permits(action, side(*lots)) && permits(action, &terms.quality, terms.single_lineage())
+        })
+    }
+
+    fn insolvent(&self, pool: usize, id: AccountId) -> bool {
+        let at = |kindest| self.books[pool].need(id, kindest).is_some_and(|need| need.equity < 0);
+        at(false) && at(true)
+    }
+
+    fn liquidate(
+        &mut self,
+        order: AdmittedOrder,
+        equity: Notional,
+        maintenance: Notional,
+        insolvent: bool,
+    ) -> Demand<()> {
+        let id = order.account;
+        let pool = self.pool_of(order.market).ok_or(("a market", String::new()))?;
+        let placed = self.placed.entry(pool).or_default();
+        same("an order's id follows from its place", id, order.id, OrderId::of_kernel(self.height, *placed))?;
+        *placed += 1;
+        let books = &self.books[pool];
+        let need = books.need(id, false).ok_or(("a price", format!("{id:?}")))?;
+        same("equity in a liquidation", id, equity, money(need.equity))?;
+        same("maintenance in a liquidation", id, maintenance, money(ceil(&need.maintenance)))?;
+        let liquidatable = q(need.equity) < need.maintenance;
+        demand("only who is under maintenance is liquidated", liquidatable, || format!("{id:?} {need:?}"))?;
+        same("who is insolvent", id, insolvent, self.insolvent(pool, id))?;
+        demand("every market allows it", self.may_liquidate(pool, id, insolvent), || format!("{id:?}"))?;
+        let purse = &books.accounts[&id];
+        let requires = |market: &MarketId, lots: &i128| books.terms[market].maintenance(*lots);
+        let largest = purse.sizes.iter().map(|(market, lots)| requires(market, lots)).max().unwrap_or_else(|| q(0));
+        let first =
+            purse.sizes.iter().find(|(market, lots)| requires(market, lots) == largest).map(|(market, _)| *market);
+        same("the position that needs most, of equals the first", id, Some(order.market), first)?;
+        let lots = purse.sizes[&order.market];
+        let closed = i128::from(order.size.0.abs());
+        same("a liquidation closes", id, i128::from(order.size.0.signum()), -lots.signum())?;
+        let terms = &books.terms[&order.market];
+        let restored = |closed: i128| {
+            let fee = ceil(&(part(terms.params.liquidation.fee) * q(terms.notional(closed, terms.mark))));
+            let left = &need.maintenance - terms.maintenance(lots) + terms.maintenance(lots.abs() - closed);
+            (q(1) + part(terms.params.liquidation.buffer)) * left <= q(need.equity - fee)
+        };
+        let all = closed == lots.abs();
+        let enough = all || restored(closed);
+        demand("a liquidation restores", !insolvent && enough || insolvent && all, || format!("{id:?} {order:?}"))?;
+        // One lot less must not do, but rounding to a whole micro-USD may make a lot of nothing worth nothing.
+        let fewest = insolvent || closed == 1 || !restored(closed - 1);
+        demand("a liquidation takes the fewest lots that restore", fewest, || format!("{id:?} {order:?} of {lots}"))?;
+        let affordable = need.equity.max(0) + books.allowance();
+        let paid_for = floor(&(q(affordable) * q(terms.per_micro) / q(closed)));
+        let away = floor(&(part(terms.params.liquidation.slippage_max) * q(terms.mark.0))).min(paid_for);
+        let limit = i128::from(terms.mark.0) + away * i128::from(order.size.0.signum());
+        same("the limit of a liquidation", id, i128::from(order.limit.0), limit.max(1))?;
+        let expires_at = self.at.plus(terms.params.liquidation.order_ttl);
+        let live = Liquidation { order: order.id, market: order.market, expires_at };
+        let AdmittedOrder { id: name, account, market, size, limit } = order;
+        let open = OpenOrder { account, market, remaining: size, limit, reserve: Notional(0), opening: false };
+        let books = &mut self.books[pool];
+        demand("its own orders are gone", books.accounts[&id].orders.is_empty(), || format!("{id:?}"))?;
+        books.orders.insert(name, open);
+        if let Some(purse) = books.accounts.get_mut(&id) {
+            purse.orders.push(name);
+            purse.liquidation = Some(live);
+        }
+        Ok(())
+    }
+
+    fn deleverage(&mut self, pool: usize, id: AccountId, walk: &mut Walk<'_>) -> Demand<()> {
+        let name = PoolId(pool as u16);
+        let need = self.books[pool].need(id, false).ok_or(("a price", format!("{id:?}")))?;
+        let insolvent = self.insolvent(pool, id) && self.may_liquidate(pool, id, true);
+        demand("only the insolvent are deleveraged", insolvent, || format!("{id:?} {need:?}"))?;
+        let allowance = self.books[pool].allowance();
+        let last = self.books[pool].accounts[&id].exhausted || allowance < -need.equity;
+        demand("deleveraging is the last resort", last, || format!("{id:?} {need:?} allowance {allowance}"))?;
+        let paid = (-need.equity).min(allowance);
+        if 0 < paid {
+            let told = Effect::InsurancePaid { pool: name, account: id, amount: money(paid) };
+            walk.expect("insurance pays before others give up", told)?;
+            self.books[pool].insurance -= paid;
+            self.books[pool].pay(id, paid);
+        }
+        self.disturbed.insert((pool, id));
+        let mut missing = (-self.books[pool].equity(id)).max(0);
+        let positions = self.books[pool].accounts[&id].sizes.clone();
+        let own =
+            |books: &Books, market: &MarketId, lots: i128| books.terms[market].notional(lots, books.terms[market].mark);
+        let mut total: i128 = positions.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
+        for (market, lots) in &positions {
+            let notional = own(&self.books[pool], market, *lots);
+            let share = ceil(&(q(missing) * q(notional) / q(total.max(1)))).min(missing);
+            missing -= self.close(pool, id, *market, *lots, share, walk)?;
+            total -= notional;
+        }
+        match positions.last_key_value() {
+            Some((market, _)) => self.settle(pool, id, *market, walk),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes `lots` of a market at the bankruptcy price, at which the account is `share` better off than at the mark.
+    fn close(
+        &mut self,
+        pool: usize,
+        id: AccountId,
+        market: MarketId,
+        lots: i128,
+        share: i128,
+        walk: &mut Walk<'_>,
+    ) -> Demand<i128> {
+        let books = &self.books[pool];
+        let terms = books.terms[&market].clone();
+        let marked = terms.value(lots, terms.mark);
+        let share = if lots < 0 { share.min((-marked - 1).max(0)) } else { share };
+        let against =
+            |purse: &Purse| purse.sizes.get(&market).filter(|other| other.signum() == -lots.signum()).copied();
+        let others: Vec<(AccountId, i128)> = books
+            .accounts
+            .iter()
+            .filter(|(other, _)| **other != id)
+            .filter_map(|(other, purse)| against(purse).map(|lots| (*other, lots.abs())))
+            .collect();
+        let payable = |other: AccountId| match share {
+            0 => lots.abs(),
+            negative if negative < 0 => 0,
+            positive => floor(&(q(books.equity(other).max(0)) * q(lots.abs()) / q(positive))),
+        };
+        let capable: Vec<Asked> = others
+            .iter()
+            .map(|(other, held)| Asked { weight: q(*held), cap: q((*held).min(payable(*other))) })
+            .collect();
+        let placeable = capable.iter().fold(q(0), |sum, one| sum + &one.cap);
+        let placed = lots.abs().min(floor(&placeable));
+        let whole = |with_share: bool| marked + if with_share { share } else { 0 };
+        let proceeds = |closed: i128, with_share: bool| floor(&(q(whole(with_share)) * q(closed) / q(lots.abs())));
+        let price = floor(&(q(whole(true)) * q(terms.per_micro) / q(lots)));
+        let mut taken: BTreeMap<AccountId, i128> = BTreeMap::new();
+        let mut given_up_by_all = 0;
+        for (with_share, to_place) in [(true, placed), (false, lots.abs() - placed)] {
+            let asked: Vec<Asked> = if with_share {
+                capable.clone()
+            } else {
+                let rest = |(other, held): &(AccountId, i128)| q(held - taken.get(other).copied().unwrap_or(0));
+                others.iter().map(rest).map(|rest| Asked { weight: rest.clone(), cap: rest }).collect()
+            };
+            let mut closed = 0;
+            for ((other, _), fair) in others.iter().zip(tide(&q(to_place), &asked)) {
+                let lots_of = match walk.peek() {
+                    Some(Effect::Deleveraged { counterparty, size, market: of, account, .. })
+                        if counterparty == *other && of == market && account == id && closed < to_place =>
+                    {
+                        i128::from(size.0) * -lots.signum()
+                    }
+                    Some(_) | None => 0,
+                };
+                let near = (q(lots_of) - &fair).abs() < q(1);
+                demand("deleveraging is pro rata", near, || format!("{other:?}: kernel {lots_of}, model {fair}"))?;
+                if lots_of == 0 {
+                    continue;
+                }
+                let amount = proceeds(closed + lots_of, with_share) - proceeds(closed, with_share);
+                let at_the_mark = proceeds(closed + lots_of, false) - proceeds(closed, false);
+                closed += lots_of;
+                *taken.entry(*other).or_default() += lots_of;
+                let change = -lots.signum() * lots_of;
+                let given_up = (amount - at_the_mark).max(0);
+                given_up_by_all += given_up;
+                let price = if with_share { Price(price as i64) } else { terms.mark };
+                let told = Effect::Deleveraged {
+                    market,
+                    account: id,
+                    counterparty: *other,
+                    size: Size(change as i64),
+                    price,
+                    given_up: money(given_up),
+                };
+                walk.expect("deleveraging at the bankruptcy price", told)?;
+                self.books[pool].fill(id, market, change, -amount);
+                self.books[pool].fill(*other, market, -change, amount);
+                self.disturbed.insert((pool, *other));
+                let orders = self.books[pool].accounts[other].orders.clone();
+                for order in orders {
+                    if self.books[pool].orders.get(&order).is_some_and(|order| order.market == market) {
+                        walk.expect("a counterparty's orders are taken back", Effect::Withdraw { market, order })?;
+                        self.books[pool].remove_order(order);
+                    }
+                }
+                self.settle(pool, *other, market, walk)?;
+            }
+            same("deleveraging closes the position", id, closed, to_place)?;
+        }
+        Ok(given_up_by_all)
+    }
+
+    /// Who is in distress once liquidations are decided: as stored, since [`Venue::agrees`] judges it.
+    pub(super) fn distress(&mut self, after: &State) {
+        for (books, pool) in self.books.iter_mut().zip(&after.pools) {
+            books.distressed = pool.distressed.keys().copied().collect();
+        }
+    }
+
+    /// Orders that only reduce, and then the others, each in the order of arrival.
+    pub(super) fn orders(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        let batch = walk.batch;
+        let orders = (0..).zip(&batch.inputs).filter_map(|(n, input)| match input {
+            Input::Order(order) => Some((n, order)),
+            Input::Observation(_)
+            | Input::BookTop(_)
+            | Input::Deposit(_)
+            | Input::Withdraw(_)
+            | Input::Cancel(_)
+            | Input::OrderDone(_)
+            | Input::Trade(_)
+            | Input::InsuranceDeposit(_) => None,
+        });
+        let mut later = Vec::new();
+        for (n, order) in orders {
+            let pool = self.pool_of(order.market);
+            if pool.is_some_and(|pool| reduces(&self.books[pool], order)) {
+                self.order(n, order, walk)?;
+            } else {
+                later.push((n, order));
+            }
+        }
+        for (n, order) in later {
+            self.order(n, order, walk)?;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, n: u32, order: &Order, walk: &mut Walk<'_>) -> Demand<()> {
+        let Some(pool) = self.pool_of(order.market) else {
+            return walk.expect("an order of no market", rejected(n, Reject::UnknownMarket));
+        };
+        let books = &mut self.books[pool];
+        match admits(books, order) {
+            Err(reject) => walk.expect("the gate refuses an order", rejected(n, reject)),
+            Ok((opening, reserve)) => {
+                let Order { id, account, market, size, limit } = *order;
+                let told = Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } };
+                walk.expect("the gate admits an order", told)?;
+                let open = OpenOrder { account, market, remaining: size, limit, reserve: money(reserve), opening };
+                books.orders.insert(id, open);
+                if let Some(purse) = books.accounts.get_mut(&account) {
+                    purse.orders.push(id);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Money out.
+    pub(super) fn withdrawals(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        let batch = walk.batch;
+        for (n, input) in (0..).zip(&batch.inputs) {
+            let Input::Withdraw(transfer) = input else { continue };
+            let (pool, account, amount) = (transfer.pool, transfer.account, transfer.amount);
+            let told = match self.books.get(usize::from(pool.0)).ok_or(Reject::UnknownPool) {
+                Err(reject) => Err(reject),
+                Ok(books) => pays_out(books, transfer),
+            };
+            match told {
+                Err(reject) => walk.expect("the gate refuses a withdrawal", rejected(n, reject))?,
+                Ok(()) => {
+                    walk.expect("the gate pays out", Effect::PayOut { pool, account, amount })?;
+                    let books = &mut self.books[usize::from(pool.0)];
+                    books.pay(account, -i128::from(amount.0));
+                    books.deposited -= i128::from(amount.0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the kernel stored after the batch is what was followed.
+    pub(super) fn agrees(&self, after: &State, evaluated: &[MarketId]) -> Demand<()> {
+        for (place, (books, pool)) in self.books.iter().zip(&after.pools).enumerate() {
+            let told = Books::of(pool);
+            let ids = |books: &Books| books.accounts.keys().copied().collect::<Vec<_>>();
+            same("the accounts", pool.id, ids(&told), ids(books))?;
+            same("the orders", pool.id, &told.orders, &books.orders)?;
+            let funds = |books: &Books| (books.insurance, books.deficit, books.deposited);
+            same("insurance, deficit and what was paid in", pool.id, funds(&told), funds(books))?;
+            for (id, purse) in &books.accounts {
+                same("an account's money and sizes", (pool.id, id), &told.accounts[id], purse)?;
+                self.watched(place, *id, pool, evaluated)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An account's risk is what it must be; if it is under maintenance it is seen, and liquidated where that is allowed.
+    fn watched(&self, place: usize, id: AccountId, pool: &kernel::state::Pool, evaluated: &[MarketId]) -> Demand<()> {
+        let books = &self.books[place];
+        let need = books.need(id, false);
+        let told = risk(&pool.accounts[&id], |market| pool.market(market), Lens::Mark);
+        let model =
+            need.as_ref().map(|need| (need.equity, floor(&scaled(&need.initial)), floor(&scaled(&need.maintenance))));
+        same(
+            "equity and margin",
+            (pool.id, id),
+            told.map(|risk| (risk.equity, risk.initial, risk.maintenance)),
+            model,
+        )?;
+        let Some(need) = need else { return Ok(()) };
+        if need.maintenance <= q(need.equity) {
+            return Ok(());
+        }
+        let account = &pool.accounts[&id];
+        let crossed = account.positions.iter().any(|position| {
+            let mark = books.terms[&position.market].mark;
+            position.trigger.is_some_and(|at| if 0 < position.size.0 { mark <= at } else { at <= mark })
+        });
+        let seen = pool.distressed.contains_key(&id) || crossed;
+        demand("nobody under maintenance goes unseen", seen, || format!("{:?} {id:?} {need:?}", pool.id))?;
+        let undisturbed = !self.disturbed.contains(&(place, id));
+        let looked_at = account.positions.iter().any(|position| evaluated.contains(&position.market));
+        let insolvent = self.insolvent(place, id);
+        let stood = pool.distressed.get(&id).map_or(0, |since| self.at.0 - since.0);
+        let waits = !insolvent
+            && account.positions.iter().any(|position| {
+                let terms = &books.terms[&position.market];
+                let confirm = terms.params.liquidation.single_lineage_confirm.0;
+                terms.quality.state != QualityState::Agreed && stood < confirm
+            });
+        let due = undisturbed && looked_at && !waits && self.may_liquidate(place, id, insolvent);
+        let done = account.liquidation.is_some() || !due;
+        demand("whoever may be liquidated is", done, || format!("{:?} {id:?} {need:?} insolvent {insolvent}", pool.id))
+    }
+}
+
+fn scaled(requirement: &Q) -> Q {
+    requirement * q(Ratio::ONE.0)
+}
+
+/// Whether an order, with all that rests on its side, only takes off what is held.
+fn reduces(books: &Books, order: &Order) -> bool {
+    let Some(purse) = books.accounts.get(&order.account) else { return false };
+    let held = purse.sizes.get(&order.market).copied().unwrap_or(0);
+    let (buys, sells) = resting(books, purse, order.market);
+    let lots = i128::from(order.size.0) + if 0 < order.size.0 { buys } else { sells };
+    held != 0 && order.size.0 != 0 && lots.signum() == -held.signum() && lots.abs() <= held.abs()
+}
+
+/// Lots that the account's resting orders would buy and sell, the latter negative.
+fn resting(books: &Books, purse: &Purse, market: MarketId) -> (i128, i128) {
+    let orders = || purse.orders.iter().filter_map(|id| books.orders.get(id)).filter(|order| order.market == market);
+    let lots = |sign: i64| {
+        orders().filter(|order| order.remaining.0.signum() == sign).map(|order| i128::from(order.remaining.0)).sum()
+    };
+    (lots(1), lots(-1))
+}
+
+/// Initial margin if nothing, all buys or all sells were filled, whichever needs most in each market.
+fn worst_case(books: &Books, purse: &Purse, more: Option<&Order>) -> Option<Q> {
+    let mut required = q(0);
+    for (market, terms) in &books.terms {
+        let held = purse.sizes.get(market).copied().unwrap_or(0);
+        let (mut buys, mut sells) = resting(books, purse, *market);
+        if let Some(order) = more.filter(|order| order.market == *market) {
+            if 0 < order.size.0 { buys += i128::from(order.size.0) } else { sells += i128::from(order.size.0) }
+        }
+        if held == 0 && buys == 0 && sells == 0 {
+            continue;
+        }
+        if terms.mark.0 <= 0 {
+            return None;
+        }
+        let initial =
+            |lots: i128| requirement(terms.notional(lots, terms.mark), &terms.params.tiers, |tier| tier.initial);
+        required += initial(held).max(initial(held + buys)).max(initial(held + sells));
+    }
+    Some(required)
+}
+
+/// Whether the order opens and what it sets aside, or why it is refused.
+fn admits(books: &Books, order: &Order) -> Result<(bool, i128), Reject> {
+    let terms: &Terms = &books.terms[&order.market];
+    let purse = books.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
+    if order.size.0 == 0 || order.size.0.unsigned_abs() > (i64::MAX / 4) as u64 || order.limit.0 <= 0 {
+        return Err(Reject::OutOfRange);
+    }
+    if order.id.is_kernel() || books.orders.contains_key(&order.id) {
+        return Err(Reject::OrderIdTaken);
+    }
+    let max = books.params.orders_per_account_max;
+    if usize::from(max) <= purse.orders.len() {
+        return Err(Reject::TooManyOrders { max });
+    }
+    let provider = books.params.backstop == Some(order.account);
+    let action = match (provider, reduces(books, order)) {
+        (true, _) => Action::LiquidateInsolvent,
+        (false, true) => Action::Reduce,
+        (false, false) => Action::Open,
+    };
+    let in_liquidation = purse.liquidation.is_some() || books.distressed.contains(&order.account);
+    let denied = !terms.restriction.permits(action, side(order.size.0.into()));
+    if denied || in_liquidation && action != Action::Reduce {
+        return Err(Reject::Restricted);
+    }
+    if !permits(action, &terms.quality, terms.single_lineage()) {
+        return Err(Reject::PriceQuality);
+    }
+    let lots = i128::from(order.size.0.abs());
+    if action == Action::Open {
+        let max = floor(&(part(terms.restriction.size_scale) * q(terms.params.order_size_max.0)));
+        if max < lots {
+            return Err(Reject::TooLarge { max: Size(max as i64) });
+        }
+        let long = books.accounts.values().filter_map(|purse| purse.sizes.get(&order.market)).filter(|lots| 0 < **lots);
+        if i128::from(terms.params.open_interest_max.0) < long.sum::<i128>() + lots {
+            return Err(Reject::OpenInterest { max: terms.params.open_interest_max });
+        }
+    }
+    if action == Action::Reduce {
+        return Ok((false, 0));
+    }
+    let before = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
+    let after = worst_case(books, purse, Some(order)).ok_or(Reject::PriceQuality)?;
+    let dear = order.limit.max(terms.mark);
+    let addon = ceil(&(part(terms.restriction.margin_addon) * q(terms.notional(lots, dear))));
+    let worse = (order.limit.0 - terms.mark.0) * order.size.0.signum();
+    let set_aside = addon + terms.notional(lots, Price(worse.max(0)));
+    let needed = ceil(&(after - &before)) + set_aside;
+    let equity = books.need(order.account, false).ok_or(Reject::PriceQuality)?.equity;
+    let free = equity - ceil(&before) - books.reserved(purse);
+    if free < needed {
+        return Err(Reject::Margin { free: money(free), needed: money(needed) });
+    }
+    Ok((true, set_aside))
+}
+
+/// Whether money may leave.
+fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
+    let purse = books.accounts.get(&transfer.account).ok_or(Reject::UnknownAccount)?;
+    if transfer.amount.0 <= 0 {
+        return Err(Reject::OutOfRange);
+    }
+    for (market, lots) in &purse.sizes {
+        let terms = &books.terms[market];
+        if !terms.restriction.permits(Action::Withdraw, side(*lots)) {
+            return Err(Reject::Restricted);
+        }
+        if !permits(Action::Withdraw, &terms.quality, terms.single_lineage()) {
+            return Err(Reject::PriceQuality);
+        }
+    }
+    let need = books.need(transfer.account, false).ok_or(Reject::PriceQuality)?;
+    let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
+    let free = need.equity.min(purse.cash) - ceil(&locked) - books.reserved(purse);
+    if free < i128::from(transfer.amount.0) {
+        return Err(Reject::Margin { free: money(free), needed: transfer.amount });
+    }
+    Ok(())
+}

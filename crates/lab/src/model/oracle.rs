@@ -1,0 +1,492 @@
+//! The index, its averages and the detectors, written from what their documentation says.
+
+use super::exact::{Q, ceil, floor, part, q, within};
+use kernel::detect::DETECTORS;
+use kernel::index::{Index, Majority, Source};
+use kernel::state::Market;
+use protocol::input::{BookTop, Observation};
+use protocol::params::{OracleParams, SourceParams, Thresholds};
+use protocol::quality::Exclusion;
+use protocol::{Action, MarketParams, Mode, PriceQuality, QualityState, Reject, Restriction, Rung};
+use std::collections::VecDeque;
+use units::{Duration, Price, Ratio, Timestamp};
+
+/// Upper edges of the half-octaves in which silences are counted, milliseconds, with their bucket.
+fn edge_millis(bucket: usize) -> i64 {
+    let octave = 1_i64 << (bucket / 2);
+    match bucket {
+        0 | 1 => 2,
+        even if even % 2 == 0 => octave * 3 / 2,
+        _ => octave * 2,
+    }
+}
+
+fn one_and_a_half(heartbeat: Duration) -> i64 {
+    heartbeat.0 + heartbeat.0 / 2
+}
+
+/// Why a source's newest observation would be left out by the filters, in their order.
+fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
+    let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
+    let ahead = source.published_at.0.saturating_sub(source.received_at.0);
+    let jumped = source.settled != Price(0) && !within(source.price, oracle.jump_max, source.settled);
+    [
+        (source.price.0 <= 0, Exclusion::NonPositive),
+        (oracle.future_max.0 < ahead, Exclusion::Future),
+        (source.price <= listing.price_min || listing.price_max <= source.price, Exclusion::StuckAtBound),
+        (uncertain, Exclusion::Uncertain),
+        (jumped, Exclusion::Jump),
+    ]
+    .into_iter()
+    .find_map(|(fails, exclusion)| fails.then_some(exclusion))
+}
+
+/// Files an observation, as [`kernel::index::Index::observe`] says.
+pub(super) fn observe(
+    index: &mut Index,
+    seen: &Observation,
+    params: &MarketParams,
+    at: Timestamp,
+) -> Result<(), Reject> {
+    let place = usize::from(seen.source.0);
+    let (Some(source), Some(listing)) = (index.sources.get_mut(place), params.sources.get(place)) else {
+        return Err(Reject::UnknownSource);
+    };
+    if seen.confidence.0 < 0 {
+        return Err(Reject::OutOfRange);
+    }
+    if seen.received_at > at {
+        return Err(Reject::ReceivedAfterBatch);
+    }
+    let from_the_future = source.exclusion == Some(Exclusion::Future);
+    let older = seen.published_at < source.published_at && !from_the_future;
+    if seen.received_at < source.received_at || older {
+        return Err(Reject::OutOfOrder);
+    }
+    let first = source.received_at == Timestamp::MIN;
+    let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
+    if 0 < silence {
+        let millis = silence / 1_000;
+        let bucket = (0..kernel::index::GAP_BUCKETS).find(|bucket| *bucket != 1 && millis < edge_millis(*bucket));
+        let bucket = bucket.unwrap_or(kernel::index::GAP_BUCKETS - 1);
+        source.gaps.counts[bucket] += 1;
+        source.gaps.total += 1;
+        // The longest edge that more than one in a thousand silences reach.
+        let reached = |bucket: usize| source.gaps.counts[bucket..].iter().map(|count| u64::from(*count)).sum::<u64>();
+        let total: u64 = reached(0);
+        let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| total < reached(*bucket) * 1_000);
+        let learned = typical.map_or(0, |bucket| edge_millis(bucket) * 1_000);
+        let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
+        source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
+    }
+    let previous = source.price;
+    (source.price, source.confidence) = (seen.price, seen.confidence);
+    (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
+    let found = filtered(source, listing, &params.oracle);
+    match found {
+        None => {
+            source.settled = source.price;
+            if source.exclusion != Some(Exclusion::Overruled) {
+                source.exclusion = None;
+            }
+        }
+        Some(Exclusion::Jump) => {
+            let same = source.exclusion == found && within(seen.price, params.oracle.jump_max, previous);
+            if !same {
+                (source.exclusion, source.excluded_since) = (found, seen.received_at);
+            } else if params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0 {
+                (source.settled, source.exclusion) = (source.price, None);
+            }
+        }
+        Some(_) if source.exclusion == found => {}
+        Some(_) => (source.exclusion, source.excluded_since) = (found, seen.received_at),
+    }
+    Ok(())
+}
+
+/// A source that is heard.
+#[derive(Clone, Copy)]
+struct Voice {
+    place: usize,
+    price: Price,
+    confidence: Price,
+    published_at: Timestamp,
+    weight: u64,
+    lineage: u8,
+}
+
+/// A unit of weight in parts, where a lineage has several sources.
+const PARTS: u64 = 720_720;
+
+/// One voice a lineage, that of its heaviest source present, shared in proportion to weight: in whole parts, and what is
+/// left over to the first.
+fn share(voices: &mut [Voice], params: &MarketParams) {
+    let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
+    if lineages.len() == params.sources.len() {
+        return;
+    }
+    for lineage in lineages {
+        let mut feeds: Vec<&mut Voice> = voices.iter_mut().filter(|voice| voice.lineage == lineage).collect();
+        feeds.sort_by_key(|voice| voice.place);
+        let sum: u64 = feeds.iter().map(|voice| voice.weight).sum();
+        let whole = PARTS * feeds.iter().map(|voice| voice.weight).max().unwrap_or(0);
+        let mut left = whole;
+        for voice in feeds.iter_mut().skip(1) {
+            voice.weight = floor(&(q(whole) * q(voice.weight) / q(sum))) as u64;
+            left -= voice.weight;
+        }
+        if let Some(first) = feeds.first_mut() {
+            first.weight = left;
+        }
+    }
+}
+
+/// The weight of all lineages listed, in the unit of [`share`].
+fn listed(params: &MarketParams) -> u64 {
+    let mut voices: std::collections::BTreeMap<u8, u64> = std::collections::BTreeMap::new();
+    for source in &params.sources {
+        let voice = voices.entry(source.lineage.0 % 64).or_default();
+        *voice = (*voice).max(source.weight.into());
+    }
+    let unit = if voices.len() == params.sources.len() { 1 } else { PARTS };
+    voices.values().sum::<u64>() * unit
+}
+
+/// The weighted median: where the cumulative weight meets exactly half, the midpoint of the prices around it.
+fn weighted_median(voices: &[Voice]) -> Option<Price> {
+    let total: u64 = voices.iter().map(|voice| voice.weight).sum();
+    let mut prices: Vec<Price> = voices.iter().map(|voice| voice.price).collect();
+    prices.sort();
+    let up_to =
+        |price: Price| voices.iter().filter(|voice| voice.price <= price).map(|voice| voice.weight).sum::<u64>();
+    let middle = *prices.iter().find(|price| total <= 2 * up_to(**price))?;
+    if 2 * up_to(middle) == total {
+        let above = prices.iter().find(|price| middle < **price)?;
+        return Some(Price(floor(&((q(middle.0) + q(above.0)) / q(2))) as i64));
+    }
+    Some(middle)
+}
+
+/// Taken over everyone, and again over those within the dispute limit of the first.
+fn median(voices: &[Voice], oracle: &OracleParams) -> Option<Price> {
+    let first = weighted_median(voices)?;
+    let near: Vec<Voice> = voices.iter().filter(|voice| within(voice.price, oracle.dispute, first)).copied().collect();
+    Some(weighted_median(&near).unwrap_or(first))
+}
+
+fn camp(value: Price, voices: &[Voice], oracle: &OracleParams) -> (u64, u8) {
+    let camp: Vec<&Voice> = voices.iter().filter(|voice| within(voice.price, oracle.agree, value)).collect();
+    let lineages: std::collections::BTreeSet<u8> = camp.iter().map(|voice| voice.lineage).collect();
+    (camp.iter().map(|voice| voice.weight).sum(), lineages.len() as u8)
+}
+
+fn reach<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
+    let widths =
+        voices.map(|voice| (i128::from(voice.price.0) - i128::from(value.0)).abs() + i128::from(voice.confidence.0));
+    Price(i64::try_from(widths.max().unwrap_or(0)).unwrap_or(i64::MAX))
+}
+
+fn is_nonsense(exclusion: Exclusion) -> bool {
+    match exclusion {
+        Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain => true,
+        Exclusion::Jump | Exclusion::Overruled => false,
+    }
+}
+
+/// What the sources amount to at `at`; `index.deadline` is not computed.
+pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) -> PriceQuality {
+    let oracle = &params.oracle;
+    let listed = listed(params);
+    let is_fresh = |source: &Source, listing: &SourceParams| {
+        let age_max = oracle.age_max.0.max(one_and_a_half(listing.heartbeat));
+        source.received_at != Timestamp::MIN
+            && at.0 - source.received_at.0 <= source.silence_max.0
+            && at.0 - source.published_at.0 <= age_max
+    };
+    let (mut usable, mut jumping, mut nonsense) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
+        if !is_fresh(source, listing) {
+            continue;
+        }
+        let voice = Voice {
+            place,
+            price: source.price,
+            confidence: source.confidence,
+            published_at: source.published_at,
+            weight: listing.weight.into(),
+            lineage: listing.lineage.0 % 64,
+        };
+        match source.exclusion {
+            None => usable.push(voice),
+            Some(Exclusion::Jump) => jumping.push(voice),
+            Some(other) => {
+                if is_nonsense(other) && at.0 - source.excluded_since.0 < oracle.dispute_confirm.0 {
+                    nonsense.push(voice);
+                }
+            }
+        }
+    }
+    let confirms =
+        |voice: &Voice, other: &Voice| other.lineage != voice.lineage && within(voice.price, oracle.agree, other.price);
+    let (confirmed, jumping): (Vec<Voice>, Vec<Voice>) =
+        jumping.iter().partition(|voice| usable.iter().chain(&jumping).any(|other| confirms(voice, other)));
+    for voice in &confirmed {
+        let source = &mut index.sources[voice.place];
+        (source.settled, source.exclusion) = (source.price, None);
+    }
+    usable.extend(confirmed);
+    let mut all: Vec<Voice> = usable.iter().chain(&jumping).chain(&nonsense).copied().collect();
+    share(&mut all, params);
+    let present: u64 = all.iter().map(|voice| voice.weight).sum();
+    let shared = |voices: Vec<Voice>| -> Vec<Voice> {
+        all.iter().filter(|voice| voices.iter().any(|other| other.place == voice.place)).copied().collect()
+    };
+    let (mut usable, jumping) = (shared(usable), shared(jumping));
+    usable.sort_by_key(|voice| voice.price);
+    let Some(value) = median(&usable, oracle) else {
+        index.majority = None;
+        let age = at.0.saturating_sub(index.believed_at.0);
+        if index.believed == Price(0) || oracle.last_good_max.0 < age {
+            return PriceQuality::NONE;
+        }
+        return PriceQuality {
+            value: index.believed,
+            confidence: reach(index.believed, jumping.iter()),
+            age: Duration(age.max(0)),
+            coverage: Ratio::ZERO,
+            lineages: 0,
+            state: if jumping.is_empty() { QualityState::Degraded } else { QualityState::Disputed },
+            rung: Rung::LastGood,
+        };
+    };
+    let (supporting, supporters) = camp(value, &usable, oracle);
+    let heard = || usable.iter().chain(&jumping);
+    let lowest = heard().map(|voice| voice.price).min().unwrap_or(value);
+    let highest = heard().map(|voice| voice.price).max().unwrap_or(value);
+    let contradicted = q(highest.0) - q(lowest.0) > part(oracle.dispute) * q(value.0);
+    let majority = present < 2 * supporting;
+    let leaves = index.believed != Price(0)
+        && !within(value, oracle.dispute, index.believed)
+        && usable.iter().any(|voice| {
+            !within(voice.price, oracle.dispute, value) && within(voice.price, oracle.dispute, index.believed)
+        });
+    let outvoted = oracle.overrule_lineages <= supporters && !leaves;
+    let mut disputed = !majority || contradicted && !outvoted;
+    if disputed && majority {
+        let held = index.majority.filter(|held| within(value, oracle.dispute, held.value));
+        let since = held.map_or(at, |held| held.since);
+        index.majority = Some(Majority { value, since });
+        if oracle.dispute_confirm.0 <= at.0 - since.0 {
+            disputed = false;
+            for voice in heard().filter(|voice| !within(voice.price, oracle.agree, value)) {
+                let source = &mut index.sources[voice.place];
+                (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
+            }
+        }
+    }
+    if !(disputed && majority) {
+        index.majority = None;
+    }
+    for source in &mut index.sources {
+        if source.exclusion == Some(Exclusion::Overruled) && within(source.price, oracle.agree, value) {
+            (source.settled, source.exclusion) = (source.price, None);
+        }
+    }
+    let newest = usable.iter().map(|voice| voice.published_at.0).max().unwrap_or(at.0);
+    let age = Duration((at.0 - newest).max(0));
+    let coverage = |weight: u64| Ratio(floor(&(q(weight) * q(Ratio::ONE.0) / q(listed))) as i64);
+    if disputed {
+        let (low, high) = (usable[0].price, usable[usable.len() - 1].price);
+        let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
+        let (supporting, lineages) = camp(value, &usable, oracle);
+        return PriceQuality {
+            value,
+            confidence: reach(value, heard()),
+            age,
+            coverage: coverage(supporting),
+            lineages,
+            state: QualityState::Disputed,
+            rung: Rung::Primary,
+        };
+    }
+    (index.believed, index.believed_at) = (value, at);
+    let enough = oracle.lineages_min <= supporters;
+    PriceQuality {
+        value,
+        confidence: reach(value, usable.iter().filter(|voice| within(voice.price, oracle.dispute, value))),
+        age,
+        coverage: coverage(supporting),
+        lineages: supporters,
+        state: if enough { QualityState::Agreed } else { QualityState::Degraded },
+        rung: Rung::Primary,
+    }
+}
+
+/// What an index has been, in full: no slots, no sums.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// From, until, price.
+    held: VecDeque<(i64, i64, Price)>,
+    /// When, price.
+    seen: VecDeque<(i64, Price)>,
+}
+
+impl History {
+    /// The index was `price` from `from` until `until`.
+    pub(super) fn held(&mut self, price: Price, from: Timestamp, until: Timestamp) {
+        self.held.push_back((from.0, until.0, price));
+    }
+
+    /// The index was `price` at `at`.
+    pub(super) fn seen(&mut self, price: Price, at: Timestamp) {
+        self.seen.push_back((at.0, price));
+    }
+
+    /// The average over the window's slots up to `at`, rounded down, and the microseconds observed.
+    pub(super) fn average(&mut self, window: Duration, at: Timestamp) -> (Option<Price>, i64) {
+        let slot = (window.0 / kernel::window::TWAP_SLOTS as i64).max(1);
+        let oldest = (at.0.div_euclid(slot) - (kernel::window::TWAP_SLOTS as i64 - 1)) * slot;
+        self.held.retain(|(_, until, _)| oldest < *until);
+        let parts = self.held.iter().map(|(from, until, price)| (until - from.max(&oldest), price.0));
+        let (mut sum, mut covered) = (q(0), 0);
+        for (span, price) in parts {
+            sum += q(span) * q(price);
+            covered += span;
+        }
+        ((0 < covered).then(|| Price(floor(&(sum / q(covered))) as i64)), covered)
+    }
+
+    /// The lowest and highest over the window's slots up to the last one seen.
+    pub(super) fn extremes(&mut self, window: Duration) -> Option<(Price, Price)> {
+        let slot = (window.0 / kernel::window::RANGE_SLOTS as i64).max(1);
+        let newest = self.seen.back()?.0.div_euclid(slot);
+        self.seen.retain(|(at, _)| newest - at.div_euclid(slot) < kernel::window::RANGE_SLOTS as i64);
+        let prices = || self.seen.iter().map(|(_, price)| *price);
+        Some((prices().min()?, prices().max()?))
+    }
+}
+
+/// The premium after a look at the venue's book: exact, from the stored one.
+pub(super) fn premium(market: &Market, held: &Q, held_at: Timestamp, top: &BookTop, at: Timestamp) -> Option<Q> {
+    let index = market.index.quality.value;
+    if top.bid.0 <= 0 || top.ask <= top.bid || index.0 <= 0 {
+        return None;
+    }
+    let max = part(market.params.mark.premium_max);
+    let mid = floor(&((q(top.bid.0) + q(top.ask.0)) / q(2)));
+    let sample = (q(mid) - q(index.0)) / q(index.0);
+    let sample = sample.max(-max.clone()).min(max.clone());
+    let dt = q(at.0.saturating_sub(held_at.0).max(0));
+    let window = q(market.params.mark.premium_window.0);
+    let averaged = (held * &window + sample * &dt) / (dt + window);
+    Some(averaged.max(-max.clone()).min(max))
+}
+
+/// The levels that the detectors hold, from those that they held, and the joined restriction with its causes.
+pub(super) fn detect(
+    market: &Market,
+    quality: &PriceQuality,
+    average: (Option<Price>, i64),
+    range: Option<(Price, Price)>,
+) -> ([Mode; DETECTORS.len()], Restriction, u16) {
+    let detectors = &market.params.detectors;
+    let [velocity, band, disagreement, _] = market.memory.levels;
+    let exit = |threshold: Ratio| Ratio(floor(&(part(detectors.exit) * q(threshold.0))) as i64);
+    let level = |part_of: Q, whole: Q, thresholds: &Thresholds, held: Mode| {
+        let reached = |threshold: Ratio| part(threshold) * &whole <= part_of;
+        let at = |mode: Mode, threshold: Ratio| reached(threshold) || mode <= held && reached(exit(threshold));
+        match (at(Mode::ReduceOnly, thresholds.reduce_only), at(Mode::Cautious, thresholds.cautious)) {
+            (true, _) => Mode::ReduceOnly,
+            (false, true) => Mode::Cautious,
+            (false, false) => Mode::Normal,
+        }
+    };
+    let velocity = match range {
+        None => velocity,
+        Some((low, high)) => level(q(high.0) - q(low.0), q(low.0), &detectors.velocity, velocity),
+    };
+    let covered = part(detectors.twap_coverage_min) <= (q(average.1) / q(detectors.twap_window.0)).min(q(1));
+    // The coverage is kept in parts per 10^12, rounded down.
+    let covered = covered
+        && detectors.twap_coverage_min.0
+            <= floor(&(q(average.1) / q(detectors.twap_window.0) * q(Ratio::ONE.0))).min(Ratio::ONE.0.into()) as i64;
+    let band = match average.0 {
+        Some(twap) if covered && quality.state != QualityState::None => {
+            let away = (q(quality.value.0) - q(twap.0)).max(q(twap.0) - q(quality.value.0));
+            level(away, q(twap.0), &detectors.band, band)
+        }
+        Some(_) | None => band,
+    };
+    let disagreement = match quality.state {
+        QualityState::Disputed => Mode::ReduceOnly,
+        QualityState::None => disagreement,
+        QualityState::Agreed | QualityState::Degraded => {
+            let limit =
+                if disagreement == Mode::Normal { detectors.disagreement } else { exit(detectors.disagreement) };
+            let wide = part(limit) * q(quality.value.0) <= q(quality.confidence.0);
+            if wide { Mode::Cautious } else { Mode::Normal }
+        }
+    };
+    let quorum = match (quality.state, quality.rung) {
+        (QualityState::None, _) | (_, Rung::None) => Mode::Halted,
+        (QualityState::Agreed | QualityState::Degraded | QualityState::Disputed, Rung::LastGood) => Mode::ReduceOnly,
+        (QualityState::Degraded, Rung::Primary) => Mode::Cautious,
+        (QualityState::Agreed | QualityState::Disputed, Rung::Primary) => {
+            if quality.coverage < detectors.quorum_coverage_min { Mode::Cautious } else { Mode::Normal }
+        }
+    };
+    let levels = [velocity, band, disagreement, quorum];
+    let strictest = levels.into_iter().max().unwrap_or(Mode::Halted);
+    let wanted = restriction(strictest, &market.params);
+    let causes = (0..).zip(levels).filter(|(_, level)| *level == strictest && *level != Mode::Normal);
+    (levels, wanted, causes.map(|(bit, _): (u16, Mode)| 1 << bit).sum())
+}
+
+/// What a mode denies in a market.
+pub(super) fn restriction(mode: Mode, params: &MarketParams) -> Restriction {
+    let mut restriction = Restriction::OPEN;
+    if mode == Mode::Normal {
+        return restriction;
+    }
+    for action in Action::ALL {
+        let denied = match action {
+            Action::Deposit | Action::Cancel | Action::Settle => false,
+            Action::Open | Action::Withdraw => Mode::ReduceOnly <= mode,
+            Action::Reduce | Action::LiquidateSolvent | Action::LiquidateInsolvent => Mode::CancelOnly <= mode,
+            Action::Fund => Mode::Halted <= mode,
+        };
+        for side in protocol::Side::BOTH {
+            restriction = if denied { restriction.denying(action, side) } else { restriction };
+        }
+    }
+    restriction.with(params.breaker.cautious_margin_addon, params.breaker.cautious_size_scale)
+}
+
+/// The mode and the instant of the last reason for it, after `wanted` at `at`: tighter at once, milder one step after calm.
+pub(super) fn ladder(
+    mode: Mode,
+    reason_at: Timestamp,
+    wanted: Mode,
+    calm: Duration,
+    at: Timestamp,
+) -> (Mode, Timestamp) {
+    let reason_at = if reason_at == Timestamp::MIN { at } else { reason_at };
+    if mode <= wanted {
+        return (wanted, at);
+    }
+    if at.0 - reason_at.0 < calm.0 {
+        return (mode, reason_at);
+    }
+    (mode.milder().max(wanted), at)
+}
+
+/// The mark that follows from an index and a premium.
+pub(super) fn mark(index: Price, premium: Ratio) -> Price {
+    Price((floor(&(q(index.0) * (q(1) + part(premium)))) as i64).max(1))
+}
+
+/// An integer number of parts in a ratio that lies no farther from `exact` than `parts`.
+pub(super) fn near(ratio: Ratio, exact: &Q, parts: i64) -> bool {
+    let exact = exact * q(Ratio::ONE.0);
+    q(ceil(&exact) - i128::from(parts)) <= q(ratio.0) && q(ratio.0) <= q(floor(&exact) + i128::from(parts))
+}
