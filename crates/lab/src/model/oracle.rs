@@ -25,6 +25,11 @@ fn one_and_a_half(heartbeat: Duration) -> i64 {
     heartbeat.0 + heartbeat.0 / 2
 }
 
+/// How old a price may be.
+fn age_max(listing: &SourceParams, oracle: &OracleParams) -> i64 {
+    oracle.age_max.0.max(one_and_a_half(listing.heartbeat))
+}
+
 /// Why a source's newest observation would be left out by the filters, in their order.
 fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
     let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
@@ -80,6 +85,9 @@ pub(super) fn observe(
         source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
     }
     let previous = source.price;
+    if seen.price != previous {
+        source.changed_at = seen.received_at;
+    }
     (source.price, source.confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
     let found = filtered(source, listing, &params.oracle);
@@ -111,6 +119,8 @@ struct Voice {
     price: Price,
     confidence: Price,
     published_at: Timestamp,
+    /// Whether its price changed within the time that a price may be old.
+    moving: bool,
     weight: u64,
     lineage: u8,
 }
@@ -198,10 +208,9 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let oracle = &params.oracle;
     let listed = listed(params);
     let is_fresh = |source: &Source, listing: &SourceParams| {
-        let age_max = oracle.age_max.0.max(one_and_a_half(listing.heartbeat));
         source.received_at != Timestamp::MIN
             && at.0 - source.received_at.0 <= source.silence_max.0
-            && at.0 - source.published_at.0 <= age_max
+            && at.0 - source.published_at.0 <= age_max(listing, oracle)
     };
     let (mut usable, mut jumping, mut nonsense) = (Vec::new(), Vec::new(), Vec::new());
     for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
@@ -213,6 +222,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
             price: source.price,
             confidence: source.confidence,
             published_at: source.published_at,
+            moving: at.0.saturating_sub(source.changed_at.0) <= age_max(listing, oracle),
             weight: listing.weight.into(),
             lineage: listing.lineage.0 % 64,
         };
@@ -265,13 +275,19 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let highest = heard().map(|voice| voice.price).max().unwrap_or(value);
     let contradicted = q(highest.0) - q(lowest.0) > part(oracle.dispute) * q(value.0);
     let majority = present < 2 * supporting;
-    let leaves = index.believed != Price(0)
-        && !within(value, oracle.dispute, index.believed)
-        && usable.iter().any(|voice| {
-            !within(voice.price, oracle.dispute, value) && within(voice.price, oracle.dispute, index.believed)
-        });
-    let outvoted = oracle.overrule_lineages <= supporters && !leaves;
-    let mut disputed = !majority || contradicted && !outvoted;
+    // The index moves by more than a dispute while somebody says that it moved less, or the other way.
+    let moved = index.believed != Price(0) && !within(value, oracle.dispute, index.believed);
+    let behind = |voice: &Voice| {
+        let far = !within(voice.price, oracle.dispute, value);
+        far && if index.believed < value { voice.price <= value } else { value < voice.price }
+    };
+    let leaves = moved && usable.iter().any(behind);
+    let moving: Vec<Voice> = usable.iter().filter(|voice| voice.moving).copied().collect();
+    let outvoted = oracle.overrule_lineages <= camp(value, &moving, oracle).1 && !leaves;
+    let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
+    let enough_listed = usize::from(oracle.lineages_min) <= lineages.len();
+    let carried_off = moved && supporters < oracle.lineages_min && enough_listed;
+    let mut disputed = !majority || contradicted && !outvoted || carried_off;
     if disputed && majority {
         let held = index.majority.filter(|held| within(value, oracle.dispute, held.value));
         let since = held.map_or(at, |held| held.since);
@@ -299,9 +315,11 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         let (low, high) = (usable[0].price, usable[usable.len() - 1].price);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
         let (supporting, lineages) = camp(value, &usable, oracle);
+        let left = if index.believed == Price(0) { 0 } else { index.believed.0.abs_diff(value.0) };
+        let left = Price(i64::try_from(left).unwrap_or(i64::MAX));
         return PriceQuality {
             value,
-            confidence: reach(value, heard()),
+            confidence: reach(value, heard()).max(left),
             age,
             coverage: coverage(supporting),
             lineages,

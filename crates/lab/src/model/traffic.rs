@@ -404,7 +404,8 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
         // A pool in which nobody has much is one in which losses run out of payers.
         let poor = dice.once_in(3);
         let account = |id| {
-            let cash = if ACCOUNTS - 2 <= id && !poor { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
+            let cash =
+                if ACCOUNTS - 2 <= id && !poor { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
             Genesis { pool, account: AccountId(id), cash: Notional(cash * usd), holdings: Vec::new() }
         };
         let mut traders: Vec<Genesis> = (0..ACCOUNTS).map(account).collect();
