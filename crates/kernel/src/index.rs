@@ -153,6 +153,10 @@ impl Gaps {
     fn p999(&self) -> Duration {
         let mut above: u64 = 0;
         for (bucket, count) in self.counts.iter().enumerate().rev() {
+            // Most buckets are empty, and this is asked with every observation.
+            if *count == 0 {
+                continue;
+            }
             above += u64::from(*count);
             if u64::from(self.total) < above * 1_000 {
                 return Gaps::edge(bucket);
