@@ -259,13 +259,13 @@ fn the_backstop_trades_against_liquidations_in_every_mode_that_liquidates_and_ag
 
 #[test]
 fn what_holds_for_one_of_the_sources_only_costs_nobody_a_position() {
-    // At 98.95 the account is under maintenance (see above), at 99.00 exactly on it.
+    // Equity is 40 p − 3,860 and maintenance p, so the account is under maintenance below 98.9744.
     let mut story = open(&[account(1, 140, &[(0, 40_000, 100)]), account(2, 10_000, &[(0, -40_000, 100)])]);
-    story.wait(1).prices(0, &[9_890, 9_895, 9_900]);
-    assert_eq!(story.quality(0).confidence, Price(5 * (common::USD / 100)));
-    assert_eq!(liquidations(&story.effects), [], "on it at the edge that is kindest");
-    story.wait(1).prices(0, &[9_890, 9_895, 9_899]);
-    assert_eq!(liquidations(&story.effects).len(), 0, "the other side's distance counts as well");
-    story.wait(1).prices(0, &[9_891, 9_895, 9_899]);
-    assert_eq!(liquidations(&story.effects).len(), 1, "one cent past it");
+    story.wait(1).prices(0, &[9_892, 9_895, 9_898]);
+    assert_eq!(story.quality(0).confidence, Price(3 * (common::USD / 100)));
+    assert_eq!(liquidations(&story.effects), [], "at 98.98, the edge that is kindest, it is healthy");
+    story.wait(1).prices(0, &[9_892, 9_895, 9_897]);
+    assert_eq!(liquidations(&story.effects), [], "the other side's distance counts as well");
+    story.wait(1).prices(0, &[9_893, 9_895, 9_897]);
+    assert_eq!(liquidations(&story.effects).len(), 1, "at 98.97 it is not");
 }
