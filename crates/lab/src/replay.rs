@@ -75,6 +75,9 @@ struct Job {
     impact: f64,
 }
 
+/// Jobs that were run, by their place in the list.
+type Results = BTreeMap<usize, (Job, Result<Done, String>)>;
+
 /// What a run leaves behind.
 struct Done {
     totals: Totals,
@@ -118,7 +121,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
     }
     let jobs = jobs(&world, options);
     let queue: Mutex<VecDeque<(usize, Job)>> = Mutex::new(jobs.into_iter().enumerate().collect());
-    let results: Mutex<BTreeMap<usize, (Job, Result<Done, String>)>> = Mutex::new(BTreeMap::new());
+    let results: Mutex<Results> = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..options.threads.max(1) {
             scope.spawn(|| {

@@ -111,11 +111,12 @@ fn close(pending: &mut [Pending], at: Micros) -> io::Result<()> {
             while source.len() > 1 && source[1].0 <= at {
                 source.pop_front();
             }
-            if let Some((published, price)) = source.front() {
-                if *published <= at && at - published <= market.fresh {
-                    prices[n] = *price;
-                    n += 1;
-                }
+            if let Some((published, price)) = source.front()
+                && *published <= at
+                && at - published <= market.fresh
+            {
+                prices[n] = *price;
+                n += 1;
             }
         }
         let prices = &mut prices[..n];

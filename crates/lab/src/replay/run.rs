@@ -29,6 +29,9 @@ pub struct Impact {
     pub volume_assumed_usd: f64,
 }
 
+/// Is shown every batch with its effects, and the kernel after it.
+pub type Observer<'a> = Box<dyn FnMut(&Batch, &[Effect], &Kernel) + 'a>;
+
 /// One run.
 pub struct Run<'a> {
     world: &'a World,
@@ -40,6 +43,7 @@ pub struct Run<'a> {
     next_order: u64,
     batch: Batch,
     effects: Vec<Effect>,
+    observer: Option<Observer<'a>>,
     /// What is counted.
     pub tally: Tally,
 }
@@ -69,6 +73,7 @@ impl<'a> Run<'a> {
             next_order: 1,
             batch: Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::new() },
             effects: Vec::new(),
+            observer: None,
         };
         let amount = units::Notional((insurance_usd * 1e6) as i64);
         if 0 < amount.0 {
@@ -79,6 +84,13 @@ impl<'a> Run<'a> {
             run.apply(Timestamp(0));
         }
         Ok(run)
+    }
+
+    /// Shows every batch from here on to `observer`, so that a run can be judged by somebody else.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer<'a>) -> Run<'a> {
+        self.observer = Some(observer);
+        self
     }
 
     /// The kernel.
@@ -188,6 +200,9 @@ impl<'a> Run<'a> {
         self.effects.clear();
         self.kernel.apply(&self.batch, &mut self.effects);
         self.tally.after(&self.batch.inputs, &self.effects, &self.kernel, at);
+        if let Some(observer) = &mut self.observer {
+            observer(&self.batch, &self.effects, &self.kernel);
+        }
         self.batch.inputs.clear();
         self.batch.seed = self.tally.seed();
         for effect in &self.effects {
