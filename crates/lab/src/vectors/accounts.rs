@@ -148,10 +148,10 @@ fn liquidations() -> Room {
 }
 
 /// A name, the total, and each share's weight and cap.
-type Story = (&'static str, i128, &'static [(i128, i128)]);
+type Split = (&'static str, i128, &'static [(i128, i128)]);
 
 fn allocations() -> Room {
-    let stories: [Story; 9] = [
+    let stories: [Split; 9] = [
         ("pro rata", 100, &[(1, 1_000), (3, 1_000)]),
         ("a cap passes the rest on", 100, &[(1, 1_000), (3, 60)]),
         ("every cap is reached", 100, &[(1, 20), (3, 60)]),
