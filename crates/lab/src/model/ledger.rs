@@ -8,7 +8,7 @@ use super::exact::{Q, ceil, floor, part, q, worth};
 use kernel::State;
 use kernel::state::{Liquidation, OpenOrder, Pool};
 use protocol::params::Tier;
-use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality, QualityState};
+use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
 use std::collections::BTreeMap;
 use units::{Price, Ratio, Size};
 
@@ -92,11 +92,8 @@ impl Terms {
         requirement(self.notional(lots, self.mark), &self.params.tiers, |tier| tier.maintenance)
     }
 
-    /// The price that is kindest to a position of this sign.
+    /// The price inside the confidence that is kindest to a position of this sign.
     pub(super) fn kindest(&self, lots: i128) -> Price {
-        if self.quality.state == QualityState::Agreed {
-            return self.mark;
-        }
         let width = self.quality.confidence.0;
         Price(if 0 < lots { self.mark.0.saturating_add(width) } else { (self.mark.0.saturating_sub(width)).max(1) })
     }

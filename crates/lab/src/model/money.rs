@@ -376,8 +376,8 @@ impl Venue {
         let need = books.need(id, false).ok_or(("a price", format!("{id:?}")))?;
         same("equity in a liquidation", id, equity, money(need.equity))?;
         same("maintenance in a liquidation", id, maintenance, money(ceil(&need.maintenance)))?;
-        let liquidatable = q(need.equity) < need.maintenance;
-        demand("only who is under maintenance is liquidated", liquidatable, || format!("{id:?} {need:?}"))?;
+        let under = q(need.equity) < need.maintenance && under_at_the_kindest(books, id);
+        demand("only who is under maintenance at the kindest too is liquidated", under, || format!("{id:?} {need:?}"))?;
         same("who is insolvent", id, insolvent, self.insolvent(pool, id))?;
         demand("every market allows it", self.may_liquidate(pool, id, insolvent), || format!("{id:?}"))?;
         let purse = &books.accounts[&id];
@@ -678,10 +678,16 @@ impl Venue {
                 let confirm = terms.params.liquidation.single_lineage_confirm.0;
                 terms.quality.state != QualityState::Agreed && stood < confirm
             });
-        let due = undisturbed && looked_at && !waits && self.may_liquidate(place, id, insolvent);
+        let doubtless = under_at_the_kindest(books, id);
+        let due = undisturbed && looked_at && !waits && doubtless && self.may_liquidate(place, id, insolvent);
         let done = account.liquidation.is_some() || !due;
         demand("whoever may be liquidated is", done, || format!("{:?} {id:?} {need:?} insolvent {insolvent}", pool.id))
     }
+}
+
+/// Whether the account is under maintenance even at the edges of the prices' confidence that are kindest to it.
+fn under_at_the_kindest(books: &Books, id: AccountId) -> bool {
+    books.need(id, true).is_some_and(|need| q(need.equity) < need.maintenance)
 }
 
 fn scaled(requirement: &Q) -> Q {
