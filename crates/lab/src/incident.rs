@@ -274,6 +274,8 @@ pub fn as_csv(incident: &Incident, bars: &[Bar]) -> String {
         let Series { market, source, symbol, decimals, .. } = &incident.about.series[bar.series];
         let Bar { opened_at, open, high, low, close, volume, lag_ms, .. } = bar;
         let opened_at = opened_at / 1_000;
+        // This venue states volume in contracts of 10 USD, and a feed takes it so; none of its series here is BTC.
+        let volume = if source == "binance-delivery" { volume * close / 10.0 } else { *volume };
         writeln!(
             text,
             "{source},{symbol},{market},{opened_at},{open:.decimals$},{high:.decimals$},{low:.decimals$},{close:.decimals$},{volume:.6},{lag_ms}"

@@ -58,10 +58,21 @@ fn main() -> ExitCode {
             if is_closed_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("seawall: {error:#}");
+            eprintln!("seawall: {}", told(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error and its causes, each said once.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = input::harmless(&error.to_string());
+    for cause in error.chain().skip(1).map(|cause| input::harmless(&cause.to_string())) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A reader that has seen enough, like `head`, closes the pipe: no error.

@@ -135,7 +135,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     bar.finish_and_clear();
     outcome.stages.insert("read".to_owned(), read);
     if let Some(materialised) = &materialised {
-        outcome.decisions.insert(0, format!("{} bars made from its points", materialised.rows));
+        // Where the bars lay for a moment is nobody's concern and differs from run to run.
+        let directory = format!("{}/", materialised.directory.path().display());
+        for decision in &mut outcome.decisions {
+            *decision = decision.replace(&directory, "");
+        }
+        outcome
+            .decisions
+            .insert(0, format!("{}; {} bars made from them", materialised.incident.share(), materialised.rows));
     }
     echo(&outcome.decisions);
     if let Some(path) = &arguments.report {

@@ -104,7 +104,7 @@ impl Accounts {
         let mut known: BTreeMap<(usize, String), usize> = BTreeMap::new();
         for row in &rows {
             let at = |problem: String| format!("{}:{}: {problem}", path.display(), row.line);
-            let pool = pools.iter().position(|name| *name == row.pool || row.pool.is_empty()).ok_or_else(|| {
+            let pool = pools.iter().position(|name| *name == row.pool).ok_or_else(|| {
                 at(format!("pool {:?} is not in the policy, which has {}", row.pool, pools.join(", ")))
             })?;
             if !matches!(row.collateral_asset.to_ascii_uppercase().as_str(), "USD" | "USDC" | "USDT" | "") {

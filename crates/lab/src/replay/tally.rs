@@ -120,6 +120,9 @@ impl Tally {
         for clock in &mut self.clocks {
             (clock.state_since, clock.mode_since) = (at, at);
         }
+        for market in 0..self.clocks.len() {
+            self.modes.push((MarketId(u16::try_from(market).unwrap_or(u16::MAX)), at, Mode::Halted));
+        }
     }
 
     /// The hash of the batch before, for the next batch's seed.
