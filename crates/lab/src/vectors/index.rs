@@ -104,9 +104,9 @@ pub(super) fn room() -> Room {
         name: "index",
         says: "a source whose age is above age_max is absent, as if it had never spoken; one with price <= 0, age < \
                -future_max, or confidence / price > confidence_max is present but not usable. A lineage has one voice: where any \
-               lineage is listed twice, every present source weighs floor(weight * h * 2^20 / s), with h the heaviest and \
-               s the sum of the lineage's present weights, and the weight listed is 2^20 times the sum over lineages of \
-               the heaviest listed. Sort the usable by price. \
+               lineage is listed twice, every present source weighs floor(weight * h * 720720 / s), with h the heaviest and \
+               s the sum of the lineage's present weights, but the first of them what the others leave of h * 720720, and \
+               the weight listed is 720720 times the sum over lineages of the heaviest listed. Sort the usable by price. \
                Median: the price at which the cumulative weight passes half, or where it meets exactly half the midpoint, \
                rounded down, with the next. Taken over all usable, then again over those within `dispute` (distance / \
                median <= dispute) of the first, if there are any. Supporters: usable within `agree` of the value. \

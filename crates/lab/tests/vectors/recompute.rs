@@ -112,14 +112,18 @@ fn share_voices(said: &mut [Voice], age_max: &BigInt) -> BigInt {
     if lineages.len() == said.len() {
         return said.iter().map(|voice| &voice.weight).sum();
     }
-    let (unit, mut listed) = (BigInt::from(1 << 20), BigInt::zero());
+    let (unit, mut listed) = (BigInt::from(720_720), BigInt::zero());
     for lineage in lineages {
         let own = || said.iter().filter(|voice| voice.lineage == lineage);
         listed += own().map(|voice| &voice.weight).max().expect("somebody is of it") * &unit;
         let present = || own().filter(|voice| &voice.age <= age_max).map(|voice| &voice.weight);
         let (sum, heaviest) = (present().sum::<BigInt>(), present().max().cloned().unwrap_or_default());
-        for voice in said.iter_mut().filter(|voice| voice.lineage == lineage && &voice.age <= age_max) {
+        let mut present = said.iter_mut().filter(|voice| voice.lineage == lineage && &voice.age <= age_max);
+        let Some(first) = present.next() else { continue };
+        first.weight = &heaviest * &unit;
+        for voice in present {
             voice.weight = (&voice.weight * &heaviest * &unit).div_floor(&sum);
+            first.weight -= &voice.weight;
         }
     }
     listed
