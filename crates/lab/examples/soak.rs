@@ -1,10 +1,12 @@
 //! Runs the kernel for long: against the reference model, under arbitrary inputs, or for its hash.
 //!
-//! `soak --kind model|inputs|hash --seed S --count INPUTS --seconds BUDGET`
+//! `soak --kind model|inputs|hash --seed FIRST --count INPUTS --seconds BUDGET`
 //!
-//! Goes through seeds from S on until INPUTS inputs were decided or the budget is spent, prints what was found, a line each,
-//! and last one JSON line: `{"kind":..,"seed_from":..,"seed_to":..,"count":..,"failures":..,"seconds":..}`. `seed_to` is the
-//! first seed that was not begun, to go on from. Exit code 1 where something was found, 2 for arguments that make no sense.
+//! Goes through consecutive seeds until INPUTS inputs were decided (10,000, or no end where a budget is given) or the budget
+//! is spent, prints what was found, a line each, and last one JSON line:
+//! `{"kind":..,"seed_from":..,"seed_to":..,"count":..,"inputs":..,"failures":..,"seconds":..}`. `count` says how many seeds were
+//! begun, so that `seed_to = seed_from + count` is the one to go on from. Exit code 1 where something was found, 2 for arguments
+//! that make no sense.
 
 use lab::model::storm::Storm;
 use lab::model::{Story, hash};
@@ -21,12 +23,12 @@ const FAILURES_MAX: u64 = 20;
 struct Args {
     kind: String,
     seed: u64,
-    count: u64,
-    budget: Duration,
+    inputs_max: Option<u64>,
+    budget: Option<Duration>,
 }
 
 fn args() -> Result<Args, String> {
-    let mut args = Args { kind: String::new(), seed: 1, count: 10_000, budget: Duration::MAX };
+    let mut args = Args { kind: String::new(), seed: 1, inputs_max: None, budget: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or(format!("{word} wants a value"))?;
@@ -34,8 +36,8 @@ fn args() -> Result<Args, String> {
         match word.as_str() {
             "--kind" => args.kind.clone_from(&value),
             "--seed" => args.seed = number()?,
-            "--count" => args.count = number()?,
-            "--seconds" => args.budget = Duration::from_secs(number()?),
+            "--count" => args.inputs_max = Some(number()?),
+            "--seconds" => args.budget = Some(Duration::from_secs(number()?)),
             other => return Err(format!("{other} is no option of soak")),
         }
     }
@@ -98,20 +100,22 @@ fn main() -> ExitCode {
         }
     };
     let began = Instant::now();
-    let over = || args.budget <= began.elapsed();
-    let (mut seed, mut count, mut failures) = (args.seed, 0, 0);
-    while count < args.count && failures < FAILURES_MAX && !over() {
-        let (inputs, finding) = run(seed, &over);
+    let over = || args.budget.is_some_and(|budget| budget <= began.elapsed());
+    let inputs_max = args.inputs_max.unwrap_or(if args.budget.is_some() { u64::MAX } else { 10_000 });
+    let (mut seed, mut inputs, mut failures) = (args.seed, 0, 0);
+    while inputs < inputs_max && failures < FAILURES_MAX && !over() {
+        let (more, finding) = run(seed, &over);
         if let Some(finding) = finding {
             println!("seed {seed}: {finding}");
             failures += 1;
         }
-        count += inputs;
+        inputs += more;
         seed += 1;
     }
     let (kind, from, seconds) = (&args.kind, args.seed, began.elapsed().as_secs_f64());
+    let count = seed - from;
     println!(
-        r#"{{"kind":"{kind}","seed_from":{from},"seed_to":{seed},"count":{count},"failures":{failures},"seconds":{seconds:.1}}}"#
+        r#"{{"kind":"{kind}","seed_from":{from},"seed_to":{seed},"count":{count},"inputs":{inputs},"failures":{failures},"seconds":{seconds:.1}}}"#
     );
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
