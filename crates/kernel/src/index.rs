@@ -8,8 +8,8 @@
 //!   the rest;
 //! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
 //!   would carry the index off by more than `dispute` because those that contradicted them have gone silent. The value then stays as
-//!   close to the last believed index as the hull of the fresh sources allows. A majority that stands through
-//!   `dispute_confirm` is believed;
+//!   close to the last believed index as the fresh sources allow: those of the majority, or all where none has more
+//!   than half of the weight. A majority that stands through `dispute_confirm` is believed;
 //! * **Degraded** where nobody contradicts but fewer lineages speak than the policy asks for, or where only the last
 //!   good index is left;
 //! * **None** otherwise.
@@ -460,8 +460,10 @@ impl Index {
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
         if disputed {
-            let low = voices.first().map_or(value, |voice| voice.price);
-            let high = voices.last().map_or(value, |voice| voice.price);
+            // Under half of the weight must neither hold the index nor be followed by it.
+            let bounds = |voice: &&Voice| !has_majority || voice.price.within(oracle.agree, value);
+            let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
+            let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
             // What was believed is one of the things that contradict each other.
             let left = if self.believed == Price(0) { 0 } else { self.believed.distance(value) };

@@ -232,7 +232,7 @@ fn whoever_only_says_that_the_price_moved_farther_is_outvoted_at_once() {
     let mut story = self::story(5);
     story.prices(0, &[10_000, 10_000, 10_000, 10_000, 10_000]);
     story.wait(1).prices(0, &[9_700, 9_700, 9_700, 9_700, 10_000]);
-    check(&story, QualityState::Disputed, 10_000);
+    check(&story, QualityState::Disputed, 9_700);
 }
 
 #[test]
@@ -295,4 +295,20 @@ fn three_feeds_of_one_operator_and_one_of_another_are_a_tie_to_the_last_part() {
     story.hold(0, &[10_000, 10_000, 10_000, 12_000], 120);
     check(&story, QualityState::Disputed, 10_000);
     assert_eq!(story.quality(0).coverage, Ratio::percent(50));
+}
+
+#[test]
+fn one_wrong_source_of_three_neither_holds_the_index_nor_is_followed() {
+    let mut story = story(3);
+    story.prices(0, &[10_000, 10_000, 10_000]);
+    story.wait(1).prices(0, &[10_000, 10_000, 10_500]);
+    check(&story, QualityState::Disputed, 10_000);
+    story.wait(1).prices(0, &[9_800, 9_810, 10_500]);
+    check(&story, QualityState::Disputed, 9_810);
+    // The wrong one comes nearer to what was last believed than the others are, and is not followed either.
+    story.wait(1).prices(0, &[9_500, 9_510, 9_900]);
+    check(&story, QualityState::Disputed, 9_510);
+    // Of two nobody has more than half: the index stays within both.
+    story.hold(0, &[9_500, GONE, 9_900], 4);
+    check(&story, QualityState::Disputed, 9_900);
 }

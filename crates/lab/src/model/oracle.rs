@@ -312,7 +312,11 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let age = Duration((at.0 - newest).max(0));
     let coverage = |weight: u64| Ratio(floor(&(q(weight) * q(Ratio::ONE.0) / q(listed))) as i64);
     if disputed {
-        let (low, high) = (usable[0].price, usable[usable.len() - 1].price);
+        // The majority's own prices bound the index; without a majority everybody's do.
+        let bounds = usable.iter().filter(|voice| !majority || within(voice.price, oracle.agree, value));
+        let bounds: Vec<Price> = bounds.map(|voice| voice.price).collect();
+        let low = bounds.iter().copied().min().unwrap_or(value);
+        let high = bounds.iter().copied().max().unwrap_or(value);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
         let (supporting, lineages) = camp(value, &usable, oracle);
         let left = if index.believed == Price(0) { 0 } else { index.believed.0.abs_diff(value.0) };
