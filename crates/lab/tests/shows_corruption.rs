@@ -135,7 +135,7 @@ fn accounts() -> Vec<Genesis> {
     accounts
 }
 
-/// Whoever's equity is not fully there at the honest price is not counted as taken unjustly; here everybody's is.
+/// The market, what it last decided, and what each source last said.
 struct Stage {
     kernel: Kernel,
     effects: Vec<Effect>,
