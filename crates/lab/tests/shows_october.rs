@@ -431,6 +431,15 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
         assert_eq!(late, 0, "{kind}");
         assert!(100 < episodes.len(), "{kind}: the day is looked at");
     }
+    let none: [(&str, &[String]); 7] = [
+        ("solvent accounts liquidated without two lineages near the price", &found.unsupported),
+        ("sources apart and not disputed", &found.undisputed),
+        ("open in a dispute", &found.opened),
+        ("outside the hull in a dispute", &found.outside_hull),
+        ("solvent accounts deleveraged", &found.solvent_deleveraged),
+        ("overruled before a minute", &found.hasty),
+        ("agreed on one lineage", &found.agreed_alone),
+    ];
     let failover = |kind: &str| {
         let longest = found.failovers[kind].iter().map(|(lasted, _)| *lasted).max().unwrap_or(0);
         serde_json::json!({ "episodes": found.failovers[kind].len(), "longest_seconds": longest as f64 / 1e6 })
@@ -442,18 +451,9 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
         "checks_in_a_dispute": found.disputed_checks,
         "failover_out_of_band": failover("out of band"),
         "failover_silent": failover("silent"),
-        "violations": 0,
+        "violations": none.iter().map(|(_, violations)| violations.len()).sum::<usize>(),
     });
     println!("numbers {numbers}");
-    let none: [(&str, &[String]); 7] = [
-        ("solvent accounts liquidated without two lineages near the price", &found.unsupported),
-        ("sources apart and not disputed", &found.undisputed),
-        ("open in a dispute", &found.opened),
-        ("outside the hull in a dispute", &found.outside_hull),
-        ("solvent accounts deleveraged", &found.solvent_deleveraged),
-        ("overruled before a minute", &found.hasty),
-        ("agreed on one lineage", &found.agreed_alone),
-    ];
     for (what, violations) in none {
         println!("{what}: {}", violations.len());
         for violation in violations.iter().take(5) {
