@@ -18,6 +18,12 @@ pub const fn side_of(size: Size) -> Side {
     if 0 < size.0 { Side::Long } else { Side::Short }
 }
 
+/// How far a limit lies on the losing side of the mark.
+fn against(size: Size, limit: Price, mark: Price) -> Price {
+    let away = if 0 < size.0 { limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(limit.0) };
+    Price(away.max(0))
+}
+
 /// What one fill makes of a position and its account's cash.
 struct Filled {
     size: Size,
@@ -201,7 +207,6 @@ impl Pool {
         if !quality::permits(action, market.index.quality(), market.single_lineage()) {
             return Err(Reject::PriceQuality);
         }
-        let mut reserve = Notional(0);
         if action == Action::Open {
             let max = restriction.size_scale.of(i128::from(market.params.order_size_max.0), Rounding::Down);
             let max = Size(max.and_then(|max| i64::try_from(max).ok()).unwrap_or(0));
@@ -213,7 +218,9 @@ impl Pool {
                 return Err(Reject::OpenInterest { max: market.params.open_interest_max });
             }
         }
-        if action != Action::Reduce {
+        let (limit, reserve) = if action == Action::Reduce {
+            self.affordable(market, account, order)
+        } else {
             let before = self.worst_case(account, None).ok_or(Reject::PriceQuality)?;
             let after = self.worst_case(account, Some(order)).ok_or(Reject::Overflow)?;
             let set_aside = self.set_aside_for(market, order).ok_or(Reject::Overflow)?;
@@ -223,12 +230,12 @@ impl Pool {
             if free < needed {
                 return Err(Reject::Margin { free: shown(free), needed: shown(needed) });
             }
-            reserve = shown(set_aside);
-        }
+            (order.limit, shown(set_aside))
+        };
         let account = self.accounts.get_mut(&order.account).ok_or(Reject::UnknownAccount)?;
         account.reserved = Notional(account.reserved.0.checked_add(reserve.0).ok_or(Reject::Overflow)?);
         account.orders.push(order.id);
-        let Order { id, account, market, size, limit } = *order;
+        let Order { id, account, market, size, limit: _ } = *order;
         self.orders.insert(
             id,
             OpenOrder { account, market, remaining: size, limit, reserve, opening: action != Action::Reduce },
@@ -243,15 +250,31 @@ impl Pool {
         Some(risk.equity.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
 
+    /// The limit of a reducing order, no farther on its losing side than its owner's equity can pay for, and what that
+    /// could lose against the mark. Whatever price is asked for, an exit passes; but a position sold to an accomplice for
+    /// next to nothing would leave its debt to everyone else.
+    fn affordable(&self, market: &Market, account: &Account, order: &Order) -> (Price, Notional) {
+        let mark = market.mark.price;
+        let equity = risk(account, |market| self.market(market), Lens::Mark).map_or(0, |risk| risk.equity);
+        let left = equity.saturating_sub(i128::from(account.reserved.0)).max(0);
+        let lots = Size(i64::try_from(order.size.lots()).unwrap_or(i64::MAX));
+        // What does not fit is farther away than any price.
+        let away = market.params.scale.price_of(left, lots, Rounding::Down).map_or(i64::MAX, |price| price.0);
+        let limit = if 0 < order.size.0 {
+            order.limit.min(Price(mark.0.saturating_add(away)))
+        } else {
+            order.limit.max(Price(mark.0.saturating_sub(away).max(1)))
+        };
+        (limit, shown(notional(market, order.size, against(order.size, limit, mark))))
+    }
+
     /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
     /// against the mark that its limit allows. Micro-USD, rounded up.
     fn set_aside_for(&self, market: &Market, order: &Order) -> Option<i128> {
         let mark = market.mark.price;
         let addon = i128::from(market.breaker.restriction().margin_addon.0);
         let addon = notional(market, order.size, mark.max(order.limit)).checked_mul(addon)?;
-        let against =
-            if 0 < order.size.0 { order.limit.0.saturating_sub(mark.0) } else { mark.0.saturating_sub(order.limit.0) };
-        let loss = notional(market, order.size, Price(against.max(0)));
+        let loss = notional(market, order.size, against(order.size, order.limit, mark));
         units::div(addon, PARTS, Rounding::Up)?.checked_add(loss)
     }
 

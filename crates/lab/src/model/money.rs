@@ -520,7 +520,7 @@ impl Venue {
                 let change = -lots.signum() * lots_of;
                 let given_up = (amount - at_the_mark).max(0);
                 given_up_by_all += given_up;
-                let price = if with_share { Price(price as i64) } else { terms.mark };
+                let price = if with_share { i64::try_from(price).map_or(terms.mark, Price) } else { terms.mark };
                 let told = Effect::Deleveraged {
                     market,
                     account: id,
@@ -590,8 +590,8 @@ impl Venue {
         let books = &mut self.books[pool];
         match admits(books, order) {
             Err(reject) => walk.expect("the gate refuses an order", rejected(n, reject)),
-            Ok((opening, reserve)) => {
-                let Order { id, account, market, size, limit } = *order;
+            Ok((opening, reserve, limit)) => {
+                let Order { id, account, market, size, limit: _ } = *order;
                 let told = Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } };
                 walk.expect("the gate admits an order", told)?;
                 let open = OpenOrder { account, market, remaining: size, limit, reserve: money(reserve), opening };
@@ -734,8 +734,8 @@ fn worst_case(books: &Books, purse: &Purse, more: Option<&Order>) -> Option<Q> {
     Some(required)
 }
 
-/// Whether the order opens and what it sets aside, or why it is refused.
-fn admits(books: &Books, order: &Order) -> Result<(bool, i128), Reject> {
+/// Whether the order opens, what it sets aside and at what limit it rests, or why it is refused.
+fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     let terms: &Terms = &books.terms[&order.market];
     let purse = books.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
     if order.size.0 == 0 || order.size.0.unsigned_abs() > (i64::MAX / 4) as u64 || order.limit.0 <= 0 {
@@ -773,22 +773,29 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128), Reject> {
             return Err(Reject::OpenInterest { max: terms.params.open_interest_max });
         }
     }
+    let sign = i128::from(order.size.0.signum());
+    let worse = |limit: i128| ((limit - i128::from(terms.mark.0)) * sign).max(0);
+    let loss = |limit: i128| ceil(&(q(worse(limit)) * q(lots) / q(terms.per_micro)));
     if action == Action::Reduce {
-        return Ok((false, 0));
+        // The farthest price at which the equity that is not set aside pays for what is lost against the mark.
+        let left = (books.equity(order.account) - books.reserved(purse)).max(0);
+        let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
+        let limit = i128::from(terms.mark.0) + sign * worse(order.limit.0.into()).min(farthest);
+        let limit = if worse(order.limit.0.into()) == 0 { order.limit.0.into() } else { limit.max(1) };
+        return Ok((false, loss(limit), Price(limit as i64)));
     }
     let before = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
     let after = worst_case(books, purse, Some(order)).ok_or(Reject::PriceQuality)?;
     let dear = order.limit.max(terms.mark);
     let addon = ceil(&(part(terms.restriction.margin_addon) * q(terms.notional(lots, dear))));
-    let worse = (order.limit.0 - terms.mark.0) * order.size.0.signum();
-    let set_aside = addon + terms.notional(lots, Price(worse.max(0)));
+    let set_aside = addon + loss(order.limit.0.into());
     let needed = ceil(&(after - &before)) + set_aside;
     let equity = books.need(order.account, false).ok_or(Reject::PriceQuality)?.equity;
     let free = equity - ceil(&before) - books.reserved(purse);
     if free < needed {
         return Err(Reject::Margin { free: money(free), needed: money(needed) });
     }
-    Ok((true, set_aside))
+    Ok((true, set_aside, order.limit))
 }
 
 /// Whether money may leave.
