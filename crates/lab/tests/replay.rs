@@ -64,8 +64,8 @@ fn three_venues_that_agree_lead_to_nothing() {
     assert_eq!(outcome.runs.policy.liquidated_accounts, 0);
     assert_eq!(seconds(&outcome, "Disputed"), 0.0);
     assert!(seconds(&outcome, "Agreed") > 895.0, "{}", seconds(&outcome, "Agreed"));
-    // Halted, CancelOnly, ReduceOnly and Cautious take one calm of 60 s each to come up, less the first instant.
-    assert!((mode(&outcome, "Normal") - 720.0).abs() < 2.0, "{}", mode(&outcome, "Normal"));
+    // Halted, CancelOnly, ReduceOnly and Cautious take one calm of 60 s each.
+    assert!((mode(&outcome, "Normal") - 660.0).abs() < 2.0, "{}", mode(&outcome, "Normal"));
 }
 
 #[test]

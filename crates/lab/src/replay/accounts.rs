@@ -48,7 +48,7 @@ impl Accounts {
             AccountsFrom::File(path) => Accounts::read(path, world, pools)?,
             AccountsFrom::Drawn { per_market, seed } => Accounts::draw(*per_market, *seed, world),
         };
-        accounts.balance(world, pools.len());
+        accounts.balance(world, pools.len())?;
         Ok(accounts)
     }
 
@@ -129,7 +129,10 @@ impl Accounts {
     }
 
     /// Adds the backstop provider to every pool, and an unlevered counterparty for what does not add up to zero.
-    fn balance(&mut self, world: &World, pools: usize) {
+    ///
+    /// # Errors
+    /// Sizes whose sum no account could hold.
+    fn balance(&mut self, world: &World, pools: usize) -> Result<(), String> {
         let next = self.names.keys().last().map_or(1, |account| account.0 + 1);
         for pool in 0..pools {
             let pool = PoolId(u16::try_from(pool).unwrap_or(u16::MAX));
@@ -138,7 +141,13 @@ impl Accounts {
             for (id, market) in (0_u16..).zip(&world.markets) {
                 let held = self.genesis.iter().filter(|genesis| genesis.pool == pool);
                 let sizes = held.flat_map(|genesis| &genesis.holdings).filter(|holding| holding.market.0 == id);
-                let net: i64 = sizes.map(|holding| holding.size.0).sum();
+                let net: i128 = sizes.map(|holding| i128::from(holding.size.0)).sum();
+                let net = i64::try_from(net).ok().filter(|net| *net > i64::MIN).ok_or_else(|| {
+                    format!(
+                        "market {}: the accounts' sizes add up to {net} lots, more than can be carried",
+                        market.name
+                    )
+                })?;
                 if net != 0 {
                     let entry = market.price(market.first_price);
                     holdings.push(Holding { market: MarketId(id), size: Size(-net), entry });
@@ -159,6 +168,7 @@ impl Accounts {
             let cash = Notional(BACKSTOP_CASH);
             self.genesis.push(Genesis { pool, account: BACKSTOP, cash, holdings: Vec::new() });
         }
+        Ok(())
     }
 
     /// Long open interest at entry, USD.
