@@ -43,6 +43,8 @@ enum Command {
     Deny,
     /// `cargo clippy`, warnings are errors.
     Clippy,
+    /// The reference model against a kernel with a planted mistake.
+    Planted,
     /// Unit, property, integration and documentation tests.
     Unit,
     /// Builds the kernel for a target that has no operating system.
@@ -61,6 +63,7 @@ fn main() -> std::process::ExitCode {
         Command::Evidence { command: Some(command) } => evidence::run(command),
         Command::Deny => steps::one(steps::Step::Deny),
         Command::Clippy => steps::one(steps::Step::Clippy),
+        Command::Planted => steps::one(steps::Step::Planted),
         Command::Unit => steps::one(steps::Step::Unit),
         Command::Bare => steps::one(steps::Step::Bare),
         Command::Long(options) => long::run(&options),
