@@ -107,7 +107,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
     decisions.extend(accounts.decisions.iter().cloned());
     decisions.push(format!(
         "open interest at the start {open_interest:.0} USD; insurance fund {insurance:.0} USD; the backstop provider is \
-         the outside market: at most 10% of each following bar's volume, at coefficient × range × √share"
+         the outside market: at most 10% of each following bar's volume a side, at coefficient × range × √share"
     ));
     if hindsight.late > 0 {
         decisions.push(format!(
