@@ -5,14 +5,17 @@
 //!
 //! * **Agreed** where enough independent lineages support it (lie within `agree` of it), more than half of the weight
 //!   present does, and where fresh sources are farther apart than `dispute`, enough lineages whose price moves outvote
-//!   the rest;
+//!   the rest: `overrule_lineages` and more than two thirds of all whose price moves, none of which was left behind;
 //! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
-//!   would carry the index off by more than `dispute` because those that contradicted them have gone silent. The value then stays as
-//!   close to the last believed index as the fresh sources allow: those of the majority, or all where none has more
-//!   than half of the weight. A majority that stands through `dispute_confirm` is believed;
+//!   would carry the index off the last agreed one by more than `dispute` because the others have gone silent. The value
+//!   then stays as close to the last believed index as the fresh sources allow: those of the majority, or all where none
+//!   has more than half of the weight. A majority that stands through `dispute_confirm` is believed;
 //! * **Degraded** where nobody contradicts but fewer lineages speak than the policy asks for, or where only the last
 //!   good index is left;
 //! * **None** otherwise.
+//!
+//! What moves in steps is measured against the last **agreed** index, which rests while anybody whose price moves
+//! contradicts, not against the last one: so neither a lone source nor a lying majority gets anywhere by walking.
 //!
 //! Sources of one lineage share one voice, that of the heaviest of them, in proportion to their weights: two feeds of
 //! one operator never outvote two operators.
@@ -57,8 +60,10 @@ pub struct Source {
     pub settled: Price,
     /// Why the newest observation is left out.
     pub exclusion: Option<Exclusion>,
-    /// Since when it has been left out without a break.
+    /// Since when it has been left out without a break: by jumps near each other, or by nonsense of whatever kind.
     pub excluded_since: Timestamp,
+    /// The price to which it jumped then.
+    pub claimed: Price,
     /// Learned silences.
     pub gaps: Gaps,
     /// How long the source may stay silent, from `gaps` and the policy.
@@ -68,7 +73,8 @@ pub struct Source {
 /// A majority that contradicts somebody, and since when it has stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Majority {
-    /// Its price.
+    /// Its price: the newest of lineages enough for an agreed price, for they are what is confirmed; of fewer the price
+    /// with which they began, for they have nothing to show but that.
     pub value: Price,
     /// Since when.
     pub since: Timestamp,
@@ -81,10 +87,17 @@ pub struct Index {
     pub sources: Vec<Source>,
     /// As of the last evaluation.
     pub quality: PriceQuality,
+    /// The half-width around it that holds every voice within the dispute limit and its own claim; in a dispute, all.
+    pub spread: Price,
     /// The last index that was not disputed; zero before the first.
     pub believed: Price,
     /// When it was last true.
     pub believed_at: Timestamp,
+    /// The last index that as many lineages supported as an agreed price needs (or as the market lists) while nobody whose
+    /// price moves contradicted, or that was confirmed; before that the first one, zero before any.
+    pub agreed: Price,
+    /// Until when as many supported the index, contradicted or not.
+    pub supported_at: Timestamp,
     /// In a dispute, who would be believed.
     pub majority: Option<Majority>,
     /// After this the evaluation would come out differently although nothing was observed.
@@ -177,6 +190,7 @@ impl Source {
             settled: Price(0),
             exclusion: None,
             excluded_since: Timestamp::MIN,
+            claimed: Price(0),
             gaps: Gaps::new(),
             silence_max: silence_max(Duration::ZERO, params, oracle),
         }
@@ -232,8 +246,11 @@ impl Index {
         Index {
             sources: params.sources.iter().map(|source| Source::new(source, &params.oracle)).collect(),
             quality: PriceQuality::NONE,
+            spread: Price(0),
             believed: Price(0),
             believed_at: Timestamp::MIN,
+            agreed: Price(0),
+            supported_at: Timestamp::MIN,
             majority: None,
             deadline: Timestamp::MAX,
         }
@@ -267,8 +284,9 @@ impl Index {
         if at < seen.received_at {
             return Err(Reject::ReceivedAfterBatch);
         }
-        // A source whose clock ran ahead must not lock itself out: a claim from the future orders nothing.
-        let ran_ahead = source.exclusion == Some(Exclusion::Future);
+        // A source whose clock ran ahead must not lock itself out, whatever else was wrong with what it said: a claim from
+        // the future orders nothing.
+        let ran_ahead = params.oracle.future_max < source.published_at.since(source.received_at);
         if seen.received_at < source.received_at || seen.published_at < source.published_at && !ran_ahead {
             return Err(Reject::OutOfOrder);
         }
@@ -277,7 +295,6 @@ impl Index {
             source.gaps.learn(gap);
             source.silence_max = silence_max(source.gaps.p999(), listed, &params.oracle);
         }
-        let jumped_before = source.price;
         if source.price != seen.price {
             source.changed_at = seen.received_at;
         }
@@ -285,42 +302,39 @@ impl Index {
         source.confidence = seen.confidence;
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
-        let found = source.filter(listed, &params.oracle);
-        let stands = source.exclusion.is_some() && source.exclusion == found && {
-            // A jump is one and the same only while the source stays near where it jumped to.
-            found != Some(Exclusion::Jump) || seen.price.within(params.oracle.jump_max, jumped_before)
-        };
-        match found {
-            Some(Exclusion::Jump) if stands => {
-                if params.oracle.jump_confirm <= seen.received_at.since(source.excluded_since) {
-                    source.settle();
-                }
-            }
-            Some(_) if stands => {}
-            Some(_) => {
-                source.exclusion = found;
-                source.excluded_since = seen.received_at;
-            }
-            None if source.exclusion == Some(Exclusion::Overruled) => source.settled = source.price,
-            None => source.settle(),
-        }
+        source.judge(listed, &params.oracle);
         Ok(())
     }
 
-    /// Says what the sources amount to at `at`.
-    pub fn evaluate(&mut self, params: &MarketParams, at: Timestamp) {
+    /// Says what the sources amount to at `at`. Returns the sources whose exclusion that changed, as bits.
+    pub fn evaluate(&mut self, params: &MarketParams, at: Timestamp) -> u16 {
         let oracle = &params.oracle;
+        let mut look = Look { at, deadline: Timestamp::MAX };
+        let mut before = [None; MarketParams::SOURCES_MAX];
+        for (before, source) in before.iter_mut().zip(&self.sources) {
+            *before = source.exclusion;
+        }
+        self.spread = Price(0);
+        let lineages = Lineages::of(&params.sources);
+        let needed = oracle.lineages_min.min(lineages.count);
+        if self.is_supported(needed) {
+            self.supported_at = self.supported_at.max(at.min(self.deadline));
+        }
+        // Those who overruled somebody are no longer enough: he may be the only honest one, and speaks again.
+        let deserted = self.supported_at.plus(oracle.dispute_confirm) <= at;
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
         let mut nonsense = [SILENT; MarketParams::SOURCES_MAX];
         let mut talking_nonsense = 0;
         let mut unconfirmed = [SILENT; MarketParams::SOURCES_MAX];
         let mut jumping = 0;
-        let mut deadline = Timestamp::MAX;
-        for (place, (source, listing)) in self.sources.iter().zip(&params.sources).enumerate() {
+        for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
             let until = source.fresh_until(listing, oracle);
             if until < at || source.received_at == Timestamp::MIN {
                 continue;
+            }
+            if deserted && source.exclusion == Some(Exclusion::Overruled) && source.is_a_price(listing, oracle) {
+                source.settle();
             }
             let voice = Voice {
                 price: source.price,
@@ -335,12 +349,12 @@ impl Index {
                 None => {
                     insert(&mut voices, usable, voice);
                     usable += 1;
-                    deadline = deadline.min(until);
+                    look.deadline = look.deadline.min(until);
                 }
                 Some(Exclusion::Jump) => {
                     insert(&mut unconfirmed, jumping, voice);
                     jumping += 1;
-                    deadline = deadline.min(until);
+                    look.deadline = look.deadline.min(until);
                 }
                 // Nonsense speaks against the price too, but not for ever: whoever talks nonsense for the whole
                 // confirmation time is set aside.
@@ -349,11 +363,11 @@ impl Index {
                     if at < counts_until {
                         insert(&mut nonsense, talking_nonsense, voice);
                         talking_nonsense += 1;
-                        deadline = deadline.min(until).min(counts_until);
+                        look.deadline = look.deadline.min(until).min(counts_until);
                     }
                 }
                 Some(Exclusion::Overruled) => {
-                    deadline = deadline.min(until);
+                    look.deadline = look.deadline.min(until);
                 }
             }
         }
@@ -383,22 +397,34 @@ impl Index {
         }
         let (voices, unconfirmed, nonsense) =
             (&mut voices[..usable], &mut unconfirmed[..still], &mut nonsense[..talking_nonsense]);
-        let (listed, lineages) = share_voices(&params.sources, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
+        let listed = share_voices(&params.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
         let quality = match median(voices, oracle) {
-            None => self.without_sources(params, unconfirmed, at, &mut deadline),
-            Some(value) => self.with_sources(
-                params,
-                voices,
-                unconfirmed,
-                Totals { value, present, listed, lineages },
-                at,
-                &mut deadline,
-            ),
+            None => self.without_sources(params, unconfirmed, &mut look),
+            Some(value) => {
+                self.with_sources(params, voices, unconfirmed, Totals { value, present, listed, needed }, &mut look)
+            }
         };
         self.quality = quality;
-        self.deadline = deadline;
+        self.spread = self.spread.max(quality.confidence);
+        if self.is_supported(needed) {
+            self.supported_at = at;
+        } else if self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled)) {
+            let deserted_at = self.supported_at.plus(oracle.dispute_confirm);
+            if at < deserted_at {
+                look.deadline = look.deadline.min(Timestamp(deserted_at.0.saturating_sub(1)));
+            }
+        }
+        self.deadline = look.deadline;
+        let changed = before.iter().zip(&self.sources).map(|(before, source)| *before != source.exclusion);
+        changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
+    }
+
+    /// Whether as many lineages as an agreed price needs, or as there are, stand by the index.
+    const fn is_supported(&self, needed: u8) -> bool {
+        let undisputed = matches!(self.quality.state, QualityState::Agreed | QualityState::Degraded);
+        undisputed && matches!(self.quality.rung, Rung::Primary) && needed <= self.quality.lineages
     }
 
     fn with_sources(
@@ -407,56 +433,71 @@ impl Index {
         voices: &[Voice],
         unconfirmed: &[Voice],
         totals: Totals,
-        at: Timestamp,
-        deadline: &mut Timestamp,
+        look: &mut Look,
     ) -> PriceQuality {
-        let oracle = &params.oracle;
-        let Totals { value, present, listed, lineages } = totals;
+        let (oracle, at) = (&params.oracle, look.at);
+        let Totals { value, present, listed, needed } = totals;
         let camp = Camp::around(value, voices.iter(), oracle);
+        let heard = || voices.iter().chain(unconfirmed);
         let far = |voice: &Voice| !voice.price.within(oracle.dispute, value);
-        let contradicted = width(voices.iter().chain(unconfirmed)) > limit_of(oracle.dispute, value);
+        // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck: he can't say at once
+        // that those who moved are wrong, nor keep them from saying so.
+        let moves = |voice: &&Voice| at <= voice.moving_until;
+        let contradicted = limit_of(oracle.dispute, value) < width(heard());
+        let challenged = contradicted && limit_of(oracle.dispute, value) < width(heard().filter(moves));
         let has_majority = present < camp.supporting * 2;
-        // The index would leave its last value while somebody fresh says that it moved less, or the other way: too good
-        // a moment for a liar to be believed at once. Whoever only says that it moved farther is not in the way.
-        let moved = self.believed != Price(0) && !value.within(oracle.dispute, self.believed);
-        let farther = |voice: &Voice| (self.believed < value) == (value < voice.price);
-        let left_behind = moved && voices.iter().any(|voice| far(voice) && !farther(voice));
-        // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck, and can't say at
-        // once that those who moved are wrong.
-        let moving = Camp::around(value, voices.iter().filter(|voice| at <= voice.moving_until), oracle);
-        let outvoted = oracle.overrule_lineages <= moving.supporters && !left_behind;
-        if contradicted && outvoted {
-            let until = voices.iter().map(|voice| voice.moving_until).filter(|until| at <= *until).min();
-            *deadline = (*deadline).min(until.unwrap_or(*deadline));
+        let mut outvoted = true;
+        if contradicted {
+            let moving = Camp::around(value, voices.iter().filter(moves), oracle).supporters;
+            // The index leaves the agreed one while somebody says that it moved less, or the other way: too good a moment for
+            // liars to be believed at once. Whoever only says that it moved farther is not in the way, and whoever went
+            // the other way, and farther than the index did, has left by himself.
+            let moved = self.agreed != Price(0) && !value.within(oracle.agree, self.agreed);
+            let farther = |voice: &Voice| (self.agreed < value) == (value < voice.price);
+            let near = Ratio(oracle.dispute.0.saturating_add(oracle.agree.0));
+            let near = |voice: &Voice| {
+                let moved_less = voice.price.distance(self.agreed) <= value.distance(self.agreed);
+                moved_less || voice.price.within(near, self.agreed)
+            };
+            let stayed = |voice: &Voice| !farther(voice) && near(voice);
+            // In a dispute that stands already, seeming stuck by now unsays nothing.
+            let counts = |voice: &&Voice| moves(voice) || self.majority.is_some();
+            let all = lineages_of(heard().filter(counts));
+            let left_behind = moved && heard().filter(counts).any(|voice| far(voice) && stayed(voice));
+            let enough = oracle.overrule_lineages <= moving && u16::from(all) * 2 < u16::from(moving) * 3;
+            outvoted = enough && !left_behind;
+            let until = heard().filter(moves).map(|voice| voice.moving_until).min();
+            look.deadline = look.deadline.min(until.unwrap_or(Timestamp::MAX));
         }
         // Whoever contradicted may only have gone silent. Too few voices do not carry the index off at once, unless the
         // market never lists enough of them; there a source's own history has to do.
-        let carried_off = moved && camp.supporters < oracle.lineages_min && oracle.lineages_min <= lineages;
-        let mut disputed = !has_majority || contradicted && !outvoted || carried_off;
+        let too_few = camp.supporters < needed;
+        let carried_off = too_few && self.agreed != Price(0) && !value.within(oracle.dispute, self.agreed);
+        let mut disputed = !has_majority || !outvoted || carried_off;
+        let mut confirmed = false;
         if disputed && has_majority {
-            let since = match self.majority {
-                Some(held) if value.within(oracle.dispute, held.value) => held.since,
-                Some(_) | None => at,
-            };
-            self.majority = Some(Majority { value, since });
+            let held = self.majority.filter(|held| value.within(oracle.dispute, held.value));
+            let since = held.map_or(at, |held| held.since);
+            let value_then = if too_few { held.map_or(value, |held| held.value) } else { value };
+            self.majority = Some(Majority { value: value_then, since });
             let believed_at = since.plus(oracle.dispute_confirm);
             if believed_at <= at {
-                disputed = false;
+                (disputed, confirmed) = (false, true);
                 let against = |voice: &&Voice| !voice.price.within(oracle.agree, value);
-                for voice in voices.iter().chain(unconfirmed).filter(against) {
+                for voice in heard().filter(against) {
                     if let Some(source) = self.sources.get_mut(voice.source) {
                         source.exclusion = Some(Exclusion::Overruled);
                         source.excluded_since = at;
                     }
                 }
             } else {
-                *deadline = (*deadline).min(Timestamp(believed_at.0.saturating_sub(1)));
+                look.deadline = look.deadline.min(Timestamp(believed_at.0.saturating_sub(1)));
             }
         }
         if !disputed || !has_majority {
             self.majority = None;
         }
-        self.readmit(value, oracle);
+        self.readmit(value, params, at);
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
         if disputed {
@@ -466,9 +507,8 @@ impl Index {
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
             // What was believed is one of the things that contradict each other.
-            let left = if self.believed == Price(0) { 0 } else { self.believed.distance(value) };
-            let confidence = spread(value, voices.iter().chain(unconfirmed));
-            let confidence = confidence.max(Price(i64::try_from(left).unwrap_or(i64::MAX)));
+            let confidence =
+                spread(value, heard()).max(self.left(self.believed, value)).max(self.left(self.agreed, value));
             let camp = Camp::around(value, voices.iter(), oracle);
             let coverage = share(camp.supporting, listed);
             let (state, rung) = (QualityState::Disputed, Rung::Primary);
@@ -476,26 +516,38 @@ impl Index {
         }
         self.believed = value;
         self.believed_at = at;
-        let confidence = spread(value, voices.iter().filter(|voice| !far(voice)));
+        if confirmed {
+            self.supported_at = at;
+        }
+        if confirmed || self.agreed == Price(0) || !too_few && !challenged {
+            self.agreed = value;
+        }
+        self.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
+        let mut confidence = typical_reach(value, voices, oracle);
+        if too_few {
+            // Few voices may walk: what they say holds as far as where more of them last stood says so too.
+            confidence = confidence.max(self.left(self.agreed, value));
+        }
         let state = if oracle.lineages_min <= camp.supporters { QualityState::Agreed } else { QualityState::Degraded };
         let coverage = share(camp.supporting, listed);
         PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung: Rung::Primary }
     }
 
+    /// How far `value` lies from a price of the past; nothing where there is none.
+    fn left(&self, past: Price, value: Price) -> Price {
+        let away = if past == Price(0) { 0 } else { past.distance(value) };
+        Price(i64::try_from(away).unwrap_or(i64::MAX))
+    }
+
     /// No source passes: an unconfirmed jump contradicts the last good index; otherwise it serves while it may.
-    fn without_sources(
-        &mut self,
-        params: &MarketParams,
-        unconfirmed: &[Voice],
-        at: Timestamp,
-        deadline: &mut Timestamp,
-    ) -> PriceQuality {
+    fn without_sources(&mut self, params: &MarketParams, unconfirmed: &[Voice], look: &mut Look) -> PriceQuality {
+        let at = look.at;
         self.majority = None;
         let serves_until = self.believed_at.plus(params.oracle.last_good_max);
         if self.believed == Price(0) || serves_until < at {
             return PriceQuality::NONE;
         }
-        *deadline = (*deadline).min(serves_until);
+        look.deadline = look.deadline.min(serves_until);
         let state = if unconfirmed.is_empty() { QualityState::Degraded } else { QualityState::Disputed };
         PriceQuality {
             value: self.believed,
@@ -509,9 +561,14 @@ impl Index {
     }
 
     /// A source that was overruled is heard again once it says what everyone says.
-    fn readmit(&mut self, value: Price, oracle: &OracleParams) {
-        for source in &mut self.sources {
-            if source.exclusion == Some(Exclusion::Overruled) && source.price.within(oracle.agree, value) {
+    fn readmit(&mut self, value: Price, params: &MarketParams, at: Timestamp) {
+        let oracle = &params.oracle;
+        for (source, listing) in self.sources.iter_mut().zip(&params.sources) {
+            if source.exclusion == Some(Exclusion::Overruled)
+                && source.price.within(oracle.agree, value)
+                && at <= source.fresh_until(listing, oracle)
+                && source.is_a_price(listing, oracle)
+            {
                 source.settle();
             }
         }
@@ -523,6 +580,46 @@ impl Source {
         self.settled = self.price;
         self.exclusion = None;
     }
+
+    /// Whether the newest observation is no nonsense.
+    fn is_a_price(&self, params: &SourceParams, oracle: &OracleParams) -> bool {
+        matches!(self.filter(params, oracle), None | Some(Exclusion::Jump))
+    }
+
+    /// Takes the newest observation in or leaves it out.
+    fn judge(&mut self, params: &SourceParams, oracle: &OracleParams) {
+        let found = self.filter(params, oracle);
+        match (self.exclusion, found) {
+            // Whatever else it says, only others let it speak again.
+            (Some(Exclusion::Overruled), None) => self.settled = self.price,
+            (Some(Exclusion::Overruled), Some(_)) => {}
+            (_, None) => self.settle(),
+            // A jump is one and the same only while the source stays near where it jumped to.
+            (Some(Exclusion::Jump), Some(Exclusion::Jump)) if self.price.within(oracle.jump_max, self.claimed) => {
+                if oracle.jump_confirm <= self.received_at.since(self.excluded_since) {
+                    self.settle();
+                }
+            }
+            (_, Some(Exclusion::Jump)) => {
+                self.exclusion = found;
+                self.excluded_since = self.received_at;
+                self.claimed = self.price;
+            }
+            (None | Some(Exclusion::Jump), Some(_)) => {
+                self.exclusion = found;
+                self.excluded_since = self.received_at;
+            }
+            // One kind of nonsense after another is nonsense all along.
+            (Some(_), Some(_)) => self.exclusion = found,
+        }
+    }
+}
+
+/// One evaluation.
+struct Look {
+    at: Timestamp,
+    /// After this it would come out differently although nothing was observed.
+    deadline: Timestamp,
 }
 
 struct Totals {
@@ -531,8 +628,8 @@ struct Totals {
     present: u64,
     /// Weight of all lineages listed.
     listed: u64,
-    /// Lineages listed.
-    lineages: u8,
+    /// Lineages that an agreed price needs, or as many as are listed.
+    needed: u8,
 }
 
 /// Who stands by a value: within the agreement limit of it.
@@ -554,29 +651,54 @@ impl Camp {
     }
 }
 
+/// How many independent lineages speak.
+fn lineages_of<'a>(voices: impl Iterator<Item = &'a Voice>) -> u8 {
+    let set = voices.fold(0_u64, |set, voice| set | voice.lineage);
+    u8::try_from(set.count_ones()).unwrap_or(u8::MAX)
+}
+
+/// The independent lineages of a market's list.
+#[derive(Clone, Copy)]
+struct Lineages {
+    /// As bits.
+    all: u64,
+    /// Those of more than one source.
+    shared: u64,
+    count: u8,
+}
+
+/// A lineage as a bit; validation keeps them below 64.
+const fn lineage(source: &SourceParams) -> u64 {
+    1_u64 << (source.lineage.0 & 63)
+}
+
+impl Lineages {
+    fn of(listed: &[SourceParams]) -> Lineages {
+        let (mut all, mut shared) = (0, 0);
+        for source in listed {
+            shared |= all & lineage(source);
+            all |= lineage(source);
+        }
+        Lineages { all, shared, count: u8::try_from(all.count_ones()).unwrap_or(u8::MAX) }
+    }
+}
+
 /// Into how many parts a unit of weight is cut where a lineage has several sources: the least number that every count of
 /// sources up to sixteen divides, so that equal feeds get equal shares.
 const PARTS: u64 = 720_720;
 
 /// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
 /// own and rounded down; what that leaves goes to the first listed, so that their voice is whole and a tie of two
-/// lineages stays one. Returns the weight of all lineages listed, in the same unit, and their number.
-fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> (u64, u8) {
-    let lineage = |source: &SourceParams| 1_u64 << (source.lineage.0 & 63);
-    let (mut once, mut shared) = (0, 0);
-    for source in listed {
-        shared |= once & lineage(source);
-        once |= lineage(source);
-    }
-    let count = u8::try_from(once.count_ones()).unwrap_or(u8::MAX);
-    if shared == 0 {
-        return (listed.iter().map(|source| u64::from(source.weight)).sum(), count);
+/// lineages stays one. Returns the weight of all lineages listed, in the same unit.
+fn share_voices(listed: &[SourceParams], lineages: Lineages, present: &mut [&mut [Voice]]) -> u64 {
+    if lineages.shared == 0 {
+        return listed.iter().map(|source| u64::from(source.weight)).sum();
     }
     let voice_of = |set: u64| {
         let weights = || listed.iter().filter(|source| lineage(source) == set).map(|source| u64::from(source.weight));
         weights().max().unwrap_or(0)
     };
-    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| once & set != 0);
+    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| lineages.all & set != 0);
     let total = lineages.clone().map(|set| voice_of(set) * PARTS).sum();
     for set in lineages {
         let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
@@ -594,7 +716,7 @@ fn share_voices(listed: &[SourceParams], present: &mut [&mut [Voice]]) -> (u64, 
             voice.weight = if Some(voice.source) == first { left } else { share(voice) };
         }
     }
-    (total, count)
+    total
 }
 
 /// Keeps `sorted[..len]` in order of price, ties in order of listing.
@@ -658,6 +780,22 @@ fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
         .max()
         .unwrap_or(0);
     Price(i64::try_from(widest).unwrap_or(i64::MAX))
+}
+
+/// The smallest half-width that holds two thirds of the weight of those within the dispute limit, and as many of their
+/// lineages as an agreed price needs, each with its own claim: of three equal voices none makes it wider alone, and no heavy
+/// one narrower.
+fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price {
+    let near = || voices.iter().filter(|voice| voice.price.within(oracle.dispute, value));
+    let reach = |voice: &Voice| voice.price.distance(value).saturating_add(i128::from(voice.confidence.0));
+    let total: u64 = near().map(|voice| voice.weight).sum();
+    let needed = lineages_of(near()).min(oracle.lineages_min);
+    let holds = |width: i128| {
+        let held = || near().filter(|voice| reach(voice) <= width);
+        total * 2 <= held().map(|voice| voice.weight).sum::<u64>() * 3 && needed <= lineages_of(held())
+    };
+    let width = near().map(reach).filter(|width| holds(*width)).min().unwrap_or(0);
+    Price(i64::try_from(width).unwrap_or(i64::MAX))
 }
 
 fn share(part: u64, whole: u64) -> Ratio {

@@ -4,7 +4,9 @@ use crate::detect::detect;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::{Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, VenueParams};
+use protocol::{
+    Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, SourceId, VenueParams,
+};
 use units::{Notional, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
@@ -262,12 +264,16 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     }
     market.twap.advance(detectors.twap_window, at);
     market.observed_until = at;
-    market.index.evaluate(&market.params, at);
+    let changed = market.index.evaluate(&market.params, at);
+    for place in (0_u8..16).filter(|place| changed >> place & 1 == 1) {
+        let exclusion = market.index.exclusion(usize::from(place));
+        out.push(Effect::Source { market: market.id, source: SourceId(place), exclusion });
+    }
     let quality = *market.index.quality();
     if quality.state != QualityState::None {
         market.range.observe(detectors.velocity_window, quality.value, at);
     }
-    market.mark.follow(quality.value, &market.params.mark);
+    market.mark.follow(quality.value, &market.params.mark, at);
     // A reason that stood at the last look stood until this one, however long ago that was.
     if market.breaker.mode() <= asked(market) {
         market.breaker.hold(at);

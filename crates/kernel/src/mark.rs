@@ -19,21 +19,25 @@ impl Mark {
     /// Before the first index.
     pub const NONE: Mark = Mark { price: Price(0), premium: Ratio::ZERO, premium_at: Timestamp::MIN };
 
-    /// Averages in what the venue's own book says against the index. A one-sided, crossed or empty book says nothing.
+    /// Averages in what the venue's own book says against the index. A one-sided, crossed or empty book says nothing, so
+    /// that the premium fades.
     ///
-    /// The weight of a new sample is `dt / (dt + window)`: it needs no exponential, and a premium that jumped is
-    /// believed by half after one window.
+    /// The weight of a new sample is `dt / (dt + window)`, with `dt` at most one window: it needs no exponential, a premium
+    /// that stands is believed by half after one window, and no single sample is believed by more. The first look only
+    /// starts the clock.
     pub fn observe_book(&mut self, top: &BookTop, index: Price, params: &MarkParams, at: Timestamp) {
-        if top.bid <= Price(0) || top.ask <= top.bid || index <= Price(0) {
+        if index <= Price(0) {
             return;
         }
-        let mid = top.bid.midpoint(top.ask);
+        let held = self.faded(params, at);
+        let is_sound = Price(0) < top.bid && top.bid < top.ask;
+        let mid = if is_sound { top.bid.midpoint(top.ask) } else { index };
         let away = i128::from(mid.0) - i128::from(index.0);
         let Some(sample) = Ratio::of_parts(away, i128::from(index.0), Rounding::Down) else { return };
         let sample = i128::from(clamp(sample, params.premium_max).0);
-        let dt = i128::from(at.since(self.premium_at).0.max(0));
-        let held = i128::from(self.premium.0);
         let window = i128::from(params.premium_window.0);
+        let first = self.premium_at == Timestamp::MIN;
+        let dt = if first { 0 } else { i128::from(at.since(self.premium_at).0.max(0)).min(window) };
         let averaged = (held * window + sample * dt) / (dt + window).max(1);
         if let Ok(premium) = i64::try_from(averaged) {
             self.premium = clamp(Ratio(premium), params.premium_max);
@@ -41,13 +45,22 @@ impl Mark {
         }
     }
 
+    /// The premium as it still counts: whole for one window after the last look at the book, then in inverse proportion to
+    /// the silence.
+    fn faded(&self, params: &MarkParams, at: Timestamp) -> i128 {
+        let premium = i128::from(self.premium.0);
+        let (silent, window) = (at.since(self.premium_at).0, params.premium_window.0);
+        if premium == 0 || silent <= window { premium } else { premium * i128::from(window) / i128::from(silent) }
+    }
+
     /// Follows the index. A non-positive index leaves the mark where it was: the quality, not the mark, says that
     /// there is no price.
-    pub fn follow(&mut self, index: Price, params: &MarkParams) {
+    pub fn follow(&mut self, index: Price, params: &MarkParams, at: Timestamp) {
         if index <= Price(0) {
             return;
         }
-        let premium = clamp(self.premium, params.premium_max);
+        let premium = Ratio(i64::try_from(self.faded(params, at)).unwrap_or(self.premium.0));
+        let premium = clamp(premium, params.premium_max);
         if let Some(price) = index.scaled(premium, Rounding::Down) {
             self.price = price.max(Price(1));
         }
@@ -71,36 +84,61 @@ mod tests {
         BookTop { market: MarketId(0), bid: Price(bid), ask: Price(ask) }
     }
 
+    const AT: fn(i64) -> Timestamp = |seconds| Timestamp(seconds * 1_000_000);
+
     #[test]
     fn a_premium_is_half_believed_after_one_window_and_never_beyond_its_bound() {
-        let mut mark = Mark { premium_at: Timestamp(0), ..Mark::NONE };
-        mark.follow(Price(10_000), &PARAMS);
+        let mut mark = Mark { premium_at: AT(0), ..Mark::NONE };
+        mark.follow(Price(10_000), &PARAMS, AT(0));
         assert_eq!(mark.price, Price(10_000));
-        mark.observe_book(&top(10_039, 10_041), Price(10_000), &PARAMS, Timestamp(10_000_000));
-        mark.follow(Price(10_000), &PARAMS);
+        mark.observe_book(&top(10_039, 10_041), Price(10_000), &PARAMS, AT(10));
+        mark.follow(Price(10_000), &PARAMS, AT(10));
         assert_eq!(mark.price, Price(10_020));
         for second in 2..100 {
-            mark.observe_book(&top(20_000, 20_002), Price(10_000), &PARAMS, Timestamp(second * 10_000_000));
+            mark.observe_book(&top(20_000, 20_002), Price(10_000), &PARAMS, AT(second * 10));
         }
-        mark.follow(Price(10_000), &PARAMS);
+        mark.follow(Price(10_000), &PARAMS, AT(990));
         assert!(mark.price <= Price(10_050) && Price(10_049) <= mark.price, "{mark:?}");
     }
 
     #[test]
-    fn an_empty_or_crossed_book_says_nothing() {
+    fn no_single_look_is_believed_by_more_than_half() {
+        let mut mark = Mark::NONE;
+        mark.observe_book(&top(10_039, 10_041), Price(10_000), &PARAMS, AT(1_000));
+        assert_eq!((mark.premium, mark.premium_at), (Ratio::ZERO, AT(1_000)));
+        let mut later = mark;
+        mark.observe_book(&top(10_039, 10_041), Price(10_000), &PARAMS, AT(1_010));
+        assert_eq!(mark.premium, Ratio::bps(20));
+        later.observe_book(&top(10_039, 10_041), Price(10_000), &PARAMS, AT(9_000));
+        assert_eq!(later.premium, Ratio::bps(20));
+    }
+
+    #[test]
+    fn an_empty_or_crossed_book_lets_the_premium_fade() {
         for (bid, ask) in [(0, 10_100), (10_100, 0), (10_100, 10_100), (10_101, 10_100), (-5, 5)] {
-            let mut mark = Mark::NONE;
-            mark.observe_book(&top(bid, ask), Price(10_000), &PARAMS, Timestamp(1));
-            assert_eq!(mark, Mark::NONE, "{bid}/{ask}");
+            let mut mark = Mark { premium: Ratio::bps(40), premium_at: AT(0), ..Mark::NONE };
+            mark.observe_book(&top(bid, ask), Price(10_000), &PARAMS, AT(10));
+            assert_eq!(mark.premium, Ratio::bps(20), "{bid}/{ask}");
         }
+    }
+
+    #[test]
+    fn a_book_that_is_not_heard_lets_the_premium_fade_after_one_window() {
+        let mut mark = Mark { premium: Ratio::bps(40), premium_at: AT(0), ..Mark::NONE };
+        for (seconds, price) in [(10, 10_040), (11, 10_036), (20, 10_020), (40, 10_010)] {
+            mark.follow(Price(10_000), &PARAMS, AT(seconds));
+            assert_eq!(mark.price, Price(price), "{seconds}");
+        }
+        mark.observe_book(&top(9_999, 10_001), Price(10_000), &PARAMS, AT(20));
+        assert_eq!(mark.premium, Ratio::bps(10));
     }
 
     #[test]
     fn without_an_index_the_mark_does_not_move() {
         let mut mark = Mark::NONE;
-        mark.follow(Price(500), &PARAMS);
-        mark.follow(Price(0), &PARAMS);
-        mark.follow(Price(-1), &PARAMS);
+        mark.follow(Price(500), &PARAMS, AT(0));
+        mark.follow(Price(0), &PARAMS, AT(0));
+        mark.follow(Price(-1), &PARAMS, AT(0));
         assert_eq!(mark.price, Price(500));
     }
 }

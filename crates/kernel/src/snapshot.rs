@@ -307,11 +307,12 @@ canonical_struct!(Source {
     settled,
     exclusion,
     excluded_since,
+    claimed,
     gaps,
     silence_max,
 });
 canonical_struct!(Majority { value, since });
-canonical_struct!(Index { sources, quality, believed, believed_at, majority, deadline });
+canonical_struct!(Index { sources, quality, spread, believed, believed_at, agreed, supported_at, majority, deadline });
 canonical_struct!(Mark { price, premium, premium_at });
 canonical_struct!(Range { newest, lows, highs });
 canonical_struct!(Memory { levels });

@@ -224,7 +224,7 @@ impl Market {
             index: quality.value,
             state: quality.state,
             rung: quality.rung,
-            confidence: quality.confidence,
+            spread: self.index.spread,
             coverage: quality.coverage,
             lineages: quality.lineages,
             twap: self.twap.average(),

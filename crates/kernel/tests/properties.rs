@@ -260,8 +260,8 @@ proptest! {
             let inputs = (0..).zip(&prices).map(seen).collect();
             story.batch(inputs);
             let index = &story.kernel.state().market(MarketId(0)).expect("one market").index;
-            let used = (0..).zip(&prices).filter(|(place, _)| index.exclusion(*place).is_none()).map(|(_, price)| *price);
-            let used: Vec<i64> = used.collect();
+            let heard = || (0..).zip(&prices).filter(|(place, _)| index.exclusion(*place).is_none());
+            let used: Vec<i64> = heard().map(|(_, price)| *price).collect();
             let quality = index.quality();
             if quality.state == QualityState::None {
                 prop_assert!(used.is_empty());
@@ -269,10 +269,16 @@ proptest! {
             }
             let hull = (used.iter().min().copied(), used.iter().max().copied());
             prop_assert!(hull.0 <= Some(quality.value.0) && Some(quality.value.0) <= hull.1, "{quality:?} {used:?}");
-            let reach = |price: &i64| (price - quality.value.0).abs() <= quality.confidence.0;
-            let near = |price: &&i64| quality.state == QualityState::Disputed
-                || Price(**price).within(Ratio::percent(2), quality.value);
-            prop_assert!(used.iter().filter(near).all(reach), "the confidence holds everyone who counts: {quality:?}");
+            let away = |price: i64| (price - quality.value.0).abs();
+            let all = quality.state == QualityState::Disputed;
+            let near = heard().filter(|(_, price)| all || Price(**price).within(Ratio::percent(2), quality.value));
+            let near: Vec<(u32, i64)> = near.map(|(place, price)| (sources[place].0, away(*price))).collect();
+            let widest = near.iter().map(|(_, away)| *away).max().unwrap_or(0);
+            prop_assert!(widest <= index.spread.0, "the spread holds everyone who counts: {quality:?}");
+            let held: Vec<_> = near.iter().filter(|(_, away)| *away <= quality.confidence.0).collect();
+            let (weight, total) = (held.iter().map(|(weight, _)| weight).sum::<u32>(), near.iter().map(|(w, _)| w).sum::<u32>());
+            let enough = total * 2 <= weight * 3 && near.len().min(2) <= held.len();
+            prop_assert!(enough && (!all || held.len() == near.len()), "the confidence holds two thirds: {quality:?}");
         }
     }
 

@@ -28,7 +28,7 @@ use kernel::detect::DETECTORS;
 use kernel::state::Market;
 use kernel::{Kernel, State};
 use oracle::History;
-use protocol::{Action, Batch, Effect, Input, MarketId, Mode, QualityState, Rung, Side};
+use protocol::{Action, Batch, Effect, Input, MarketId, Mode, QualityState, Rung, Side, SourceId};
 use std::collections::BTreeMap;
 use std::fmt;
 use units::Timestamp;
@@ -163,6 +163,9 @@ impl Model {
         if plain && old.observed_until < until {
             history.held(was.value, old.observed_until, until);
         }
+        let exclusions =
+            |market: &Market| market.index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
+        let excluded = exclusions(market);
         let quality = oracle::evaluate(&mut market.index, &params, at);
         same("the index and its quality", id, kernel.index.quality, quality)?;
         for (place, (kernel, model)) in kernel.index.sources.iter().zip(&market.index.sources).enumerate() {
@@ -170,7 +173,10 @@ impl Model {
             same("a source's settled price", (id, place), kernel.settled, model.settled)?;
             same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
         }
-        let index = |index: &kernel::index::Index| (index.believed, index.believed_at, index.majority);
+        let index = |index: &kernel::index::Index| {
+            let remembered = (index.agreed, index.supported_at, index.spread);
+            (index.believed, index.believed_at, index.majority, remembered)
+        };
         same("who is believed", id, index(&kernel.index), index(&market.index))?;
         demand("a deadline is not past", at <= kernel.index.deadline, || {
             format!("{id:?} {:?}", kernel.index.deadline)
@@ -183,7 +189,7 @@ impl Model {
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
         let range = history.extremes(params.detectors.velocity_window);
         same("the range", id, kernel.range.extremes(), range)?;
-        let (levels, wanted, causes) = oracle::detect(old, &quality, average, range);
+        let (levels, wanted, causes) = oracle::detect(old, &quality, average, range, market.index.spread);
         let levels: [Mode; DETECTORS.len()] = levels;
         same("the detectors' levels", id, kernel.memory.levels, levels)?;
         let calm = params.breaker.calm;
@@ -194,7 +200,13 @@ impl Model {
         let restriction = oracle::restriction(mode, &params);
         same("the restriction", id, kernel.breaker.restriction, restriction)?;
         if 0 < quality.value.0 {
-            market.mark.price = oracle::mark(quality.value, kernel.mark.premium);
+            market.mark.price = oracle::mark(quality.value, &kernel.mark, &params, at);
+        }
+        for (place, (was, exclusion)) in (0..).zip(excluded.into_iter().zip(exclusions(market))) {
+            if was != exclusion {
+                let told = Effect::Source { market: id, source: SourceId(place), exclusion };
+                walk.expect("a source that others bring in or out is told", told)?;
+            }
         }
         if (was.state, was.rung) != (quality.state, quality.rung) {
             walk.expect("a change of quality is told", Effect::Quality { market: id, quality })?;

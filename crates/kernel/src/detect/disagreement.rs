@@ -14,7 +14,7 @@ pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
         QualityState::Agreed | QualityState::Degraded => {
             let threshold = detectors.disagreement;
             let limit = if held == Mode::Normal { threshold } else { exit_of(threshold, detectors) };
-            let spread = i128::from(view.confidence.0);
+            let spread = i128::from(view.spread.0);
             if reaches(spread, i128::from(view.index.0), limit) { Mode::Cautious } else { Mode::Normal }
         }
     }

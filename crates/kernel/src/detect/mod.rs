@@ -22,8 +22,8 @@ pub struct MarketView {
     pub state: QualityState,
     /// Its rung.
     pub rung: Rung,
-    /// Half-width around the index that holds every usable source.
-    pub confidence: Price,
+    /// Half-width around the index that holds every usable source and its own claim.
+    pub spread: Price,
     /// Weight supporting the index over weight listed.
     pub coverage: Ratio,
     /// Independent lineages supporting the index.

@@ -63,7 +63,7 @@ pub(super) fn observe(
     if seen.received_at > at {
         return Err(Reject::ReceivedAfterBatch);
     }
-    let from_the_future = source.exclusion == Some(Exclusion::Future);
+    let from_the_future = params.oracle.future_max.0 < source.published_at.0.saturating_sub(source.received_at.0);
     let older = seen.published_at < source.published_at && !from_the_future;
     if seen.received_at < source.received_at || older {
         return Err(Reject::OutOfOrder);
@@ -84,30 +84,32 @@ pub(super) fn observe(
         let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
         source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
     }
-    let previous = source.price;
-    if seen.price != previous {
+    if seen.price != source.price {
         source.changed_at = seen.received_at;
     }
     (source.price, source.confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
     let found = filtered(source, listing, &params.oracle);
-    match found {
-        None => {
-            source.settled = source.price;
-            if source.exclusion != Some(Exclusion::Overruled) {
-                source.exclusion = None;
-            }
-        }
-        Some(Exclusion::Jump) => {
-            let same = source.exclusion == found && within(seen.price, params.oracle.jump_max, previous);
-            if !same {
-                (source.exclusion, source.excluded_since) = (found, seen.received_at);
-            } else if params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0 {
-                (source.settled, source.exclusion) = (source.price, None);
-            }
-        }
-        Some(_) if source.exclusion == found => {}
-        Some(_) => (source.exclusion, source.excluded_since) = (found, seen.received_at),
+    if found.is_none() {
+        source.settled = source.price;
+    }
+    let was = source.exclusion;
+    if was == Some(Exclusion::Overruled) {
+        return Ok(());
+    }
+    source.exclusion = found;
+    let goes_on = match found {
+        None => true,
+        Some(Exclusion::Jump) => was == found && within(seen.price, params.oracle.jump_max, source.claimed),
+        Some(_) => was.is_some_and(is_nonsense),
+    };
+    if !goes_on {
+        source.excluded_since = seen.received_at;
+        source.claimed = if found == Some(Exclusion::Jump) { source.price } else { source.claimed };
+    } else if found == Some(Exclusion::Jump)
+        && params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0
+    {
+        (source.settled, source.exclusion) = (source.price, None);
     }
     Ok(())
 }
@@ -190,9 +192,32 @@ fn camp(value: Price, voices: &[Voice], oracle: &OracleParams) -> (u64, u8) {
     (camp.iter().map(|voice| voice.weight).sum(), lineages.len() as u8)
 }
 
+/// How wide it must be around the value to hold a voice and its claim.
+fn width(value: Price, voice: &Voice) -> i128 {
+    (i128::from(voice.price.0) - i128::from(value.0)).abs() + i128::from(voice.confidence.0)
+}
+
+/// The width that holds two thirds of the weight, and as many lineages as an agreed price needs where there are as many:
+/// the voices are taken in from the nearest on until both are reached.
+fn confidence(value: Price, near: &[Voice], oracle: &OracleParams) -> Price {
+    let mut from_the_nearest: Vec<&Voice> = near.iter().collect();
+    from_the_nearest.sort_by_key(|voice| width(value, voice));
+    let count = |voices: &[&Voice]| {
+        let lineages: std::collections::BTreeSet<u8> = voices.iter().map(|voice| voice.lineage).collect();
+        (voices.iter().map(|voice| voice.weight).sum::<u64>(), lineages.len())
+    };
+    let (all, lineages) = count(&from_the_nearest);
+    let lineages = lineages.min(oracle.lineages_min.into());
+    let enough = (1..=near.len()).find(|taken| {
+        let (weight, speak) = count(&from_the_nearest[..*taken]);
+        q(2) * q(all) <= q(3) * q(weight) && lineages <= speak
+    });
+    let widest = enough.map_or(0, |taken| width(value, from_the_nearest[taken - 1]));
+    Price(i64::try_from(widest).unwrap_or(i64::MAX))
+}
+
 fn reach<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
-    let widths =
-        voices.map(|voice| (i128::from(voice.price.0) - i128::from(value.0)).abs() + i128::from(voice.confidence.0));
+    let widths = voices.map(|voice| width(value, voice));
     Price(i64::try_from(widths.max().unwrap_or(0)).unwrap_or(i64::MAX))
 }
 
@@ -203,19 +228,49 @@ fn is_nonsense(exclusion: Exclusion) -> bool {
     }
 }
 
-/// What the sources amount to at `at`; `index.deadline` is not computed.
+/// Whether enough lineages stood by an index.
+fn stood(quality: &PriceQuality, enough: usize) -> bool {
+    let said = quality.state == QualityState::Agreed || quality.state == QualityState::Degraded;
+    said && quality.rung == Rung::Primary && enough <= usize::from(quality.lineages)
+}
+
+/// What the sources amount to at `at`; `index.deadline` is read and not computed.
 pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) -> PriceQuality {
+    let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
+    let enough = lineages.len().min(params.oracle.lineages_min.into());
+    if stood(&index.quality, enough) {
+        index.supported_at = index.supported_at.max(at.min(index.deadline));
+    }
+    let quality = amount(index, params, enough, at);
+    if stood(&quality, enough) {
+        index.supported_at = at;
+    }
+    index.spread = index.spread.max(quality.confidence);
+    quality
+}
+
+fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp) -> PriceQuality {
     let oracle = &params.oracle;
     let listed = listed(params);
+    index.spread = Price(0);
+    let speaks_sense = |source: &Source, listing: &SourceParams| match filtered(source, listing, oracle) {
+        None | Some(Exclusion::Jump) => true,
+        Some(_) => false,
+    };
     let is_fresh = |source: &Source, listing: &SourceParams| {
         source.received_at != Timestamp::MIN
             && at.0 - source.received_at.0 <= source.silence_max.0
             && at.0 - source.published_at.0 <= age_max(listing, oracle)
     };
+    // Nobody stands any more by what overruled somebody.
+    let deserted = oracle.dispute_confirm.0 <= at.0.saturating_sub(index.supported_at.0);
     let (mut usable, mut jumping, mut nonsense) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
+    for (place, (source, listing)) in index.sources.iter_mut().zip(&params.sources).enumerate() {
         if !is_fresh(source, listing) {
             continue;
+        }
+        if deserted && source.exclusion == Some(Exclusion::Overruled) && speaks_sense(source, listing) {
+            (source.settled, source.exclusion) = (source.price, None);
         }
         let voice = Voice {
             place,
@@ -275,25 +330,38 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let highest = heard().map(|voice| voice.price).max().unwrap_or(value);
     let contradicted = q(highest.0) - q(lowest.0) > part(oracle.dispute) * q(value.0);
     let majority = present < 2 * supporting;
-    // The index moves by more than a dispute while somebody says that it moved less, or the other way.
-    let moved = index.believed != Price(0) && !within(value, oracle.dispute, index.believed);
-    let behind = |voice: &Voice| {
-        let far = !within(voice.price, oracle.dispute, value);
-        far && if index.believed < value { voice.price <= value } else { value < voice.price }
+    // Who seems stuck neither outvotes nor contradicts whoever moves, except in a dispute that stands.
+    let standing = index.majority.is_some();
+    let moving: Vec<Voice> = heard().filter(|voice| voice.moving).copied().collect();
+    let spokesmen: Vec<Voice> = heard().filter(|voice| voice.moving || standing).copied().collect();
+    let count =
+        |voices: &[Voice]| voices.iter().map(|voice| voice.lineage).collect::<std::collections::BTreeSet<_>>().len();
+    let movers: Vec<Voice> = usable.iter().filter(|voice| voice.moving).copied().collect();
+    let outvoters = camp(value, &movers, oracle).1;
+    let away = |price: Price| (i128::from(price.0) - i128::from(index.agreed.0)).abs();
+    let gone = index.agreed != Price(0) && !within(value, oracle.agree, index.agreed);
+    // Somebody says that it moved less or the other way, unless he went that way himself, farther than the index.
+    let stays = |voice: &Voice| {
+        let farther = if index.agreed < value { value < voice.price } else { voice.price <= value };
+        let two_limits = Ratio(oracle.dispute.0 + oracle.agree.0);
+        let himself = away(value) < away(voice.price) && !within(voice.price, two_limits, index.agreed);
+        !within(voice.price, oracle.dispute, value) && !farther && !himself
     };
-    let leaves = moved && usable.iter().any(behind);
-    let moving: Vec<Voice> = usable.iter().filter(|voice| voice.moving).copied().collect();
-    let outvoted = oracle.overrule_lineages <= camp(value, &moving, oracle).1 && !leaves;
-    let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
-    let enough_listed = usize::from(oracle.lineages_min) <= lineages.len();
-    let carried_off = moved && supporters < oracle.lineages_min && enough_listed;
+    let leaves = gone && spokesmen.iter().any(stays);
+    let outvoted =
+        oracle.overrule_lineages <= outvoters && q(2) / q(3) * q(count(&spokesmen) as u64) < q(outvoters) && !leaves;
+    let few = usize::from(supporters) < enough;
+    let carried_off = few && index.agreed != Price(0) && !within(value, oracle.dispute, index.agreed);
     let mut disputed = !majority || contradicted && !outvoted || carried_off;
+    let mut confirmed = false;
     if disputed && majority {
         let held = index.majority.filter(|held| within(value, oracle.dispute, held.value));
         let since = held.map_or(at, |held| held.since);
-        index.majority = Some(Majority { value, since });
+        // A lone voice is held to the price with which it began.
+        let price = held.filter(|_| few).map_or(value, |held| held.value);
+        index.majority = Some(Majority { value: price, since });
         if oracle.dispute_confirm.0 <= at.0 - since.0 {
-            disputed = false;
+            (disputed, confirmed) = (false, true);
             for voice in heard().filter(|voice| !within(voice.price, oracle.agree, value)) {
                 let source = &mut index.sources[voice.place];
                 (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
@@ -303,8 +371,9 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     if !(disputed && majority) {
         index.majority = None;
     }
-    for source in &mut index.sources {
-        if source.exclusion == Some(Exclusion::Overruled) && within(source.price, oracle.agree, value) {
+    for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
+        let says_so = source.exclusion == Some(Exclusion::Overruled) && within(source.price, oracle.agree, value);
+        if says_so && is_fresh(source, listing) && speaks_sense(source, listing) {
             (source.settled, source.exclusion) = (source.price, None);
         }
     }
@@ -319,8 +388,9 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         let high = bounds.iter().copied().max().unwrap_or(value);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
         let (supporting, lineages) = camp(value, &usable, oracle);
-        let left = if index.believed == Price(0) { 0 } else { index.believed.0.abs_diff(value.0) };
-        let left = Price(i64::try_from(left).unwrap_or(i64::MAX));
+        let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
+        let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
+        let left = Price(left.unwrap_or(0));
         return PriceQuality {
             value,
             confidence: reach(value, heard()).max(left),
@@ -332,14 +402,25 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         };
     }
     (index.believed, index.believed_at) = (value, at);
-    let enough = oracle.lineages_min <= supporters;
+    let lows = moving.iter().map(|voice| voice.price.0).min().unwrap_or(value.0);
+    let highs = moving.iter().map(|voice| voice.price.0).max().unwrap_or(value.0);
+    let challenged = part(oracle.dispute) * q(value.0) < q(highs) - q(lows);
+    if confirmed {
+        index.supported_at = at;
+    }
+    if confirmed || index.agreed == Price(0) || !few && !challenged {
+        index.agreed = value;
+    }
+    let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();
+    index.spread = reach(value, near.iter());
+    let walked = if few { i64::try_from(index.agreed.0.abs_diff(value.0)).unwrap_or(i64::MAX) } else { 0 };
     PriceQuality {
         value,
-        confidence: reach(value, usable.iter().filter(|voice| within(voice.price, oracle.dispute, value))),
+        confidence: confidence(value, &near, oracle).max(Price(walked)),
         age,
         coverage: coverage(supporting),
         lineages: supporters,
-        state: if enough { QualityState::Agreed } else { QualityState::Degraded },
+        state: if oracle.lineages_min <= supporters { QualityState::Agreed } else { QualityState::Degraded },
         rung: Rung::Primary,
     }
 }
@@ -391,17 +472,25 @@ impl History {
 /// The premium after a look at the venue's book: exact, from the stored one.
 pub(super) fn premium(market: &Market, held: &Q, held_at: Timestamp, top: &BookTop, at: Timestamp) -> Option<Q> {
     let index = market.index.quality.value;
-    if top.bid.0 <= 0 || top.ask <= top.bid || index.0 <= 0 {
+    if index.0 <= 0 {
         return None;
     }
     let max = part(market.params.mark.premium_max);
-    let mid = floor(&((q(top.bid.0) + q(top.ask.0)) / q(2)));
+    let sound = 0 < top.bid.0 && top.bid < top.ask;
+    let mid = if sound { floor(&((q(top.bid.0) + q(top.ask.0)) / q(2))) } else { index.0.into() };
     let sample = (q(mid) - q(index.0)) / q(index.0);
     let sample = sample.max(-max.clone()).min(max.clone());
-    let dt = q(at.0.saturating_sub(held_at.0).max(0));
-    let window = q(market.params.mark.premium_window.0);
-    let averaged = (held * &window + sample * &dt) / (dt + window);
+    let window = market.params.mark.premium_window;
+    let held = faded(held, held_at, window, at);
+    let dt = if held_at == Timestamp::MIN { 0 } else { (at.0 - held_at.0).max(0).min(window.0) };
+    let averaged = (held * q(window.0) + sample * q(dt)) / q(dt + window.0);
     Some(averaged.max(-max.clone()).min(max))
+}
+
+/// A premium that nobody renewed for longer than a window counts for less the longer that is.
+fn faded(premium: &Q, since: Timestamp, window: Duration, at: Timestamp) -> Q {
+    let silence = at.0.saturating_sub(since.0);
+    if silence <= window.0 { premium.clone() } else { premium * q(window.0) / q(silence) }
 }
 
 /// The levels that the detectors hold, from those that they held, and the joined restriction with its causes.
@@ -410,6 +499,7 @@ pub(super) fn detect(
     quality: &PriceQuality,
     average: (Option<Price>, i64),
     range: Option<(Price, Price)>,
+    spread: Price,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
     let [velocity, band, disagreement, _] = market.memory.levels;
@@ -445,7 +535,7 @@ pub(super) fn detect(
         QualityState::Agreed | QualityState::Degraded => {
             let limit =
                 if disagreement == Mode::Normal { detectors.disagreement } else { exit(detectors.disagreement) };
-            let wide = part(limit) * q(quality.value.0) <= q(quality.confidence.0);
+            let wide = part(limit) * q(quality.value.0) <= q(spread.0);
             if wide { Mode::Cautious } else { Mode::Normal }
         }
     };
@@ -502,9 +592,13 @@ pub(super) fn ladder(
     (mode.milder().max(wanted), at)
 }
 
-/// The mark that follows from an index and a premium.
-pub(super) fn mark(index: Price, premium: Ratio) -> Price {
-    Price((floor(&(q(index.0) * (q(1) + part(premium)))) as i64).max(1))
+/// The mark that follows from an index and the premium of the last look at the book, which is kept in parts.
+pub(super) fn mark(index: Price, kernel: &kernel::mark::Mark, params: &MarketParams, at: Timestamp) -> Price {
+    let premium = faded(&part(kernel.premium), kernel.premium_at, params.mark.premium_window, at);
+    let parts = premium * q(Ratio::ONE.0);
+    // Parts are cut off toward zero.
+    let parts = if parts < q(0) { ceil(&parts) } else { floor(&parts) };
+    Price((floor(&(q(index.0) * (q(1) + q(parts) / q(Ratio::ONE.0)))) as i64).max(1))
 }
 
 /// An integer number of parts in a ratio that lies no farther from `exact` than `parts`.

@@ -50,25 +50,30 @@ fn twap_case(name: &str, window: Duration, spans: Spans<'_>) -> (String, Value, 
 type Tops<'a> = &'a [(i64, i64, i64)];
 
 pub(super) fn mark() -> Room {
-    let stories: [(&str, i64, Tops<'_>); 6] = [
-        ("without a book the mark is the index", 1_000_000, &[]),
-        ("a premium is half believed after one window", 1_000_000, &[(1_003_900, 1_004_100, 150)]),
-        ("a premium is clamped before it is averaged", 1_000_000, &[(2_000_000, 2_000_200, 150)]),
-        ("a discount pulls down", 1_000_000, &[(997_000, 999_001, 50), (996_000, 998_000, 100)]),
-        ("a crossed or one-sided book says nothing", 1_000_000, &[(0, 1_001_000, 10), (1_001_000, 1_000_000, 20)]),
-        ("a premium of a fraction is rounded down", 3, &[(3, 4, 75)]),
+    let stories: [(&str, i64, i64, Tops<'_>); 9] = [
+        ("without a book the mark is the index", 1_000_000, 0, &[]),
+        ("a premium is half believed after one window", 1_000_000, 150, &[(1_003_900, 1_004_100, 150)]),
+        ("no look is believed by more than half", 1_000_000, 900, &[(1_003_900, 1_004_100, 900)]),
+        ("a premium is clamped before it is averaged", 1_000_000, 150, &[(2_000_000, 2_000_200, 150)]),
+        ("a discount pulls down", 1_000_000, 100, &[(997_000, 999_001, 50), (996_000, 998_000, 100)]),
+        ("a book that is not heard fades", 1_000_000, 601, &[(1_003_900, 1_004_100, 150)]),
+        ("a premium fades with an empty book", 1_000_000, 230, &[(1_003_900, 1_004_100, 150), (0, 0, 230)]),
+        ("a crossed or one-sided book says nothing", 1_000_000, 20, &[(0, 1_001_000, 10), (1_001_000, 1_000_000, 20)]),
+        ("a premium of a fraction is rounded down", 3, 75, &[(3, 4, 75)]),
     ];
     Room {
         name: "mark",
-        says: "premium starts at 0 at time 0; a book with 0 < bid < ask samples floor((floor((bid + ask) / 2) - index) \
-               / index), clamped to plus or minus premium_max; premium = (premium * window + sample * dt) / (window + \
-               dt), cut off toward zero and clamped; mark = max(1, floor(index * (1 + premium)))",
-        units: "index, bid, ask, mark: price units; at, premium_window: microseconds; premium: parts of 10^12",
-        cases: stories.iter().map(|(name, index, tops)| mark_case(name, Price(*index), tops)).collect(),
+        says: "premium starts at 0 at time 0; a premium that is older than window counts as premium * window / its age, cut \
+               off toward zero; a book with 0 < bid < ask samples floor((floor((bid + ask) / 2) - index) / index), clamped \
+               to plus or minus premium_max, any other book samples 0; premium = (premium * window + sample * dt) / \
+               (window + dt), cut off toward zero and clamped, with dt at most window; mark = max(1, floor(index * (1 + \
+               premium))) at the time of asking",
+        units: "index, bid, ask, mark: price units; at, asked_at, premium_window: microseconds; premium: parts of 10^12",
+        cases: stories.iter().map(|(name, index, asked, tops)| mark_case(name, Price(*index), *asked, tops)).collect(),
     }
 }
 
-fn mark_case(name: &str, index: Price, tops: Tops<'_>) -> (String, Value, Value) {
+fn mark_case(name: &str, index: Price, asked: i64, tops: Tops<'_>) -> (String, Value, Value) {
     let params = MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) };
     let mut mark = Mark { premium_at: Timestamp(0), ..Mark::NONE };
     let mut listed = Vec::new();
@@ -78,12 +83,14 @@ fn mark_case(name: &str, index: Price, tops: Tops<'_>) -> (String, Value, Value)
         mark.observe_book(&top, index, &params, at);
         listed.push(json!({ "bid": bid, "ask": ask, "at": at.0 }));
     }
-    mark.follow(index, &params);
+    let asked_at = Timestamp(asked * 1_000_000);
+    mark.follow(index, &params, asked_at);
     let input = json!({
         "index": index.0,
         "premium_max": int(params.premium_max.0),
         "premium_window": params.premium_window.0,
         "books": listed,
+        "asked_at": asked_at.0,
     });
     (name.to_owned(), input, json!({ "premium": int(mark.premium.0), "mark": int(mark.price.0) }))
 }

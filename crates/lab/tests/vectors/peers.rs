@@ -196,7 +196,7 @@ mod drift {
             for hour in 1..200 {
                 mark.observe_book(&top, Price(100_000_000), &params, Timestamp(hour * 3_600_000_000));
             }
-            mark.follow(Price(100_000_000), &params);
+            mark.follow(Price(100_000_000), &params, Timestamp(199 * 3_600_000_000));
             assert!(mark.price <= Price(highest) && Price(highest - 2) <= mark.price, "{mark:?}");
         }
     }
@@ -206,7 +206,7 @@ mod drift {
             index: Price(index),
             state: QualityState::Agreed,
             rung: Rung::Primary,
-            confidence: Price(0),
+            spread: Price(0),
             coverage: Ratio::ONE,
             lineages: 3,
             twap: Some(Price(twap)),
@@ -473,7 +473,7 @@ mod lenders {
             index: Price(index),
             state: QualityState::Agreed,
             rung: Rung::Primary,
-            confidence: Price(0),
+            spread: Price(0),
             coverage: Ratio::ONE,
             lineages: 3,
             twap: Some(Price(10_000)),
@@ -567,7 +567,7 @@ mod quant {
                 index: Price(10_000),
                 state: QualityState::Agreed,
                 rung: Rung::Primary,
-                confidence: Price(0),
+                spread: Price(0),
                 coverage: Ratio::ONE,
                 lineages: 3,
                 twap: None,

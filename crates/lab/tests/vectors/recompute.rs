@@ -208,20 +208,20 @@ fn twap(input: &Value) -> Value {
 fn mark(input: &Value) -> Value {
     let (index, max, window) = (big(&input["index"]), big(&input["premium_max"]), big(&input["premium_window"]));
     let clamp = |premium: BigInt| premium.max(-&max).min(max.clone());
+    let faded = |premium: BigInt, age: BigInt| if window < age { premium * &window / age } else { premium };
     let (mut premium, mut then) = (BigInt::zero(), BigInt::zero());
     for book in list(&input["books"]) {
         let (bid, ask, at) = (big(&book["bid"]), big(&book["ask"]), big(&book["at"]));
-        if !bid.is_positive() || ask <= bid {
-            continue;
-        }
-        let mid = (bid + ask).div_floor(&2.into());
+        let mid = if bid.is_positive() && bid < ask { (bid + ask).div_floor(&2.into()) } else { index.clone() };
         let sample = clamp(((mid - &index) * ONE).div_floor(&index));
-        let dt = &at - &then;
+        premium = faded(premium, &at - &then);
+        let dt = (&at - &then).min(window.clone());
         // Division of these integers cuts off toward zero.
         premium = clamp((premium * &window + sample * &dt) / (&window + &dt));
         then = at;
     }
-    let mark = (index * (&premium + ONE)).div_floor(&ONE.into()).max(1.into());
+    let seen = faded(premium.clone(), big(&input["asked_at"]) - then);
+    let mark = (index * (seen + ONE)).div_floor(&ONE.into()).max(1.into());
     json!({ "premium": out(&premium), "mark": out(&mark) })
 }
 
