@@ -312,3 +312,202 @@ fn one_wrong_source_of_three_neither_holds_the_index_nor_is_followed() {
     story.hold(0, &[9_500, GONE, 9_900], 4);
     check(&story, QualityState::Disputed, 9_900);
 }
+
+fn exclusion(story: &Story, source: usize) -> Option<Exclusion> {
+    story.kernel.state().market(protocol::MarketId(0)).unwrap().index.exclusion(source)
+}
+
+#[test]
+fn a_lone_voice_does_not_walk_away_from_what_was_agreed() {
+    let mut story = story(2);
+    story.prices(0, &[10_000, 10_000]);
+    story.hold(0, &[10_000, GONE], 4);
+    check(&story, QualityState::Degraded, 10_000);
+    story.wait(1).prices(0, &[9_800, GONE]);
+    check(&story, QualityState::Degraded, 9_800);
+    assert_eq!(
+        story.quality(0).confidence,
+        Price(200 * (USD / 100)),
+        "it holds as far as the agreed price says so too"
+    );
+    // One past the dispute limit from the agreed price, though only a cent from the last one.
+    story.wait(1).prices(0, &[9_799, GONE]);
+    check(&story, QualityState::Disputed, 9_799);
+    // In steps of 1.7% it would be gone in no time; none of these prices stands for a minute.
+    let mut cents = 9_799;
+    for _ in 0..120 {
+        cents -= cents * 17 / 1_000;
+        story.wait(1).prices(0, &[cents, GONE]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{cents}");
+        assert_eq!(
+            story.kernel.state().market(protocol::MarketId(0)).unwrap().index.agreed,
+            Price(10_000 * (USD / 100))
+        );
+    }
+    // What stands for a minute is believed, at most a dispute from where it began.
+    story.hold(0, &[cents, GONE], 59);
+    assert_eq!(story.quality(0).state, QualityState::Disputed);
+    story.hold(0, &[cents + 1, GONE], 2);
+    check(&story, QualityState::Degraded, cents + 1);
+    assert_eq!(story.quality(0).confidence, Price(0));
+}
+
+#[test]
+fn a_market_of_one_lineage_has_nobody_else_to_agree_with() {
+    let mut story = story(1);
+    let mut cents = 10_000;
+    for _ in 0..20 {
+        story.wait(1).prices(0, &[cents]);
+        check(&story, QualityState::Degraded, cents);
+        assert_eq!(story.quality(0).confidence, Price(0));
+        cents -= 150;
+    }
+}
+
+#[test]
+fn a_majority_that_walks_is_disputed_before_it_is_three_percent_away() {
+    // Four of five outvote at once, unless they leave somebody behind.
+    let mut story = story(5);
+    story.prices(0, &[10_000; 5]);
+    for step in 1..60 {
+        let lie = 10_000 - step * 10;
+        story.wait(1).prices(0, &[lie, lie, lie, lie, 10_000 - step % 2]);
+        let expected = if lie < 9_712 { QualityState::Disputed } else { QualityState::Agreed };
+        assert_eq!(story.quality(0).state, expected, "{lie}");
+    }
+    // Three of five are not enough from the first contradiction on.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000; 5]);
+    for step in 1..60 {
+        let (lie, honest) = (10_000 - step * 10, 10_000 - step % 2);
+        story.wait(1).prices(0, &[lie, lie, lie, honest, honest]);
+        let expected = if lie < 9_804 { QualityState::Disputed } else { QualityState::Agreed };
+        assert_eq!(story.quality(0).state, expected, "{lie}");
+    }
+}
+
+#[test]
+fn who_went_the_other_way_by_himself_keeps_nobody_back() {
+    let mut story = story(5);
+    story.prices(0, &[10_000; 5]);
+    for step in 1..60 {
+        let price = 10_000 - step * 10;
+        story.wait(1).prices(0, &[price, price, price, price, 10_900 + step]);
+        check(&story, QualityState::Agreed, price);
+    }
+    // Nor who is stuck where all were: longer than a price may be old before he contradicts anybody.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000; 5]);
+    for step in 1..60 {
+        let price = 10_000 - step * 10;
+        story.wait(1).prices(0, &[price, price, price, price, 10_000]);
+        check(&story, QualityState::Agreed, price);
+    }
+}
+
+#[test]
+fn nonsense_from_the_future_locks_nobody_out() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.wait(1);
+    let far = story.now + 70 * 365 * 86_400_000_000;
+    story.batch(vec![observation(0, 0, 0, far, story.now)]);
+    assert_eq!(exclusion(&story, 0), Some(Exclusion::NonPositive));
+    story.wait(1).prices(0, &[10_000; 3]);
+    assert_eq!(exclusion(&story, 0), None);
+    check(&story, QualityState::Agreed, 10_000);
+}
+
+#[test]
+fn nonsense_does_not_launder_who_was_overruled() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[10_000, 10_000, 10_300], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    for nonsense in [0, -5] {
+        story.wait(1).prices(0, &[10_000, 10_000, nonsense]);
+        assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+        story.wait(1).prices(0, &[10_000, 10_000, 10_300]);
+        assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+        check(&story, QualityState::Agreed, 10_000);
+    }
+    // The right price with a wrong date is nonsense, too.
+    story.wait(1).prices(0, &[10_000, 10_000, GONE]);
+    story.batch(vec![observation(0, 2, 10_000 * (USD / 100), story.now + 1_000_001, story.now)]);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.wait(1).prices(0, &[10_000, 10_000, 10_100]);
+    assert_eq!(exclusion(&story, 2), None);
+    let returned = |effect: &&protocol::Effect| {
+        matches!(effect, protocol::Effect::Source { source: protocol::SourceId(2), exclusion: None, .. })
+    };
+    assert_eq!(story.effects.iter().filter(returned).count(), 1, "that it is heard again is told, once");
+}
+
+#[test]
+fn one_kind_of_nonsense_after_another_is_set_aside_like_one() {
+    let mut story = story(2);
+    story.prices(0, &[10_000; 2]);
+    for second in 1..=60 {
+        story.wait(1).prices(0, &[10_000, GONE]);
+        let (price, ahead) = if second % 2 == 0 { (0, 0) } else { (10_000 * (USD / 100), 5_000_000) };
+        story.batch(vec![observation(0, 1, price, story.now + ahead, story.now)]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second}");
+    }
+    story.wait(1).prices(0, &[10_000, 0]);
+    check(&story, QualityState::Degraded, 10_000);
+}
+
+#[test]
+fn whoever_is_left_alone_is_heard_again() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[10_000, 10_000, 10_300], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    check(&story, QualityState::Agreed, 10_000);
+    // Those who overruled it fall silent: their price is good until they are stale, and a minute later it speaks.
+    story.hold(0, &[GONE, GONE, 10_300], 62);
+    assert_eq!((exclusion(&story, 2), story.quality(0).rung), (Some(Exclusion::Overruled), Rung::LastGood));
+    story.hold(0, &[GONE, GONE, 10_300], 1);
+    assert_eq!(exclusion(&story, 2), None);
+    check(&story, QualityState::Disputed, 10_300);
+    story.hold(0, &[GONE, GONE, 10_300], 60);
+    check(&story, QualityState::Degraded, 10_300);
+}
+
+#[test]
+fn a_jump_is_confirmed_only_near_where_it_jumped_to() {
+    let mut story = story(1);
+    story.prices(0, &[10_000]);
+    // Each step is within 10% of the one before; from 12,000 it is 13% away before the ten seconds are over.
+    for (second, cents) in [(1, 12_000), (5, 12_900), (9, 13_500)] {
+        story.now = 1_000_000_000_000_000 + second * 1_000_000;
+        story.prices(0, &[cents]);
+    }
+    story.now = 1_000_000_000_000_000 + 11_000_000;
+    story.prices(0, &[13_600]);
+    assert_eq!(exclusion(&story, 0), Some(Exclusion::Jump));
+    story.hold(0, &[13_600], 7);
+    assert_eq!(exclusion(&story, 0), Some(Exclusion::Jump));
+    story.hold(0, &[13_600], 1);
+    assert_eq!(exclusion(&story, 0), None);
+}
+
+#[test]
+fn one_source_of_three_does_not_widen_the_confidence_alone() {
+    let mut story = story(3);
+    story.prices(0, &[10_000, 10_003, 10_001]);
+    let wide = protocol::input::Observation {
+        market: protocol::MarketId(0),
+        source: protocol::SourceId(0),
+        observer: 0,
+        price: Price(10_000 * (USD / 100)),
+        confidence: Price(200 * (USD / 100)),
+        published_at: units::Timestamp(story.now),
+        received_at: units::Timestamp(story.now),
+    };
+    story.batch(vec![protocol::Input::Observation(wide)]);
+    check(&story, QualityState::Agreed, 10_001);
+    assert_eq!(story.quality(0).confidence, Price(2 * (USD / 100)));
+    let spread = story.kernel.state().market(protocol::MarketId(0)).unwrap().index.spread;
+    assert_eq!(spread, Price(201 * (USD / 100)), "the detector of disagreement still sees it");
+}

@@ -62,6 +62,8 @@ pub(super) fn room() -> Room {
         ("exactly the dispute limit apart is no contradiction", plain(&[10_000, 10_000, 10_200])),
         ("one past the dispute limit is, but three lineages outvote it", plain(&[10_000, 10_000, 10_000, 10_201])),
         ("two lineages do not outvote", plain(&[10_000, 10_000, 10_201])),
+        ("three of five lineages do not outvote", plain(&[10_000, 10_000, 10_000, 10_201, 10_201])),
+        ("five of seven do", plain(&[10_000, 10_000, 10_000, 10_000, 10_000, 10_201, 10_201])),
         ("two sources far apart: nobody has a majority", plain(&[10_000, 10_300])),
         ("a liar far away has no pull on the median", plain(&[10_000, 10_002, 10_004, 10_000_000])),
         (
@@ -77,8 +79,20 @@ pub(super) fn room() -> Room {
             vec![Says { age: 10_001, ..says(10_000, 3, 0) }, says(10_010, 2, 0), says(10_030, 3, 1)],
         ),
         (
-            "confidence widens what holds every source",
+            "of two sources both must be held",
             vec![Says { confidence: 30, ..says(10_000, 1, 0) }, Says { confidence: 5, ..says(10_010, 1, 1) }],
+        ),
+        (
+            "of three sources one does not widen the confidence alone",
+            vec![
+                Says { confidence: 190, ..says(10_000, 1, 0) },
+                says(10_000, 1, 1),
+                Says { confidence: 5, ..says(10_010, 1, 2) },
+            ],
+        ),
+        (
+            "a heavy source does not narrow it alone",
+            vec![says(10_000, 5, 0), Says { confidence: 7, ..says(10_020, 1, 1) }, says(10_090, 1, 2)],
         ),
         (
             "exactly the confidence limit passes",
@@ -112,9 +126,11 @@ pub(super) fn room() -> Room {
                median <= dispute) of the first, if there are any. Supporters: usable within `agree` of the value. \
                Contradicted: highest - lowest usable > floor(dispute * value). Majority: 2 * supporting weight > weight \
                present. Disputed where there is no majority, or where it is contradicted and fewer than overrule_lineages \
-               lineages support; otherwise Agreed from lineages_min supporting lineages on, Degraded below; None where \
-               nobody is usable. Confidence: largest distance plus own confidence, over all usable where disputed and \
-               over those within `dispute` otherwise; coverage = floor(supporting weight / weight listed); age of the \
+               lineages or no more than two thirds of the usable ones support; otherwise Agreed from lineages_min supporting \
+               lineages on, Degraded below; None where nobody is usable. The width of a source: its distance plus its own \
+               confidence. Confidence: the largest width of the usable where disputed; otherwise, of those within `dispute`, \
+               the smallest width up to which lie two thirds of their weight and of their lineages lineages_min, or as many \
+               as there are; coverage = floor(supporting weight / weight listed); age of the \
                newest usable, at least 0",
         units: "price, confidence, value: price units; age, age_max, future_max: microseconds; agree, dispute, \
                 confidence_max, coverage: parts of 10^12; state: 0 Agreed, 1 Degraded, 2 Disputed, 3 None",

@@ -106,6 +106,16 @@ fn median(voices: &[&Voice]) -> Option<BigInt> {
     Some((&low.price + &high.price).div_floor(&2.into()))
 }
 
+fn weigh(voices: &[&Voice]) -> BigInt {
+    voices.iter().map(|voice| &voice.weight).sum()
+}
+
+/// Their independent lineages.
+fn distinct(voices: &[&Voice]) -> BigInt {
+    let lineages: std::collections::BTreeSet<&BigInt> = voices.iter().map(|voice| &voice.lineage).collect();
+    lineages.len().into()
+}
+
 /// One voice a lineage: the present weights, and the weight listed.
 fn share_voices(said: &mut [Voice], age_max: &BigInt) -> BigInt {
     let lineages: std::collections::BTreeSet<BigInt> = said.iter().map(|voice| voice.lineage.clone()).collect();
@@ -160,23 +170,34 @@ fn index(input: &Value) -> Value {
     let near: Vec<&Voice> = usable.iter().copied().filter(|voice| within(&dispute, &voice.price, &first)).collect();
     let value = median(&near).unwrap_or(first);
     let camp: Vec<&Voice> = usable.iter().copied().filter(|voice| within(&agree, &voice.price, &value)).collect();
-    let mut lineages: Vec<&BigInt> = camp.iter().map(|voice| &voice.lineage).collect();
-    lineages.sort();
-    lineages.dedup();
-    let count = BigInt::from(lineages.len());
+    let count = distinct(&camp);
     let supporting: BigInt = camp.iter().map(|voice| &voice.weight).sum();
     let spread = &usable[usable.len() - 1].price - &usable[0].price;
     let contradicted = (&dispute * &value).div_floor(&ONE.into()) < spread;
     let majority = weight < &supporting * 2;
-    let disputed = !majority || contradicted && count < limit("overrule_lineages");
+    // Nothing was said before, so nobody seems stuck.
+    let speakers = distinct(&usable);
+    let outvoted = limit("overrule_lineages") <= count && speakers * 2 < &count * 3;
+    let disputed = !majority || contradicted && !outvoted;
     let state = match (disputed, limit("lineages_min") <= count) {
         (true, _) => 2,
         (false, true) => 0,
         (false, false) => 1,
     };
-    let counts = |voice: &&&Voice| disputed || within(&dispute, &voice.price, &value);
     let claim = |voice: &&Voice| (&voice.price - &value).abs() + &voice.confidence;
-    let confidence = usable.iter().filter(counts).map(claim).max().unwrap_or_default();
+    let near: Vec<&Voice> = usable.iter().copied().filter(|voice| within(&dispute, &voice.price, &value)).collect();
+    let mut claims: Vec<BigInt> = usable.iter().map(claim).collect();
+    claims.sort();
+    let confidence = if disputed {
+        claims.pop().unwrap_or_default()
+    } else {
+        let needed = limit("lineages_min").min(distinct(&near));
+        let enough = |width: &BigInt| {
+            let held: Vec<&Voice> = near.iter().copied().filter(|voice| claim(voice) <= *width).collect();
+            weigh(&near) * 2 <= weigh(&held) * 3 && needed <= distinct(&held)
+        };
+        claims.into_iter().find(enough).unwrap_or_default()
+    };
     let age = usable.iter().map(|voice| voice.age.clone()).min().unwrap_or_default().max(BigInt::zero());
     json!({
         "value": out(&value),
