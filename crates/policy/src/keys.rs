@@ -80,7 +80,12 @@ pub(crate) const MARKET: &[Key] = &[
     key("oracle.agree", Form::Ratio, "1%", "Sources within this of the index support it."),
     key("oracle.dispute", Form::Ratio, "2%", "Fresh sources farther apart than this contradict each other."),
     key("oracle.lineages_min", U8, "2", "Independent lineages that an agreed price needs."),
-    key("oracle.overrule_lineages", U8, "3", "Independent lineages that outvote a contradicting minority at once."),
+    key(
+        "oracle.overrule_lineages",
+        U8,
+        "3",
+        "Independent lineages that outvote a contradicting minority at once, if they are more than two thirds of those that speak.",
+    ),
     key(
         "oracle.dispute_confirm",
         Form::Span,
