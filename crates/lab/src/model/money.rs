@@ -6,7 +6,6 @@ use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::margin::{Lens, risk};
 use kernel::state::{Liquidation, OpenOrder};
-use num_traits::Signed;
 use protocol::effect::AdmittedOrder;
 use protocol::input::{Order, Trade, Transfer};
 use protocol::{
