@@ -279,7 +279,9 @@ pub(super) fn ceil(value: &Q) -> i128 {
 
 /// Whether two prices are no farther apart than `limit` of the second.
 pub(super) fn within(price: Price, limit: Ratio, reference: Price) -> bool {
-    (q(price.0) - q(reference.0)).abs() <= part(limit) * q(reference.0)
+    // An `i64` times another, or a difference of two times 10^12, always fits.
+    let apart = (i128::from(price.0) - i128::from(reference.0)).abs();
+    apart * i128::from(Ratio::ONE.0) <= i128::from(limit.0) * i128::from(reference.0)
 }
 
 /// The signed value of `size` at `price` in micro-USD, exactly.
