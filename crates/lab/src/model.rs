@@ -1,6 +1,6 @@
 //! The reference model: the obvious computation of what the kernel decided.
 //!
-//! After every batch [`Model::step`] starts again from the integers that the kernel stored before it, computes with exact
+//! With every batch [`Model::before`] starts again from the integers that the kernel stored; [`Model::step`] computes with exact
 //! rationals, without caches, triggers or sums over windows, and walks through the kernel's effects in their order. It
 //! demands
 //!
@@ -24,13 +24,16 @@ mod oracle;
 pub mod storm;
 pub mod traffic;
 
-use kernel::detect::DETECTORS;
-use kernel::state::Market;
-use kernel::{Kernel, State};
+use kernel::breaker::Breaker;
+use kernel::detect::{DETECTORS, Memory};
+use kernel::index::Index;
+use kernel::mark::Mark;
+use kernel::{Kernel, State, state};
 use oracle::History;
-use protocol::{Action, Batch, Effect, Input, MarketId, Mode, QualityState, Rung, Side, SourceId};
+use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, QualityState, Rung, Side, SourceId};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use units::Timestamp;
 
 /// The kernel and the model do not agree.
@@ -52,10 +55,30 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// What the model remembers between batches: the whole past of every index.
+/// What the model remembers between batches: what never changes, and the whole past of every index.
 #[derive(Clone, Debug)]
 pub struct Model {
+    listings: ledger::Listings,
     histories: Vec<History>,
+}
+
+/// What the kernel stored before a batch, as far as the model starts from it.
+#[derive(Debug)]
+pub struct Before {
+    markets: Vec<Market>,
+    venue: money::Venue,
+}
+
+/// One market's prices: as they were stored, and step by step what the model makes of them.
+#[derive(Debug)]
+struct Market {
+    id: MarketId,
+    params: Arc<MarketParams>,
+    index: Index,
+    mark: Mark,
+    memory: Memory,
+    breaker: Breaker,
+    observed_until: Timestamp,
 }
 
 /// A batch that is walked through, effect by effect.
@@ -93,28 +116,44 @@ impl Model {
     /// A model of a venue before its first batch.
     #[must_use]
     pub fn new(state: &State) -> Model {
-        Model { histories: state.markets().map(|_| History::default()).collect() }
+        let listings = ledger::listings(state);
+        Model { listings, histories: state.markets().map(|_| History::default()).collect() }
+    }
+
+    /// Notes what the kernel has stored before it decides a batch.
+    #[must_use]
+    pub fn before(&self, state: &State, batch: &Batch) -> Before {
+        let market = |market: &state::Market| Market {
+            id: market.id,
+            params: Arc::clone(&self.listings[&market.id].params),
+            index: market.index.clone(),
+            mark: market.mark,
+            memory: market.memory,
+            breaker: market.breaker,
+            observed_until: market.observed_until,
+        };
+        let markets = state.markets().map(market).collect();
+        Before { markets, venue: money::Venue::of(state, &self.listings, batch.at, batch.height) }
     }
 
     /// Follows one batch.
     ///
     /// # Errors
     /// The first demand that the kernel did not meet.
-    pub fn step(&mut self, before: &State, batch: &Batch, effects: &[Effect], after: &State) -> Result<(), Finding> {
+    pub fn step(&mut self, before: Before, batch: &Batch, effects: &[Effect], after: &State) -> Result<(), Finding> {
         let mut walk = Walk { batch, effects: effects.iter().peekable() };
         let followed = self.follow(before, &mut walk, after);
         followed.map_err(|(rule, detail)| Finding { height: batch.height, rule, detail })
     }
 
-    fn follow(&mut self, before: &State, walk: &mut Walk<'_>, after: &State) -> Demand<()> {
+    fn follow(&mut self, before: Before, walk: &mut Walk<'_>, after: &State) -> Demand<()> {
         let at = walk.batch.at;
-        let mut venue = money::Venue::of(before, at, walk.batch.height);
+        let Before { mut markets, mut venue } = before;
         let inputs = || (0_u32..).zip(&walk.batch.inputs);
         let facts = inputs().filter(|(_, input)| matches!(input, Input::Trade(_) | Input::OrderDone(_)));
         for (n, input) in facts.collect::<Vec<_>>() {
             venue.fact(n, input, walk)?;
         }
-        let mut markets: Vec<Market> = before.markets().cloned().collect();
         let looks = observe(&mut markets, walk)?;
         let due = |market: &Market| {
             // While a detector asks for the mode, time alone does not lead out of it.
@@ -123,15 +162,15 @@ impl Model {
             market.index.deadline < at || waits && step <= at.0
         };
         let mut evaluated = Vec::new();
-        for (id, old) in (0..).map(MarketId).zip(before.markets()) {
-            let place = usize::from(id.0);
-            let (Some(market), Some(kernel)) = (markets.get_mut(place), after.market(id)) else { continue };
+        for market in &mut markets {
+            let id = market.id;
+            let Some(kernel) = after.market(id) else { return Err(("a market stays", format!("{id:?}"))) };
             if let Some(look) = looks.get(&id) {
-                look.agrees(id, old, kernel)?;
+                look.agrees(market, kernel)?;
             }
-            if looks.contains_key(&id) || due(old) {
+            if looks.contains_key(&id) || due(market) {
                 evaluated.push(id);
-                self.evaluate(old, market, kernel, walk, &mut venue)?;
+                self.evaluate(market, kernel, walk, &mut venue)?;
             }
             same("a market that is not evaluated stays as it is", id, &kernel.index.quality, &market.index.quality)?;
             same("the mark", id, kernel.mark.price, market.mark.price)?;
@@ -149,19 +188,18 @@ impl Model {
     /// One market's index, averages, detectors, mode and mark.
     fn evaluate(
         &mut self,
-        old: &Market,
         market: &mut Market,
-        kernel: &Market,
+        kernel: &state::Market,
         walk: &mut Walk<'_>,
         venue: &mut money::Venue,
     ) -> Demand<()> {
-        let (id, at, params) = (market.id, walk.batch.at, market.params.clone());
+        let (id, at, params) = (market.id, walk.batch.at, Arc::clone(&market.params));
         let Some(history) = self.histories.get_mut(usize::from(id.0)) else { return Ok(()) };
-        let was = old.index.quality;
+        let (was, old) = (market.index.quality, market.breaker);
         let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded) && was.rung == Rung::Primary;
-        let until = at.min(old.index.deadline);
-        if plain && old.observed_until < until {
-            history.held(was.value, old.observed_until, until);
+        let until = at.min(market.index.deadline);
+        if plain && market.observed_until < until {
+            history.held(was.value, market.observed_until, until);
         }
         let exclusions =
             |market: &Market| market.index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
@@ -173,7 +211,7 @@ impl Model {
             same("a source's settled price", (id, place), kernel.settled, model.settled)?;
             same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
         }
-        let index = |index: &kernel::index::Index| {
+        let index = |index: &Index| {
             let remembered = (index.agreed, index.supported_at, index.spread);
             (index.believed, index.believed_at, index.majority, remembered)
         };
@@ -189,13 +227,13 @@ impl Model {
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
         let range = history.extremes(params.detectors.velocity_window);
         same("the range", id, kernel.range.extremes(), range)?;
-        let (levels, wanted, causes) = oracle::detect(old, &quality, average, range, market.index.spread);
+        let (levels, wanted, causes) = oracle::detect(market, &quality, average, range);
         let levels: [Mode; DETECTORS.len()] = levels;
         same("the detectors' levels", id, kernel.memory.levels, levels)?;
         let calm = params.breaker.calm;
         // A reason that stood at the last look stood until this one.
-        let reason_at = if old.breaker.mode <= asked(old) { at } else { old.breaker.calm_since };
-        let (mode, reason_at) = oracle::ladder(old.breaker.mode, reason_at, wanted.mode(), calm, at);
+        let reason_at = if old.mode <= asked(market) { at } else { old.calm_since };
+        let (mode, reason_at) = oracle::ladder(old.mode, reason_at, wanted.mode(), calm, at);
         same("the mode", id, (kernel.breaker.mode, kernel.breaker.calm_since), (mode, reason_at))?;
         let restriction = oracle::restriction(mode, &params);
         same("the restriction", id, kernel.breaker.restriction, restriction)?;
@@ -211,14 +249,14 @@ impl Model {
         if (was.state, was.rung) != (quality.state, quality.rung) {
             walk.expect("a change of quality is told", Effect::Quality { market: id, quality })?;
         }
-        if old.breaker.mode != mode {
-            let causes = if old.breaker.mode < mode { causes } else { 0 };
-            let told = Effect::Mode { market: id, from: old.breaker.mode, to: mode, restriction, causes };
+        if old.mode != mode {
+            let causes = if old.mode < mode { causes } else { 0 };
+            let told = Effect::Mode { market: id, from: old.mode, to: mode, restriction, causes };
             walk.expect("a change of mode is told", told)?;
         }
         venue.priced(id, market.mark.price, quality, restriction);
         let closed = Side::BOTH.iter().any(|side| !restriction.permits(Action::Open, *side));
-        if old.breaker.mode < mode && closed {
+        if old.mode < mode && closed {
             venue.take_back_opening(id, walk)?;
         }
         Ok(())
@@ -238,10 +276,11 @@ struct Look {
 }
 
 impl Look {
-    fn agrees(&self, id: MarketId, old: &Market, kernel: &Market) -> Demand<()> {
+    fn agrees(&self, old: &Market, kernel: &state::Market) -> Demand<()> {
+        let id = old.id;
         if self.looks == 0 {
-            let stored = |market: &Market| (market.mark.premium, market.mark.premium_at);
-            return same("a premium that nobody looked at", id, stored(kernel), stored(old));
+            let stored = |mark: &Mark| (mark.premium, mark.premium_at);
+            return same("a premium that nobody looked at", id, stored(&kernel.mark), stored(&old.mark));
         }
         // The sample and the average are each rounded to a part.
         let near = oracle::near(kernel.mark.premium, &self.premium, 2 * self.looks);
@@ -276,8 +315,7 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
         if let Input::Observation(seen) = input {
             let place = usize::from(seen.source.0);
             let was = market.index.exclusion(place);
-            let params = market.params.clone();
-            match oracle::observe(&mut market.index, seen, &params, at) {
+            match oracle::observe(&mut market.index, seen, &market.params, at) {
                 Err(reject) => walk.expect("a refused price", Effect::Rejected { input: n, reject })?,
                 Ok(()) => {
                     looks.entry(market.id).or_insert_with(unseen);
@@ -327,19 +365,23 @@ impl Story {
     /// # Errors
     /// The first demand that the kernel did not meet.
     pub fn step(&mut self) -> Result<usize, Finding> {
-        let before = self.kernel.state().clone();
-        let inputs = self.apply();
-        let batch = inputs.inputs.len();
-        self.model.step(&before, &inputs, &self.effects, self.kernel.state())?;
-        Ok(batch)
+        let batch = self.traffic.next(self.kernel.state());
+        let before = self.model.before(self.kernel.state(), &batch);
+        self.decide(&batch);
+        self.model.step(before, &batch, &self.effects, self.kernel.state())?;
+        Ok(batch.inputs.len())
     }
 
     /// One more batch, decided by the kernel alone.
     pub fn apply(&mut self) -> Batch {
         let batch = self.traffic.next(self.kernel.state());
-        self.effects.clear();
-        self.kernel.apply(&batch, &mut self.effects);
+        self.decide(&batch);
         batch
+    }
+
+    fn decide(&mut self, batch: &Batch) {
+        self.effects.clear();
+        self.kernel.apply(batch, &mut self.effects);
     }
 
     /// What the kernel decided in the last batch.

@@ -10,6 +10,7 @@ use kernel::state::{Liquidation, OpenOrder, Pool};
 use protocol::params::Tier;
 use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use units::{Price, Ratio, Size};
 
 /// One account.
@@ -34,12 +35,19 @@ pub(super) struct Purse {
 /// One market, as far as money asks for it.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
-    pub(super) params: MarketParams,
+    pub(super) params: Arc<MarketParams>,
     pub(super) per_micro: i128,
     pub(super) mark: Price,
     pub(super) quality: PriceQuality,
     pub(super) restriction: protocol::Restriction,
     pub(super) lineages: usize,
+}
+
+/// Every market as it was listed. The model looks at its parameters once, so that the kernel can't change them.
+pub(super) type Listings = BTreeMap<MarketId, Terms>;
+
+pub(super) fn listings(state: &State) -> Listings {
+    state.markets().map(|market| (market.id, Terms::of(market))).collect()
 }
 
 /// One pool.
@@ -104,7 +112,8 @@ impl Terms {
 }
 
 impl Books {
-    pub(super) fn of(pool: &Pool) -> Books {
+    /// Every account of a pool.
+    pub(super) fn purses(pool: &Pool) -> BTreeMap<AccountId, Purse> {
         let purse = |account: &kernel::state::Account| Purse {
             booked: i128::from(account.cash.0) - account.positions.iter().map(|p| i128::from(p.cost.0)).sum::<i128>(),
             cash: account.cash.0.into(),
@@ -114,20 +123,24 @@ impl Books {
             liquidation: account.liquidation,
             exhausted: account.exhausted,
         };
+        pool.accounts.iter().map(|(id, account)| (*id, purse(account))).collect()
+    }
+
+    pub(super) fn of(pool: &Pool, listings: &Listings) -> Books {
         Books {
             params: pool.params.clone(),
-            accounts: pool.accounts.iter().map(|(id, account)| (*id, purse(account))).collect(),
+            accounts: Books::purses(pool),
             orders: pool.orders.clone(),
             distressed: pool.distressed.keys().copied().collect(),
-            terms: pool.markets.iter().map(|market| (market.id, Terms::of(market))).collect(),
+            terms: pool.markets.iter().map(|market| (market.id, listings[&market.id].now(market))).collect(),
             insurance: pool.insurance,
             deficit: pool.deficit,
             deposited: pool.deposited,
         }
     }
 
-    pub(super) fn all(state: &State) -> Vec<Books> {
-        state.pools.iter().map(Books::of).collect()
+    pub(super) fn all(state: &State, listings: &Listings) -> Vec<Books> {
+        state.pools.iter().map(|pool| Books::of(pool, listings)).collect()
     }
 
     /// `None` where something that the account holds has never had a price.
@@ -216,7 +229,19 @@ impl Terms {
             quality: market.index.quality,
             restriction: market.breaker.restriction,
             lineages: lineages.len(),
-            params: market.params.clone(),
+            params: Arc::new(market.params.clone()),
+        }
+    }
+
+    /// The same listing with what changes.
+    fn now(&self, market: &kernel::state::Market) -> Terms {
+        Terms {
+            params: Arc::clone(&self.params),
+            per_micro: self.per_micro,
+            mark: market.mark.price,
+            quality: market.index.quality,
+            restriction: market.breaker.restriction,
+            lineages: self.lineages,
         }
     }
 }

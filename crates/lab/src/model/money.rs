@@ -1,12 +1,11 @@
 //! Money, orders, liquidations and losses of a whole venue, followed effect by effect.
 
 use super::exact::{Q, ceil, floor, part, q};
-use super::ledger::{Asked, Books, Purse, Terms, requirement, tide};
+use super::ledger::{Asked, Books, Listings, Purse, Terms, requirement, tide};
 use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::margin::{Lens, risk};
 use kernel::state::{Liquidation, OpenOrder};
-use num_traits::Signed;
 use protocol::effect::AdmittedOrder;
 use protocol::input::{Order, Trade, Transfer};
 use protocol::{
@@ -17,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use units::{Notional, Price, Ratio, Size, Timestamp};
 
 /// All pools.
+#[derive(Debug)]
 pub(super) struct Venue {
     books: Vec<Books>,
     pools: BTreeMap<MarketId, usize>,
@@ -65,12 +65,19 @@ fn permits(action: Action, price: &PriceQuality, single: bool) -> bool {
 }
 
 impl Venue {
-    pub(super) fn of(state: &State, at: Timestamp, height: u64) -> Venue {
+    pub(super) fn of(state: &State, listings: &Listings, at: Timestamp, height: u64) -> Venue {
         let mut pools = BTreeMap::new();
         for (place, pool) in state.pools.iter().enumerate() {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
-        Venue { books: Books::all(state), pools, at, height, placed: BTreeMap::new(), disturbed: BTreeSet::new() }
+        Venue {
+            books: Books::all(state, listings),
+            pools,
+            at,
+            height,
+            placed: BTreeMap::new(),
+            disturbed: BTreeSet::new(),
+        }
     }
 
     fn pool_of(&self, market: MarketId) -> Option<usize> {
@@ -630,14 +637,14 @@ impl Venue {
     /// What the kernel stored after the batch is what was followed.
     pub(super) fn agrees(&self, after: &State, evaluated: &[MarketId]) -> Demand<()> {
         for (place, (books, pool)) in self.books.iter().zip(&after.pools).enumerate() {
-            let told = Books::of(pool);
-            let ids = |books: &Books| books.accounts.keys().copied().collect::<Vec<_>>();
-            same("the accounts", pool.id, ids(&told), ids(books))?;
-            same("the orders", pool.id, &told.orders, &books.orders)?;
-            let funds = |books: &Books| (books.insurance, books.deficit, books.deposited);
-            same("insurance, deficit and what was paid in", pool.id, funds(&told), funds(books))?;
-            for (id, purse) in &books.accounts {
-                same("an account's money and sizes", (pool.id, id), &told.accounts[id], purse)?;
+            let (told, model): (Vec<_>, Vec<_>) = (pool.accounts.keys().collect(), books.accounts.keys().collect());
+            same("the accounts", pool.id, told, model)?;
+            same("the orders", pool.id, &pool.orders, &books.orders)?;
+            let told = (pool.insurance, pool.deficit, pool.deposited);
+            let funds = (books.insurance, books.deficit, books.deposited);
+            same("insurance, deficit and what was paid in", pool.id, told, funds)?;
+            for ((id, purse), told) in books.accounts.iter().zip(Books::purses(pool).values()) {
+                same("an account's money and sizes", (pool.id, id), told, purse)?;
                 self.watched(place, *id, pool, evaluated)?;
             }
         }

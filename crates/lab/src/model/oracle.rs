@@ -1,9 +1,9 @@
 //! The index, its averages and the detectors, written from what their documentation says.
 
+use super::Market;
 use super::exact::{Q, ceil, floor, part, q, within};
 use kernel::detect::DETECTORS;
 use kernel::index::{Index, Majority, Source};
-use kernel::state::Market;
 use protocol::input::{BookTop, Observation};
 use protocol::params::{OracleParams, SourceParams, Thresholds};
 use protocol::quality::Exclusion;
@@ -77,9 +77,13 @@ pub(super) fn observe(
         source.gaps.counts[bucket] += 1;
         source.gaps.total += 1;
         // The longest edge that more than one in a thousand silences reach.
-        let reached = |bucket: usize| source.gaps.counts[bucket..].iter().map(|count| u64::from(*count)).sum::<u64>();
-        let total: u64 = reached(0);
-        let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| total < reached(*bucket) * 1_000);
+        let counts = source.gaps.counts.map(u64::from);
+        let total: u64 = counts.iter().sum();
+        let mut reached = 0;
+        let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| {
+            reached += counts[*bucket];
+            total < reached * 1_000
+        });
         let learned = typical.map_or(0, |bucket| edge_millis(bucket) * 1_000);
         let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
         source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
@@ -451,12 +455,12 @@ impl History {
         let oldest = (at.0.div_euclid(slot) - (kernel::window::TWAP_SLOTS as i64 - 1)) * slot;
         self.held.retain(|(_, until, _)| oldest < *until);
         let parts = self.held.iter().map(|(from, until, price)| (until - from.max(&oldest), price.0));
-        let (mut sum, mut covered) = (q(0), 0);
+        let (mut sum, mut covered) = (0_i128, 0);
         for (span, price) in parts {
-            sum += q(span) * q(price);
+            sum += i128::from(span) * i128::from(price);
             covered += span;
         }
-        ((0 < covered).then(|| Price(floor(&(sum / q(covered))) as i64)), covered)
+        ((0 < covered).then(|| Price(floor(&(q(sum) / q(covered))) as i64)), covered)
     }
 
     /// The lowest and highest over the window's slots up to the last one seen.
@@ -499,7 +503,6 @@ pub(super) fn detect(
     quality: &PriceQuality,
     average: (Option<Price>, i64),
     range: Option<(Price, Price)>,
-    spread: Price,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
     let [velocity, band, disagreement, _] = market.memory.levels;
@@ -535,7 +538,7 @@ pub(super) fn detect(
         QualityState::Agreed | QualityState::Degraded => {
             let limit =
                 if disagreement == Mode::Normal { detectors.disagreement } else { exit(detectors.disagreement) };
-            let wide = part(limit) * q(quality.value.0) <= q(spread.0);
+            let wide = part(limit) * q(quality.value.0) <= q(market.index.spread.0);
             if wide { Mode::Cautious } else { Mode::Normal }
         }
     };
