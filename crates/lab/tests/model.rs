@@ -50,7 +50,7 @@ fn arbitrary_inputs_break_nothing_and_close_no_exit() {
 
 /// What an effect's name does not tell: how a liquidation came about or ended.
 fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> {
-    let permits = |action, market: MarketId, size: Size| {
+    let carries = |action, market: MarketId, size: Size| {
         let market = after.market(market).expect("a pool's positions are in its markets");
         let side = if 0 < size.0 { Side::Long } else { Side::Short };
         let price = market.index.quality();
@@ -61,7 +61,7 @@ fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> 
             let action = if *insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
             let pool = after.pool_of(order.market)?;
             let positions = &pool.accounts[&order.account].positions;
-            let doubted = positions.iter().any(|position| !permits(action, position.market, position.size));
+            let doubted = positions.iter().any(|position| !carries(action, position.market, position.size));
             doubted.then_some("liquidated beside a market that permits nothing")
         }
         Effect::Deleveraged { market, account, .. } => {
@@ -75,7 +75,7 @@ fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> 
             let owner = risk(&is.accounts[&open.account], |market| is.market(market), Lens::Mark)?;
             match (after.at < live.expires_at && owner.liquidatable(), open.remaining) {
                 (false, _) => None,
-                (true, Size(lots)) if permits(Action::LiquidateSolvent, *market, Size(-lots)) => {
+                (true, Size(lots)) if carries(Action::LiquidateSolvent, *market, Size(-lots)) => {
                     Some("taken back since the kindest price no longer asks for it")
                 }
                 (true, _) => Some("taken back since its price no longer carries it"),
