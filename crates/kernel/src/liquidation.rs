@@ -1,6 +1,6 @@
 //! Who must shrink, by how much, and at what limit.
 //!
-//! A liquidation begins below maintenance and aims at maintenance and a buffer. It takes the smallest number of lots
+//! A liquidation begins below maintenance and stops at maintenance and a buffer. It takes the smallest number of lots
 //! that restores the account, from the position that needs the most margin.
 //!
 //! A position may be taken only where its market permits that, by mode, by the quality of its price and, on a single
@@ -10,8 +10,10 @@
 //! large one elsewhere, and a wrong price costs nothing in another market that a step of `oracle.jump_max` would
 //! explain. Of a market that never had a price not even that much is known: whoever holds it can't be judged.
 //!
-//! An order stands while it would be decided again: when its market no longer permits it, or the account is no longer
-//! under maintenance so judged, it is taken back, and the account stays watched as long as it is at the mark.
+//! An order stands as long as its market permits it and the account, judged kindly, is not restored to maintenance and
+//! the buffer; it runs out after `liquidation.order_ttl`. So it does not outlive the quality of the price that decided
+//! it, and one that has filled in part goes on to where it was aimed: stopped at maintenance, it would be needed again
+//! with the next step of the price. Whose order is taken back stays watched while it is under maintenance at the mark.
 //!
 //! Whoever is found under maintenance loses at once the resting orders that would open: a fill would make it worse.
 
@@ -101,15 +103,12 @@ fn carries(market: &Market, size: Size, action: Action, stood: Duration) -> bool
         && quality::permits(action, price, market.single_lineage())
 }
 
-/// The verdict on an account with `risk` at the mark; `None` where nothing may be taken from it.
+/// The verdict on an account with `risk` at the mark, and its risk judged kindly.
 ///
 /// Insolvency permits more than the lack of margin does, and what is permitted decides how kindly the account is
 /// judged. So insolvency is asked first, with the markets that let an insolvent account be liquidated; only where it
 /// isn't found the account is judged again, with those that let a solvent one be.
-fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option<Verdict> {
-    if !risk.liquidatable() {
-        return None;
-    }
+fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option<(Verdict, Risk)> {
     let kindly = |verdict: Verdict| {
         let lens = |position: &Position, _: &Market| {
             if verdict.takes(pool, position) { Lens::Kindest } else { Lens::Doubted }
@@ -119,8 +118,7 @@ fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option
     let insolvent = Verdict { insolvent: true, stood };
     let solvent = Verdict { insolvent: false, stood };
     let verdict = if risk.equity < 0 && kindly(insolvent)?.equity < 0 { insolvent } else { solvent };
-    let takes_any = account.positions.iter().any(|position| verdict.takes(pool, position));
-    (takes_any && kindly(verdict)?.liquidatable()).then_some(verdict)
+    Some((verdict, kindly(verdict)?))
 }
 
 /// Looks at one account and decides.
@@ -130,10 +128,12 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(risk) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
     let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
-    let verdict = judge(pool, account, &risk, now.at.since(since));
+    let Some((verdict, kindly)) = judge(pool, account, &risk, now.at.since(since)) else { return };
     if let Some(live) = account.liquidation {
         let held = account.positions.iter().find(|position| position.market == live.market);
-        let stands = verdict.is_some_and(|verdict| held.is_some_and(|position| verdict.takes(pool, position)));
+        let carried = held.is_some_and(|position| verdict.takes(pool, position));
+        let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
+        let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer));
         if stands && now.at < live.expires_at {
             return;
         }
@@ -143,7 +143,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
             out.push(Effect::Withdraw { market: live.market, order: live.order });
         }
         if let Some(account) = pool.accounts.get_mut(&id) {
-            // One that was taken back because it would no longer be decided says nothing about the book.
+            // One that was taken back before it ran out, or that its market had stopped, says nothing about the book.
             account.exhausted = stands && risk.equity < 0;
         }
     }
@@ -153,13 +153,18 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     }
     pool.set_distressed(id, Some(now.at));
     pool.remove_opening_orders_of(id, out);
-    let Some(verdict) = verdict else { return };
+    if !kindly.liquidatable() {
+        return;
+    }
     let Some(account) = pool.accounts.get(&id) else { return };
     let insolvent = verdict.insolvent;
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
     if insolvent && (account.exhausted || allowance < risk.equity.saturating_neg()) {
         let closing = account.positions.iter().filter(|position| verdict.takes(pool, position));
         let closing: Vec<Position> = closing.copied().collect();
+        if closing.is_empty() {
+            return;
+        }
         pool.remove_orders(id, None, out);
         backstop::deleverage(pool, id, &closing, now.at, out);
         if let Some(account) = pool.accounts.get_mut(&id) {

@@ -316,29 +316,39 @@ fn an_order_that_ran_out_in_time_ends_in_deleveraging() {
 }
 
 #[test]
-fn a_liquidation_order_is_taken_back_when_the_kindest_price_no_longer_asks_for_it() {
+fn a_liquidation_order_is_taken_back_when_the_account_is_restored_at_the_kindest_price() {
+    // Under maintenance below 98.9744, restored to 1.1 times that from 99.2288.
     let mut story = two(quick(), market(3), &alone());
     both(&mut story, 9_895, 10_000);
     let (_, _, id) = liquidations(&story.effects)[0];
-    // Under maintenance below 98.9744: at the kindest edge of 98.97 still, at 98.98 no more.
-    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_893, 9_895, 9_897])), []);
-    let out = story.wait(1).prices(0, &[9_892, 9_895, 9_898]);
-    assert_eq!(withdrawn(&out), [(0, id)]);
-    assert!(in_distress(&story, 1));
-    assert_eq!(taken(&story.wait(1).prices(0, &[9_893, 9_895, 9_897])), [(0, -4_872)]);
+    // At 98.98 no new one would be decided; this one goes on to where it was aimed.
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_892, 9_895, 9_898])), []);
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_868, 9_895, 9_922])), []);
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_867, 9_895, 9_923])), [(0, id)]);
+    assert!(in_distress(&story, 1), "it is under maintenance at the mark");
+    story.effects.clear();
+    story.wait(1).prices(0, &[9_892, 9_895, 9_898]);
+    assert_eq!(taken(&story.effects), []);
+    story.wait(1).prices(0, &[9_895; 3]);
+    assert_eq!(taken(&story.effects), [(0, -4_872)]);
+    // The same at the mark, where it is out of distress then.
+    let (_, _, id) = liquidations(&story.effects)[0];
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_922; 3])), []);
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_923; 3])), [(0, id)]);
+    assert!(!in_distress(&story, 1));
 }
 
 #[test]
-fn the_rest_of_an_order_is_taken_back_when_a_part_was_enough_to_leave_maintenance() {
+fn an_order_that_filled_in_part_goes_on_past_maintenance() {
     // At 98.95 equity is 98 and 98.95 are needed; a base closed frees 2.47 and costs 0.49.
     let mut story = two(quick(), market(3), &alone());
     both(&mut story, 9_895, 10_000);
     let (_, _, id) = liquidations(&story.effects)[0];
-    story.batch(vec![order(9, 2, 0, 1_000, 9_895)]);
-    story.batch(vec![trade(0, OrderId(9), id, 9_895, 100)]);
+    story.batch(vec![order(9, 2, 0, 4_872, 9_895)]);
+    story.batch(vec![trade(0, OrderId(9), id, 9_895, 4_871)]);
     assert_eq!(withdrawn(&both(&mut story, 9_895, 10_000)), []);
-    story.batch(vec![trade(0, OrderId(9), id, 9_895, 900)]);
-    assert_eq!(withdrawn(&both(&mut story, 9_895, 10_000)), [(0, id)]);
+    story.batch(vec![trade(0, OrderId(9), id, 9_895, 1)]);
+    both(&mut story, 9_895, 10_000);
     assert!(!in_distress(&story, 1));
 }
 

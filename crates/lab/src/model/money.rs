@@ -1,7 +1,7 @@
 //! Money, orders, liquidations and losses of a whole venue, followed effect by effect.
 
 use super::exact::{Q, ceil, floor, part, q};
-use super::ledger::{Asked, Books, Purse, Terms, requirement, tide};
+use super::ledger::{Asked, Books, Need, Purse, Terms, requirement, tide};
 use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::margin::{Lens, risk};
@@ -33,7 +33,7 @@ pub(super) struct Venue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Verdict {
     insolvent: bool,
-    /// The markets that give up a position; never empty.
+    /// The markets that give up a position.
     from: BTreeSet<MarketId>,
 }
 
@@ -346,12 +346,12 @@ impl Venue {
         if order.is_kernel() {
             let live = self.books[pool].accounts[&account].liquidation;
             let live = live.ok_or(("a liquidation order has an owner", format!("{order:?}")))?;
-            let again = self.verdict(pool, account).is_some_and(|verdict| verdict.from.contains(&live.market));
-            let due = !again || live.expires_at <= self.at;
+            let stands = self.stands(pool, account, &live);
+            let due = !stands || live.expires_at <= self.at;
             let detail = || format!("{account:?} {live:?} {need:?}");
-            demand("a liquidation order stands until it is due or would not be decided again", due, detail)?;
+            demand("a liquidation order stands while it has its reason and its time", due, detail)?;
             if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
-                purse.exhausted = again && need.equity < 0;
+                purse.exhausted = stands && need.equity < 0;
             }
         } else {
             let detail = || format!("{account:?} {open:?} {need:?}");
@@ -386,15 +386,27 @@ impl Venue {
         sizes.filter(|(market, lots)| carries(market, **lots)).map(|(market, _)| *market).collect()
     }
 
-    /// First whether it is insolvent, by the markets that give up the positions of the insolvent; then whether it is
-    /// under maintenance, by the markets that give up those of its kind.
-    fn verdict(&self, pool: usize, id: AccountId) -> Option<Verdict> {
+    /// First whether it is insolvent, by the markets that give up the positions of the insolvent; then what may be taken
+    /// from an account of its kind, and what it owns and needs judged accordingly.
+    fn judged(&self, pool: usize, id: AccountId) -> Option<(Verdict, Need)> {
         let books = &self.books[pool];
         let kindly = |insolvent: bool| books.need_kindly(id, &self.carrying(pool, id, insolvent));
         let insolvent = books.need(id)?.equity < 0 && kindly(true)?.equity < 0;
-        let under = books.need(id)?.under() && kindly(insolvent)?.under();
-        let from = self.carrying(pool, id, insolvent);
-        (under && !from.is_empty()).then_some(Verdict { insolvent, from })
+        Some((Verdict { insolvent, from: self.carrying(pool, id, insolvent) }, kindly(insolvent)?))
+    }
+
+    /// What may be done, where anything may.
+    fn verdict(&self, pool: usize, id: AccountId) -> Option<Verdict> {
+        let (verdict, kindly) = self.judged(pool, id)?;
+        let under = self.books[pool].need(id)?.under() && kindly.under();
+        (under && !verdict.from.is_empty()).then_some(verdict)
+    }
+
+    /// Whether a liquidation order still has its reason, however long it has been out.
+    fn stands(&self, pool: usize, id: AccountId, live: &Liquidation) -> bool {
+        let Some((verdict, kindly)) = self.judged(pool, id) else { return false };
+        let aim = q(1) + part(self.books[pool].terms[&live.market].params.liquidation.buffer);
+        verdict.from.contains(&live.market) && q(kindly.equity) < aim * kindly.maintenance
     }
 
     fn liquidate(
@@ -711,10 +723,9 @@ impl Venue {
         let looked_at = undisturbed && account.positions.iter().any(|position| evaluated.contains(&position.market));
         let verdict = self.verdict(place, id);
         if let Some(live) = account.liquidation.filter(|_| looked_at) {
-            let again = verdict.as_ref().is_some_and(|verdict| verdict.from.contains(&live.market));
-            let stands = again && self.at < live.expires_at;
+            let stands = self.stands(place, id, &live) && self.at < live.expires_at;
             let detail = || format!("{:?} {id:?} {live:?} {need:?} {verdict:?}", pool.id);
-            demand("no liquidation order stands that would not be decided again", stands, detail)?;
+            demand("no liquidation order stands without its reason or past its time", stands, detail)?;
         }
         if !need.under() {
             return Ok(());
