@@ -352,6 +352,28 @@ fn an_order_that_filled_in_part_goes_on_past_maintenance() {
     assert!(!in_distress(&story, 1));
 }
 
+#[test]
+fn an_exit_stays_in_the_book_of_a_market_that_carries_no_deleveraging_yet() {
+    let mut params = quick();
+    params.oracle.last_good_max = Duration::seconds(5);
+    params.oracle.jump_max = Ratio::percent(1);
+    params.oracle.jump_confirm = Duration::seconds(1);
+    params.breaker.calm = Duration::seconds(20);
+    let mut story = two(params, market(3), &alone());
+    story.batch(vec![order(5, 1, 0, -5, 11_000)]);
+    for _ in 0..10 {
+        story.wait(1).batch(vec![]);
+    }
+    // The price that comes back finds no equity, a step of 38 USD does not either, and the market is halted for a while.
+    story.effects.clear();
+    story.hold(0, &[9_500; 3], 4);
+    assert!(in_distress(&story, 1) && Mode::ReduceOnly < story.mode(0));
+    assert_eq!((withdrawn(&story.effects), given_up(&story.effects)), (vec![], vec![]));
+    story.hold(0, &[9_500; 3], 60);
+    assert_eq!(withdrawn(&story.effects), [(0, OrderId(5))]);
+    assert_eq!(given_up(&story.effects), [(0, 2, 60_000_000)]);
+}
+
 /// 40 base long in each of two markets with `cash`; the second halts at 100 USD, the first falls to 90.
 fn half_halted(cash: i64, fund: i64) -> Story {
     let (first, mut second) = (quick(), quick());
