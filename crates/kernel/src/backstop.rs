@@ -9,34 +9,39 @@ use alloc::vec::Vec;
 use protocol::{AccountId, Effect, MarketId};
 use units::{Notional, Rounding, Size, Timestamp, mul_div};
 
-/// Closes every position of an insolvent account against the other side of its market.
+/// Closes the positions `closing` of an insolvent account against the other side of their markets.
 ///
-/// First the insurance fund pays up to its share per account. What is still missing is spread over the account's
-/// positions by notional; each position is then closed at its bankruptcy price, at which the account ends with nothing,
-/// against all solvent holders of the other side pro rata to their size. They give up exactly the shortfall and not a
-/// contract more than the position. Nobody is asked for more than its equity; lots for which nobody can pay are closed
-/// at the mark, and [`cover`] deals with what that leaves.
-pub fn deleverage(pool: &mut Pool, id: AccountId, at: Timestamp, out: &mut Vec<Effect>) {
+/// What is missing is spread over all of the account's positions by notional. The share of those that can't be closed
+/// now stays with the account, so that a loss in one market reaches only who holds that market. For the rest the
+/// insurance fund pays first, up to its share per account. What is then missing falls on the positions that are closed,
+/// by notional; each is closed at its bankruptcy price, at which it leaves nothing of its share, against all solvent
+/// holders of the other side pro rata to their size. They give up exactly the shortfall and not a contract more than
+/// the position. Nobody is asked for more than its equity; lots for which nobody can pay are closed at the mark, and
+/// [`cover`] deals with what that leaves of an account without positions.
+pub fn deleverage(pool: &mut Pool, id: AccountId, closing: &[Position], at: Timestamp, out: &mut Vec<Effect>) {
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(before) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
-    let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
-    pay_from_insurance(pool, id, before.equity.saturating_neg().clamp(0, allowance.max(0)), out);
-    let Some(account) = pool.accounts.get(&id) else { return };
-    let positions = account.positions.clone();
     let marked = |pool: &Pool, position: &Position| {
         let market = pool.market(position.market);
         market.map_or(0, |market| notional(market, position.size, market.mark.price))
     };
-    let mut missing =
-        risk(account, |market| pool.market(market), Lens::Mark).map_or(0, |risk| risk.equity.saturating_neg().max(0));
-    let mut total = positions.iter().map(|position| marked(pool, position)).fold(0, i128::saturating_add);
-    for position in &positions {
+    let sum =
+        |positions: &[Position]| positions.iter().map(|position| marked(pool, position)).fold(0, i128::saturating_add);
+    let (all, mut total) = (sum(&account.positions), sum(closing));
+    let owed = before.equity.saturating_neg().max(0);
+    // Down: the odd micro-USD stays with the account. Where everything is closed there is none.
+    let owed_here = mul_div(owed, total, all.max(1), Rounding::Down).unwrap_or(owed).min(owed);
+    let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
+    let fund = pool.insurance;
+    pay_from_insurance(pool, id, owed_here.clamp(0, allowance.max(0)), out);
+    let mut missing = owed_here.saturating_sub(fund.saturating_sub(pool.insurance));
+    for position in closing {
         let own = marked(pool, position);
         let share = mul_div(missing, own, total.max(1), Rounding::Up).unwrap_or(missing).min(missing);
-        missing -= close_against_others(pool, id, position, share, at, out);
-        total -= own;
+        missing = missing.saturating_sub(close_against_others(pool, id, position, share, at, out));
+        total = total.saturating_sub(own);
     }
-    if let Some(last) = positions.last() {
+    if let Some(last) = closing.last() {
         pool.settle_account(id, last.market, at, out);
     }
 }

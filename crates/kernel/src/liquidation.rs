@@ -1,18 +1,31 @@
 //! Who must shrink, by how much, and at what limit.
 //!
 //! A liquidation begins below maintenance and stops at maintenance and a buffer. It takes the smallest number of lots
-//! that restores the account, from the position that needs the most margin, and nothing that a price of that quality
-//! does not allow.
+//! that restores the account, from the position that needs the most margin.
+//!
+//! A position may be taken only where its market permits that, by mode, by the quality of its price and, on a single
+//! lineage, after the wait. Elsewhere the price is not good enough to take anything, but also not nothing: such a
+//! position is judged kindly ([`Lens::Doubted`]), and the others at the kindest edge of their confidence. Only who is
+//! under maintenance at the mark and so judged is liquidated. So a small position without a sound price shields no
+//! large one elsewhere, and a wrong price costs nothing in another market that a step of `oracle.jump_max` would
+//! explain. Of a market that never had a price not even that much is known: whoever holds it can't be judged.
+//!
+//! An order stands as long as its market permits it and the account, judged kindly, is not restored to maintenance and
+//! the buffer; it runs out after `liquidation.order_ttl`. So it does not outlive the quality of the price that decided
+//! it, and one that has filled in part goes on to where it was aimed: stopped at maintenance, it would be needed again
+//! with the next step of the price. Whose order is taken back stays watched while it is under maintenance at the mark.
+//!
+//! Whoever is found under maintenance loses at once the resting orders that would open: a fill would make it worse.
 
 use crate::backstop;
 use crate::gate::side_of;
-use crate::margin::{Lens, PARTS, Risk, notional, requirement, risk, shown};
+use crate::margin::{Lens, PARTS, Risk, notional, requirement, risk, risk_through, shown};
 use crate::quality;
 use crate::state::{Account, Liquidation, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
-use protocol::{AccountId, Action, Effect, OrderId, QualityState};
-use units::{Notional, Price, Rounding, Size, Timestamp};
+use protocol::{AccountId, Action, Effect, MarketId, OrderId, QualityState};
+use units::{Duration, Notional, Price, Rounding, Size, Timestamp};
 
 impl Pool {
     /// The mark crossed an account's trigger: watches it from now on if it is liquidatable, or so near to it that a
@@ -31,6 +44,23 @@ impl Pool {
             self.set_distressed(id, Some(at));
         }
     }
+
+    /// Takes back an account's orders that would open. The gate admits no more of them while it is in distress, so
+    /// that this finds some only when it enters.
+    fn remove_opening_orders_of(&mut self, id: AccountId, out: &mut Vec<Effect>) {
+        // The backstop's orders meet liquidations only.
+        if self.params.backstop == Some(id) {
+            return;
+        }
+        let Some(account) = self.accounts.get(&id) else { return };
+        let held = account.orders.iter().filter_map(|order| Some((*order, self.orders.get(order)?)));
+        let gone: Vec<(OrderId, MarketId)> =
+            held.filter(|(_, order)| order.opening).map(|(id, order)| (id, order.market)).collect();
+        for (order, market) in gone {
+            self.remove_order(order);
+            out.push(Effect::Withdraw { market, order });
+        }
+    }
 }
 
 /// The batch that decides.
@@ -42,16 +72,69 @@ pub struct Now {
     pub at: Timestamp,
 }
 
+/// What may be done to an account that is under maintenance, by which action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    /// Whether its equity is gone at the mark and judged kindly too.
+    insolvent: bool,
+    /// Since when it is in distress, until now.
+    stood: Duration,
+}
+
+impl Verdict {
+    const fn action(self) -> Action {
+        if self.insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent }
+    }
+
+    /// Whether the position is one that may be taken.
+    fn takes(self, pool: &Pool, position: &Position) -> bool {
+        pool.market(position.market).is_some_and(|market| carries(market, position.size, self.action(), self.stood))
+    }
+}
+
+/// Whether the market's mode and the quality of its price let `action` take a position.
+fn carries(market: &Market, size: Size, action: Action, stood: Duration) -> bool {
+    let price = market.index.quality();
+    let confirmed = action == Action::LiquidateInsolvent
+        || price.state == QualityState::Agreed
+        || market.params.liquidation.single_lineage_confirm <= stood;
+    confirmed
+        && market.breaker.restriction().permits(action, side_of(size))
+        && quality::permits(action, price, market.single_lineage())
+}
+
+/// The verdict on an account with `risk` at the mark, and its risk judged kindly.
+///
+/// Insolvency permits more than the lack of margin does, and what is permitted decides how kindly the account is
+/// judged. So insolvency is asked first, with the markets that let an insolvent account be liquidated; only where it
+/// isn't found the account is judged again, with those that let a solvent one be.
+fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option<(Verdict, Risk)> {
+    let kindly = |verdict: Verdict| {
+        let lens = |position: &Position, _: &Market| {
+            if verdict.takes(pool, position) { Lens::Kindest } else { Lens::Doubted }
+        };
+        risk_through(account, |market| pool.market(market), lens)
+    };
+    let insolvent = Verdict { insolvent: true, stood };
+    let solvent = Verdict { insolvent: false, stood };
+    let verdict = if risk.equity < 0 && kindly(insolvent)?.equity < 0 { insolvent } else { solvent };
+    Some((verdict, kindly(verdict)?))
+}
+
 /// Looks at one account and decides.
 ///
 /// `placed` counts the kernel's orders of this batch; beyond `u16::MAX` the rest waits for the next batch.
 pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &mut Vec<Effect>) {
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(risk) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
+    let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
+    let Some((verdict, kindly)) = judge(pool, account, &risk, now.at.since(since)) else { return };
     if let Some(live) = account.liquidation {
+        let held = account.positions.iter().find(|position| position.market == live.market);
+        let carried = held.is_some_and(|position| verdict.takes(pool, position));
         let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
-        let restored = buffer.is_some_and(|buffer| risk.restored(buffer));
-        if !restored && now.at < live.expires_at {
+        let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer));
+        if stands && now.at < live.expires_at {
             return;
         }
         pool.remove_order(live.order);
@@ -60,7 +143,8 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
             out.push(Effect::Withdraw { market: live.market, order: live.order });
         }
         if let Some(account) = pool.accounts.get_mut(&id) {
-            account.exhausted = !restored && risk.equity < 0;
+            // One that was taken back before it ran out, or that its market had stopped, says nothing about the book.
+            account.exhausted = stands && risk.equity < 0;
         }
     }
     if !risk.liquidatable() {
@@ -68,33 +152,36 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         return;
     }
     pool.set_distressed(id, Some(now.at));
-    let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
+    pool.remove_opening_orders_of(id, out);
+    if !kindly.liquidatable() {
+        return;
+    }
     let Some(account) = pool.accounts.get(&id) else { return };
-    // What holds only at the mark may hold only for one of the sources; somebody loses a position for what holds at
-    // the kindest edge of the price's confidence too.
-    let Some(kindest) = risk_at(pool, account, Lens::Kindest) else { return };
-    if !kindest.liquidatable() {
-        return;
-    }
-    let insolvent = risk.equity < 0 && kindest.equity < 0;
-    if !all_markets_allow(pool, account, insolvent, since, now.at) {
-        return;
-    }
+    let insolvent = verdict.insolvent;
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
     if insolvent && (account.exhausted || allowance < risk.equity.saturating_neg()) {
+        let closing = account.positions.iter().filter(|position| verdict.takes(pool, position));
+        let closing: Vec<Position> = closing.copied().collect();
+        if closing.is_empty() {
+            return;
+        }
         pool.remove_orders(id, None, out);
-        backstop::deleverage(pool, id, now.at, out);
+        backstop::deleverage(pool, id, &closing, now.at, out);
+        if let Some(account) = pool.accounts.get_mut(&id) {
+            // What ran out in the book is closed; what is left has not been there yet.
+            account.exhausted = false;
+        }
         return;
     }
     if *placed == u16::MAX {
         return;
     }
-    let Some(position) = largest_requirement(pool, account).copied() else { return };
+    let Some(position) = largest_requirement(pool, account, verdict).copied() else { return };
     let Some(market) = pool.market(position.market) else { return };
     let lots = if insolvent { position.size.lots() } else { lots_to_restore(market, &position, &risk) };
     let Ok(lots) = i64::try_from(lots) else { return };
     let size = Size(if 0 < position.size.0 { -lots } else { lots });
-    let limit = limit_price(market, size, risk.equity.max(0).saturating_add(allowance));
+    let limit = limit_price(market, size, risk.equity.saturating_add(allowance));
     let expires_at = now.at.plus(market.params.liquidation.order_ttl);
     // Its own resting orders could undo what the liquidation does.
     pool.remove_orders(id, None, out);
@@ -115,33 +202,14 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     });
 }
 
-fn risk_at(pool: &Pool, account: &Account, lens: Lens) -> Option<Risk> {
-    risk(account, |market| pool.market(market), lens)
-}
-
-/// An error must not travel from one market into another through an account that holds both, so every market that the
-/// account holds has to allow its liquidation.
-fn all_markets_allow(pool: &Pool, account: &Account, insolvent: bool, since: Timestamp, at: Timestamp) -> bool {
-    let action = if insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
-    account.positions.iter().all(|position| {
-        let Some(market) = pool.market(position.market) else { return false };
-        let price = market.index.quality();
-        let confirmed = insolvent
-            || price.state == QualityState::Agreed
-            || market.params.liquidation.single_lineage_confirm <= at.since(since);
-        confirmed
-            && market.breaker.restriction().permits(action, side_of(position.size))
-            && quality::permits(action, price, market.single_lineage())
-    })
-}
-
-fn largest_requirement<'a>(pool: &Pool, account: &'a Account) -> Option<&'a Position> {
+/// Of the positions that may be taken, the one that needs the most margin.
+fn largest_requirement<'a>(pool: &Pool, account: &'a Account, verdict: Verdict) -> Option<&'a Position> {
     let required = |position: &&Position| {
         let market = pool.market(position.market);
         market.map_or(0, |market| maintenance(market, position.size))
     };
     // Of equals the first market, so that the choice does not depend on how the maximum is searched.
-    account.positions.iter().rev().max_by_key(required)
+    account.positions.iter().rev().filter(|position| verdict.takes(pool, position)).max_by_key(required)
 }
 
 fn maintenance(market: &Market, size: Size) -> i128 {
@@ -172,7 +240,8 @@ fn lots_to_restore(market: &Market, position: &Position, risk: &Risk) -> u64 {
 }
 
 /// The worst price at which `size` may be closed: no farther from the mark than the policy's slippage, and no farther
-/// than what `affordable` micro-USD (the account's equity and its share of the insurance fund) can pay for.
+/// than what `affordable` micro-USD (the account's equity, which may be a debt, and its share of the insurance fund) can
+/// pay for.
 fn limit_price(market: &Market, size: Size, affordable: i128) -> Price {
     let mark = market.mark.price;
     let slippage = market.params.liquidation.slippage_max;

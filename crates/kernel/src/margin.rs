@@ -58,6 +58,9 @@ pub enum Lens {
     /// At the edge of the price's confidence that is kindest to the position: who is under maintenance, or insolvent,
     /// only at the mark may owe it to one of the sources.
     Kindest,
+    /// At the kindest edge and a further `oracle.jump_max` of the mark in the kind direction: for a price that can't
+    /// carry a liquidation. A source may go that far without confirmation, so the true price may be there already.
+    Doubted,
 }
 
 /// The price of `market` for a position of this sign, or `None` before the first mark.
@@ -67,14 +70,19 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     if mark <= Price(0) {
         return None;
     }
-    match lens {
-        Lens::Mark => Some(mark),
-        Lens::Kindest => {
-            let width = market.index.quality().confidence.0.max(0);
-            let kind = if 0 < size.0 { mark.0.saturating_add(width) } else { mark.0.saturating_sub(width) };
-            Some(Price(kind.max(1)))
+    let width = i128::from(market.index.quality().confidence.0.max(0));
+    let away = match lens {
+        Lens::Mark => 0,
+        Lens::Kindest => width,
+        Lens::Doubted => {
+            // Up: whoever is judged kindly has the rounding too.
+            let step = market.params.oracle.jump_max.of(i128::from(mark.0), Rounding::Up);
+            width.saturating_add(step.unwrap_or(i128::MAX))
         }
-    }
+    };
+    let mark = i128::from(mark.0);
+    let kind = if 0 < size.0 { mark.saturating_add(away) } else { mark.saturating_sub(away) };
+    Some(Price(i64::try_from(kind.max(1)).unwrap_or(i64::MAX)))
 }
 
 /// `Σ` over tiers of the notional inside the tier times the tier's marginal rate, in [`PARTS`] of a micro-USD.
@@ -110,10 +118,20 @@ pub fn value(market: &Market, size: Size, price: Price) -> i128 {
 /// a margin check may pass.
 #[must_use]
 pub fn risk<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&'a Market>, lens: Lens) -> Option<Risk> {
+    risk_through(account, market_of, |_, _| lens)
+}
+
+/// The account's risk with a lens for each position; `None` as in [`risk`].
+#[must_use]
+pub fn risk_through<'a>(
+    account: &Account,
+    market_of: impl Fn(MarketId) -> Option<&'a Market>,
+    lens_of: impl Fn(&Position, &Market) -> Lens,
+) -> Option<Risk> {
     let mut risk = Risk { equity: i128::from(account.cash.0), initial: 0, maintenance: 0 };
     for position in &account.positions {
         let market = market_of(position.market)?;
-        add(&mut risk, position, market, lens)?;
+        add(&mut risk, position, market, lens_of(position, market))?;
     }
     Some(risk)
 }

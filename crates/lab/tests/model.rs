@@ -1,9 +1,14 @@
 //! The kernel against the reference model, under arbitrary inputs, and against itself on other machines.
 #![cfg(not(feature = "planted"))]
 
+use kernel::State;
+use kernel::margin::{Lens, risk};
+use kernel::quality::permits;
 use lab::model::storm::Storm;
 use lab::model::{Story, hash};
+use protocol::{Action, Effect, MarketId, Side};
 use std::time::{SystemTime, UNIX_EPOCH};
+use units::Size;
 
 /// A seed that nobody has seen yet; a failure names it.
 fn fresh() -> u64 {
@@ -43,15 +48,63 @@ fn arbitrary_inputs_break_nothing_and_close_no_exit() {
     }
 }
 
+/// What an effect's name does not tell: how a liquidation came about or ended.
+fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> {
+    let carries = |action, market: MarketId, size: Size| {
+        let market = after.market(market).expect("a pool's positions are in its markets");
+        let side = if 0 < size.0 { Side::Long } else { Side::Short };
+        let price = market.index.quality();
+        market.breaker.restriction().permits(action, side) && permits(action, price, market.single_lineage())
+    };
+    match effect {
+        Effect::Liquidate { order, insolvent, .. } => {
+            let action = if *insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
+            let pool = after.pool_of(order.market)?;
+            let positions = &pool.accounts[&order.account].positions;
+            let doubted = positions.iter().any(|position| !carries(action, position.market, position.size));
+            doubted.then_some("liquidated beside a market that permits nothing")
+        }
+        Effect::Deleveraged { market, account, .. } => {
+            let account = &after.pool_of(*market)?.accounts[account];
+            (!account.positions.is_empty()).then_some("deleveraged in a part of its markets")
+        }
+        Effect::Withdraw { market, order } => {
+            let (was, is) = (before.pool_of(*market)?, after.pool_of(*market)?);
+            let open = was.orders.get(order)?;
+            let live = was.accounts[&open.account].liquidation.filter(|live| live.order == *order)?;
+            let owner = risk(&is.accounts[&open.account], |market| is.market(market), Lens::Mark)?;
+            match (after.at < live.expires_at && owner.liquidatable(), open.remaining) {
+                (false, _) => None,
+                (true, Size(lots)) if carries(Action::LiquidateSolvent, *market, Size(-lots)) => {
+                    Some("taken back since the kindest price no longer asks for it")
+                }
+                (true, _) => Some("taken back since its price no longer carries it"),
+            }
+        }
+        Effect::Rejected { .. }
+        | Effect::Source { .. }
+        | Effect::Quality { .. }
+        | Effect::Mode { .. }
+        | Effect::Admit { .. }
+        | Effect::PayOut { .. }
+        | Effect::InsurancePaid { .. }
+        | Effect::Socialized { .. }
+        | Effect::Deficit { .. } => None,
+    }
+}
+
 #[test]
 fn every_kind_of_decision_is_among_the_steps() {
     let mut kinds = std::collections::BTreeSet::new();
-    for seed in 0..60 {
+    for seed in 0..150 {
         let mut story = Story::new(seed);
         for _ in 0..400 {
+            let before = story.kernel.state().clone();
             story.apply();
             let name = |effect| format!("{effect:?}").chars().take_while(char::is_ascii_alphabetic).collect::<String>();
             kinds.extend(story.effects().iter().map(name));
+            let after = story.kernel.state();
+            kinds.extend(story.effects().iter().filter_map(|effect| kind(&before, after, effect)).map(str::to_owned));
         }
     }
     // A deficit needs a market that nobody holds any more; no seed comes by one on purpose.
@@ -68,6 +121,10 @@ fn every_kind_of_decision_is_among_the_steps() {
         "Socialized",
         "Source",
         "Withdraw",
+        "deleveraged in a part of its markets",
+        "liquidated beside a market that permits nothing",
+        "taken back since its price no longer carries it",
+        "taken back since the kindest price no longer asks for it",
     ];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }

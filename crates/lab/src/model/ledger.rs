@@ -9,9 +9,9 @@ use kernel::State;
 use kernel::state::{Liquidation, OpenOrder, Pool};
 use protocol::params::Tier;
 use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use units::{Price, Ratio, Size};
+use units::{Price, Ratio, Size, Timestamp};
 
 /// One account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,9 @@ pub(super) struct Books {
     pub(super) params: protocol::PoolParams,
     pub(super) accounts: BTreeMap<AccountId, Purse>,
     pub(super) orders: BTreeMap<OrderId, OpenOrder>,
-    pub(super) distressed: std::collections::BTreeSet<AccountId>,
+    pub(super) distressed: BTreeSet<AccountId>,
+    /// Since when, of those who were in distress before the batch.
+    pub(super) since: BTreeMap<AccountId, Timestamp>,
     pub(super) terms: BTreeMap<MarketId, Terms>,
     pub(super) insurance: i128,
     pub(super) deficit: i128,
@@ -100,14 +102,24 @@ impl Terms {
         requirement(self.notional(lots, self.mark), &self.params.tiers, |tier| tier.maintenance)
     }
 
-    /// The price inside the confidence that is kindest to a position of this sign.
-    pub(super) fn kindest(&self, lots: i128) -> Price {
-        let width = self.quality.confidence.0;
-        Price(if 0 < lots { self.mark.0.saturating_add(width) } else { (self.mark.0.saturating_sub(width)).max(1) })
+    /// The price at which a position of this sign is judged kindly: as far on its winning side as the confidence reaches,
+    /// and where the price carries no liquidation as much farther as a source may step without being asked again.
+    pub(super) fn kindly(&self, lots: i128, carries: bool) -> Price {
+        let step = if carries { 0 } else { ceil(&(part(self.params.oracle.jump_max) * q(self.mark.0))) };
+        let away = i128::from(self.quality.confidence.0) + step;
+        let price = i128::from(self.mark.0) + away * lots.signum();
+        Price(price.clamp(1, i64::MAX.into()) as i64)
     }
 
     pub(super) fn single_lineage(&self) -> bool {
         self.lineages < usize::from(self.params.oracle.lineages_min)
+    }
+}
+
+impl Need {
+    /// Equity below maintenance.
+    pub(super) fn under(&self) -> bool {
+        q(self.equity) < self.maintenance
     }
 }
 
@@ -132,6 +144,7 @@ impl Books {
             accounts: Books::purses(pool),
             orders: pool.orders.clone(),
             distressed: pool.distressed.keys().copied().collect(),
+            since: pool.distressed.clone(),
             terms: pool.markets.iter().map(|market| (market.id, listings[&market.id].now(market))).collect(),
             insurance: pool.insurance,
             deficit: pool.deficit,
@@ -143,8 +156,17 @@ impl Books {
         state.pools.iter().map(|pool| Books::of(pool, listings)).collect()
     }
 
-    /// `None` where something that the account holds has never had a price.
-    pub(super) fn need(&self, id: AccountId, kindest: bool) -> Option<Need> {
+    /// At the marks; `None` where something that the account holds has never had a price.
+    pub(super) fn need(&self, id: AccountId) -> Option<Need> {
+        self.need_at(id, |_, terms, _| terms.mark)
+    }
+
+    /// Judged kindly, where the markets in `carrying` are those whose prices carry a liquidation; `None` likewise.
+    pub(super) fn need_kindly(&self, id: AccountId, carrying: &BTreeSet<MarketId>) -> Option<Need> {
+        self.need_at(id, |market, terms, lots| terms.kindly(lots, carrying.contains(&market)))
+    }
+
+    fn need_at(&self, id: AccountId, price_of: impl Fn(MarketId, &Terms, i128) -> Price) -> Option<Need> {
         let purse = self.accounts.get(&id)?;
         let mut need = Need { equity: purse.booked, initial: q(0), maintenance: q(0) };
         for (market, lots) in &purse.sizes {
@@ -152,7 +174,7 @@ impl Books {
             if terms.mark.0 <= 0 {
                 return None;
             }
-            let price = if kindest { terms.kindest(*lots) } else { terms.mark };
+            let price = price_of(*market, terms, *lots);
             let notional = terms.notional(*lots, price);
             need.equity += terms.value(*lots, price);
             need.initial += requirement(notional, &terms.params.tiers, |tier| tier.initial);
@@ -162,7 +184,7 @@ impl Books {
     }
 
     pub(super) fn equity(&self, id: AccountId) -> i128 {
-        self.need(id, false).map_or(0, |need| need.equity)
+        self.need(id).map_or(0, |need| need.equity)
     }
 
     /// The insurance that one account may cost.
@@ -221,8 +243,7 @@ impl Terms {
     pub(super) fn of(market: &kernel::state::Market) -> Terms {
         let shift = market.params.scale.price_shift();
         let decimals = market.params.scale.lot_decimals();
-        let lineages: std::collections::BTreeSet<_> =
-            market.params.sources.iter().map(|source| source.lineage).collect();
+        let lineages: BTreeSet<_> = market.params.sources.iter().map(|source| source.lineage).collect();
         Terms {
             per_micro: 10_i128.pow(u32::from(6 + decimals - shift)),
             mark: market.mark.price,

@@ -1,7 +1,7 @@
 //! Money, orders, liquidations and losses of a whole venue, followed effect by effect.
 
 use super::exact::{Q, ceil, floor, part, q};
-use super::ledger::{Asked, Books, Listings, Purse, Terms, requirement, tide};
+use super::ledger::{Asked, Books, Listings, Need, Purse, Terms, requirement, tide};
 use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::margin::{Lens, risk};
@@ -25,6 +25,16 @@ pub(super) struct Venue {
     placed: BTreeMap<usize, u16>,
     /// Accounts whose money or sizes a liquidation of somebody else moved.
     disturbed: BTreeSet<(usize, AccountId)>,
+    /// Accounts whose orders that don't open were taken back: each must be liquidated or deleveraged for it.
+    stripped: BTreeSet<(usize, AccountId)>,
+}
+
+/// What may be done about an account that is under maintenance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Verdict {
+    insolvent: bool,
+    /// The markets that give up a position.
+    from: BTreeSet<MarketId>,
 }
 
 fn rejected(n: u32, reject: Reject) -> Effect {
@@ -70,14 +80,8 @@ impl Venue {
         for (place, pool) in state.pools.iter().enumerate() {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
-        Venue {
-            books: Books::all(state, listings),
-            pools,
-            at,
-            height,
-            placed: BTreeMap::new(),
-            disturbed: BTreeSet::new(),
-        }
+        let (placed, disturbed, stripped) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Venue { books: Books::all(state, listings), pools, at, height, placed, disturbed, stripped }
     }
 
     fn pool_of(&self, market: MarketId) -> Option<usize> {
@@ -323,7 +327,7 @@ impl Venue {
                     let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
                     self.deleverage(pool, account, walk)?;
                 }
-                Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } => return Ok(()),
+                Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } => break,
                 Effect::Source { .. }
                 | Effect::Quality { .. }
                 | Effect::Mode { .. }
@@ -331,40 +335,78 @@ impl Venue {
                 | Effect::Deficit { .. } => return Err(("no effect without a cause", format!("{effect:?}"))),
             }
         }
-        Ok(())
+        same("an order that reduces is taken back for a liquidation", self.at, &self.stripped, &BTreeSet::new())
     }
 
     fn taken_back(&mut self, market: MarketId, order: OrderId) -> Demand<()> {
         let pool = self.known(market, order).map_err(|_| ("a known order is taken back", format!("{order:?}")))?;
-        let Some(account) = self.books[pool].orders.get(&order).map(|order| order.account) else { return Ok(()) };
+        let Some(open) = self.books[pool].orders.get(&order).copied() else { return Ok(()) };
+        let account = open.account;
+        let need = self.books[pool].need(account).ok_or(("a price", format!("{account:?}")))?;
         if order.is_kernel() {
             let live = self.books[pool].accounts[&account].liquidation;
             let live = live.ok_or(("a liquidation order has an owner", format!("{order:?}")))?;
-            let need = self.books[pool].need(account, false).ok_or(("a price", format!("{account:?}")))?;
-            let buffer = part(self.books[pool].terms[&live.market].params.liquidation.buffer);
-            let restored = (q(1) + buffer) * &need.maintenance <= q(need.equity);
-            let due = restored || live.expires_at <= self.at;
-            demand("a liquidation order stands until it is due", due, || format!("{account:?} {live:?} {need:?}"))?;
+            let stands = self.stands(pool, account, &live);
+            let due = !stands || live.expires_at <= self.at;
+            let detail = || format!("{account:?} {live:?} {need:?}");
+            demand("a liquidation order stands while it has its reason and its time", due, detail)?;
             if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
-                purse.exhausted = !restored && need.equity < 0;
+                purse.exhausted = stands && need.equity < 0;
+            }
+        } else {
+            let detail = || format!("{account:?} {open:?} {need:?}");
+            demand("only who is under maintenance loses its orders", need.under(), detail)?;
+            if !open.opening || self.books[pool].params.backstop == Some(account) {
+                self.stripped.insert((pool, account));
             }
         }
         self.books[pool].remove_order(order);
         Ok(())
     }
 
-    fn may_liquidate(&self, pool: usize, id: AccountId, insolvent: bool) -> bool {
-        let action = if insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
-        let books = &self.books[pool];
-        books.accounts[&id].sizes.iter().all(|(market, lots)| {
-            let terms = &books.terms[market];
-            terms.restriction.permits(action, side(*lots)) && permits(action, &terms.quality, terms.single_lineage())
-        })
+    /// How long an account has been in distress.
+    fn stood(&self, pool: usize, id: AccountId) -> i64 {
+        self.books[pool].since.get(&id).map_or(0, |since| self.at.0 - since.0)
     }
 
-    fn insolvent(&self, pool: usize, id: AccountId) -> bool {
-        let at = |kindest| self.books[pool].need(id, kindest).is_some_and(|need| need.equity < 0);
-        at(false) && at(true)
+    /// The markets in which the account holds something and whose mode and price let it be taken.
+    fn carrying(&self, pool: usize, id: AccountId, insolvent: bool) -> BTreeSet<MarketId> {
+        let action = if insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
+        let books = &self.books[pool];
+        let carries = |market: &MarketId, lots: i128| {
+            let terms = &books.terms[market];
+            // Less than agreement is enough for a solvent account only once its distress has lasted.
+            let waits = !insolvent
+                && terms.quality.state != QualityState::Agreed
+                && self.stood(pool, id) < terms.params.liquidation.single_lineage_confirm.0;
+            let allowed = permits(action, &terms.quality, terms.single_lineage());
+            allowed && !waits && terms.restriction.permits(action, side(lots))
+        };
+        let sizes = books.accounts[&id].sizes.iter();
+        sizes.filter(|(market, lots)| carries(market, **lots)).map(|(market, _)| *market).collect()
+    }
+
+    /// First whether it is insolvent, by the markets that give up the positions of the insolvent; then what may be taken
+    /// from an account of its kind, and what it owns and needs judged accordingly.
+    fn judged(&self, pool: usize, id: AccountId) -> Option<(Verdict, Need)> {
+        let books = &self.books[pool];
+        let kindly = |insolvent: bool| books.need_kindly(id, &self.carrying(pool, id, insolvent));
+        let insolvent = books.need(id)?.equity < 0 && kindly(true)?.equity < 0;
+        Some((Verdict { insolvent, from: self.carrying(pool, id, insolvent) }, kindly(insolvent)?))
+    }
+
+    /// What may be done, where anything may.
+    fn verdict(&self, pool: usize, id: AccountId) -> Option<Verdict> {
+        let (verdict, kindly) = self.judged(pool, id)?;
+        let under = self.books[pool].need(id)?.under() && kindly.under();
+        (under && !verdict.from.is_empty()).then_some(verdict)
+    }
+
+    /// Whether a liquidation order still has its reason, however long it has been out.
+    fn stands(&self, pool: usize, id: AccountId, live: &Liquidation) -> bool {
+        let Some((verdict, kindly)) = self.judged(pool, id) else { return false };
+        let aim = q(1) + part(self.books[pool].terms[&live.market].params.liquidation.buffer);
+        verdict.from.contains(&live.market) && q(kindly.equity) < aim * kindly.maintenance
     }
 
     fn liquidate(
@@ -380,19 +422,19 @@ impl Venue {
         same("an order's id follows from its place", id, order.id, OrderId::of_kernel(self.height, *placed))?;
         *placed += 1;
         let books = &self.books[pool];
-        let need = books.need(id, false).ok_or(("a price", format!("{id:?}")))?;
+        let need = books.need(id).ok_or(("a price", format!("{id:?}")))?;
         same("equity in a liquidation", id, equity, money(need.equity))?;
         same("maintenance in a liquidation", id, maintenance, money(ceil(&need.maintenance)))?;
-        let under = q(need.equity) < need.maintenance && under_at_the_kindest(books, id);
-        demand("only who is under maintenance at the kindest too is liquidated", under, || format!("{id:?} {need:?}"))?;
-        same("who is insolvent", id, insolvent, self.insolvent(pool, id))?;
-        demand("every market allows it", self.may_liquidate(pool, id, insolvent), || format!("{id:?}"))?;
+        let verdict = self.verdict(pool, id);
+        let Some(verdict) = verdict else {
+            return Err(("only who is under maintenance judged kindly too is liquidated", format!("{id:?} {need:?}")));
+        };
+        same("who is insolvent", id, insolvent, verdict.insolvent)?;
         let purse = &books.accounts[&id];
-        let requires = |market: &MarketId, lots: &i128| books.terms[market].maintenance(*lots);
-        let largest = purse.sizes.iter().map(|(market, lots)| requires(market, lots)).max().unwrap_or_else(|| q(0));
-        let first =
-            purse.sizes.iter().find(|(market, lots)| requires(market, lots) == largest).map(|(market, _)| *market);
-        same("the position that needs most, of equals the first", id, Some(order.market), first)?;
+        let requires = |market: &MarketId| books.terms[market].maintenance(purse.sizes[market]);
+        let largest = verdict.from.iter().map(requires).max().unwrap_or_else(|| q(0));
+        let first = verdict.from.iter().find(|market| requires(market) == largest).copied();
+        same("of what may be taken the position that needs most, of equals the first", id, Some(order.market), first)?;
         let lots = purse.sizes[&order.market];
         let closed = i128::from(order.size.0.abs());
         same("a liquidation closes", id, i128::from(order.size.0.signum()), -lots.signum())?;
@@ -408,7 +450,7 @@ impl Venue {
         // One lot less must not do, but rounding to a whole micro-USD may make a lot of nothing worth nothing.
         let fewest = insolvent || closed == 1 || !restored(closed - 1);
         demand("a liquidation takes the fewest lots that restore", fewest, || format!("{id:?} {order:?} of {lots}"))?;
-        let affordable = need.equity.max(0) + books.allowance();
+        let affordable = (need.equity + books.allowance()).max(0);
         let paid_for = floor(&(q(affordable) * q(terms.per_micro) / q(closed)));
         let away = floor(&(part(terms.params.liquidation.slippage_max) * q(terms.mark.0))).min(paid_for);
         let limit = i128::from(terms.mark.0) + away * i128::from(order.size.0.signum());
@@ -417,6 +459,7 @@ impl Venue {
         let live = Liquidation { order: order.id, market: order.market, expires_at };
         let AdmittedOrder { id: name, account, market, size, limit } = order;
         let open = OpenOrder { account, market, remaining: size, limit, reserve: Notional(0), opening: false };
+        self.stripped.remove(&(pool, id));
         let books = &mut self.books[pool];
         demand("its own orders are gone", books.accounts[&id].orders.is_empty(), || format!("{id:?}"))?;
         books.orders.insert(name, open);
@@ -429,13 +472,24 @@ impl Venue {
 
     fn deleverage(&mut self, pool: usize, id: AccountId, walk: &mut Walk<'_>) -> Demand<()> {
         let name = PoolId(pool as u16);
-        let need = self.books[pool].need(id, false).ok_or(("a price", format!("{id:?}")))?;
-        let insolvent = self.insolvent(pool, id) && self.may_liquidate(pool, id, true);
-        demand("only the insolvent are deleveraged", insolvent, || format!("{id:?} {need:?}"))?;
+        let need = self.books[pool].need(id).ok_or(("a price", format!("{id:?}")))?;
+        let from = self.verdict(pool, id).filter(|verdict| verdict.insolvent).map(|verdict| verdict.from);
+        let from = from.ok_or(("only the insolvent are deleveraged", format!("{id:?} {need:?}")))?;
         let allowance = self.books[pool].allowance();
         let last = self.books[pool].accounts[&id].exhausted || allowance < -need.equity;
         demand("deleveraging is the last resort", last, || format!("{id:?} {need:?} allowance {allowance}"))?;
-        let paid = (-need.equity).min(allowance);
+        let orders = self.books[pool].accounts[&id].orders.len();
+        same("who is deleveraged has no orders", id, orders, 0)?;
+        self.stripped.remove(&(pool, id));
+        // The debt is every position's by notional. Those that stay keep their part of it.
+        let positions = self.books[pool].accounts[&id].sizes.clone();
+        let own =
+            |books: &Books, market: &MarketId, lots: i128| books.terms[market].notional(lots, books.terms[market].mark);
+        let all: i128 = positions.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
+        let closed: Vec<(MarketId, i128)> = positions.into_iter().filter(|(market, _)| from.contains(market)).collect();
+        let mut total: i128 = closed.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
+        let debt = floor(&(q(-need.equity) * q(total) / q(all)));
+        let paid = debt.min(allowance);
         if 0 < paid {
             let told = Effect::InsurancePaid { pool: name, account: id, amount: money(paid) };
             walk.expect("insurance pays before others give up", told)?;
@@ -443,18 +497,17 @@ impl Venue {
             self.books[pool].pay(id, paid);
         }
         self.disturbed.insert((pool, id));
-        let mut missing = (-self.books[pool].equity(id)).max(0);
-        let positions = self.books[pool].accounts[&id].sizes.clone();
-        let own =
-            |books: &Books, market: &MarketId, lots: i128| books.terms[market].notional(lots, books.terms[market].mark);
-        let mut total: i128 = positions.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
-        for (market, lots) in &positions {
+        let mut missing = debt - paid;
+        for (market, lots) in &closed {
             let notional = own(&self.books[pool], market, *lots);
-            let share = ceil(&(q(missing) * q(notional) / q(total.max(1)))).min(missing);
+            let share = ceil(&(q(missing) * q(notional) / q(total))).min(missing);
             missing -= self.close(pool, id, *market, *lots, share, walk)?;
             total -= notional;
         }
-        match positions.last_key_value() {
+        if let Some(purse) = self.books[pool].accounts.get_mut(&id) {
+            purse.exhausted = false;
+        }
+        match closed.last() {
             Some((market, _)) => self.settle(pool, id, *market, walk),
             None => Ok(()),
         }
@@ -654,7 +707,7 @@ impl Venue {
     /// An account's risk is what it must be; if it is under maintenance it is seen, and liquidated where that is allowed.
     fn watched(&self, place: usize, id: AccountId, pool: &kernel::state::Pool, evaluated: &[MarketId]) -> Demand<()> {
         let books = &self.books[place];
-        let need = books.need(id, false);
+        let need = books.need(id);
         let told = risk(&pool.accounts[&id], |market| pool.market(market), Lens::Mark);
         let model =
             need.as_ref().map(|need| (need.equity, floor(&scaled(&need.initial)), floor(&scaled(&need.maintenance))));
@@ -665,36 +718,33 @@ impl Venue {
             model,
         )?;
         let Some(need) = need else { return Ok(()) };
-        if need.maintenance <= q(need.equity) {
+        let account = &pool.accounts[&id];
+        let undisturbed = !self.disturbed.contains(&(place, id));
+        let looked_at = undisturbed && account.positions.iter().any(|position| evaluated.contains(&position.market));
+        let verdict = self.verdict(place, id);
+        if let Some(live) = account.liquidation.filter(|_| looked_at) {
+            let stands = self.stands(place, id, &live) && self.at < live.expires_at;
+            let detail = || format!("{:?} {id:?} {live:?} {need:?} {verdict:?}", pool.id);
+            demand("no liquidation order stands without its reason or past its time", stands, detail)?;
+        }
+        if !need.under() {
             return Ok(());
         }
-        let account = &pool.accounts[&id];
         let crossed = account.positions.iter().any(|position| {
             let mark = books.terms[&position.market].mark;
             position.trigger.is_some_and(|at| if 0 < position.size.0 { mark <= at } else { at <= mark })
         });
         let seen = pool.distressed.contains_key(&id) || crossed;
         demand("nobody under maintenance goes unseen", seen, || format!("{:?} {id:?} {need:?}", pool.id))?;
-        let undisturbed = !self.disturbed.contains(&(place, id));
-        let looked_at = account.positions.iter().any(|position| evaluated.contains(&position.market));
-        let insolvent = self.insolvent(place, id);
-        let stood = pool.distressed.get(&id).map_or(0, |since| self.at.0 - since.0);
-        let waits = !insolvent
-            && account.positions.iter().any(|position| {
-                let terms = &books.terms[&position.market];
-                let confirm = terms.params.liquidation.single_lineage_confirm.0;
-                terms.quality.state != QualityState::Agreed && stood < confirm
-            });
-        let doubtless = under_at_the_kindest(books, id);
-        let due = undisturbed && looked_at && !waits && doubtless && self.may_liquidate(place, id, insolvent);
-        let done = account.liquidation.is_some() || !due;
-        demand("whoever may be liquidated is", done, || format!("{:?} {id:?} {need:?} insolvent {insolvent}", pool.id))
+        if !looked_at {
+            return Ok(());
+        }
+        let opens = |order: &OrderId| books.orders.get(order).is_some_and(|order| order.opening);
+        let harmless = books.params.backstop == Some(id) || !account.orders.iter().any(opens);
+        demand("nobody under maintenance has orders that open", harmless, || format!("{:?} {id:?}", pool.id))?;
+        let done = account.liquidation.is_some() || verdict.is_none();
+        demand("whoever may be liquidated is", done, || format!("{:?} {id:?} {need:?} {verdict:?}", pool.id))
     }
-}
-
-/// Whether the account is under maintenance even at the edges of the prices' confidence that are kindest to it.
-fn under_at_the_kindest(books: &Books, id: AccountId) -> bool {
-    books.need(id, true).is_some_and(|need| q(need.equity) < need.maintenance)
 }
 
 fn scaled(requirement: &Q) -> Q {
@@ -797,7 +847,7 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     let addon = ceil(&(part(terms.restriction.margin_addon) * q(terms.notional(lots, dear))));
     let set_aside = addon + loss(order.limit.0.into());
     let needed = ceil(&(after - &before)) + set_aside;
-    let equity = books.need(order.account, false).ok_or(Reject::PriceQuality)?.equity;
+    let equity = books.need(order.account).ok_or(Reject::PriceQuality)?.equity;
     let free = equity - ceil(&before) - books.reserved(purse);
     if free < needed {
         return Err(Reject::Margin { free: money(free), needed: money(needed) });
@@ -820,7 +870,7 @@ fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
             return Err(Reject::PriceQuality);
         }
     }
-    let need = books.need(transfer.account, false).ok_or(Reject::PriceQuality)?;
+    let need = books.need(transfer.account).ok_or(Reject::PriceQuality)?;
     let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
     let free = need.equity.min(purse.cash) - ceil(&locked) - books.reserved(purse);
     if free < i128::from(transfer.amount.0) {
