@@ -35,7 +35,7 @@ impl Mark {
         let away = i128::from(mid.0) - i128::from(index.0);
         let Some(sample) = Ratio::of_parts(away, i128::from(index.0), Rounding::Down) else { return };
         let sample = i128::from(clamp(sample, params.premium_max).0);
-        let window = i128::from(params.premium_window.0);
+        let window = i128::from(params.premium_window.0.max(1));
         let first = self.premium_at == Timestamp::MIN;
         let dt = if first { 0 } else { i128::from(at.since(self.premium_at).0.max(0)).min(window) };
         let averaged = (held * window + sample * dt) / (dt + window).max(1);
@@ -49,7 +49,7 @@ impl Mark {
     /// the silence.
     fn faded(&self, params: &MarkParams, at: Timestamp) -> i128 {
         let premium = i128::from(self.premium.0);
-        let (silent, window) = (at.since(self.premium_at).0, params.premium_window.0);
+        let (silent, window) = (at.since(self.premium_at).0, params.premium_window.0.max(1));
         if premium == 0 || silent <= window { premium } else { premium * i128::from(window) / i128::from(silent) }
     }
 
