@@ -1,10 +1,10 @@
 //! Replays of the ten small feeds: what each situation must and must not lead to.
 
-use lab::feed::{Feed, FeedOptions};
+use lab::feed::{BarRef, Feed, FeedOptions};
 use lab::fixtures::{self, Fixture};
 use lab::replay::accounts::AccountsFrom;
 use lab::replay::outcome::Outcome;
-use lab::replay::run::shared;
+use lab::replay::run::{Impact, Run, Seen, shared};
 use lab::replay::tally::Tally;
 use lab::replay::world::{BACKSTOP, World, WorldMarket, scale_for};
 use lab::replay::{Options, replay};
@@ -14,6 +14,8 @@ use protocol::input::Trade;
 use protocol::quality::Exclusion;
 use protocol::restriction::Side;
 use protocol::{AccountId, Effect, Input, MarketId, OrderId, PoolId, SourceId};
+use std::cell::RefCell;
+use std::rc::Rc;
 use units::{Notional, Price, Size, Timestamp};
 
 const DEFAULT: &str = include_str!("../../../policies/default.toml");
@@ -287,4 +289,53 @@ fn a_source_that_is_said_to_be_left_out_twice_is_one_line() {
         (6, "source 0 is used again", 1),
     ];
     assert_eq!(lines, expected);
+}
+
+/// A long that bought high and a short that sold low are both under water at one price, so their liquidations wait for the
+/// same bar.
+#[test]
+fn liquidations_that_sell_and_that_buy_together_are_offered_a_tenth_of_a_bar() {
+    let (world, ..) = counted();
+    let listed = world.list_single(&options(1).competent, "one").expect("lists");
+    let market = MarketId(0);
+    let price = |usd: i128| world.markets[0].price(usd * 1_000_000_000_000);
+    let lots = 100 * world.markets[0].lots_of(1.0) as i64;
+    let account = |account, lots, entry, usd: i64| kernel::Genesis {
+        pool: PoolId(0),
+        account: AccountId(account),
+        cash: Notional(usd * 1_000_000),
+        holdings: vec![kernel::Holding { market, size: Size(lots), entry: price(entry) }],
+    };
+    // Both have lost 1,000 USD at 100 and have 100 left, of 10,000 of notional.
+    let outside = kernel::Genesis { holdings: vec![], ..account(BACKSTOP.0, 1, 100, 1_000_000_000) };
+    let accounts = [account(1, lots, 110, 1_100), account(2, -lots, 90, 1_100), outside];
+    let offered: Rc<RefCell<Vec<i64>>> = Rc::default();
+    let seen = Rc::clone(&offered);
+    let impact = Impact { coefficient: 1.0, volume_assumed_usd: 1.0 };
+    let mut run = Run::new(&world, &listed.params, &accounts, 1_000_000.0, impact).expect("runs").with_observer(
+        Box::new(move |batch, _, _| {
+            for input in &batch.inputs {
+                if let Input::Order(order) = input
+                    && order.account == BACKSTOP
+                {
+                    seen.borrow_mut().push(order.size.0);
+                }
+            }
+        }),
+    );
+    for second in 0..600 {
+        let at = AT + second * 1_000_000;
+        run.observe(market, SourceId(0), price(100), Price(0), Seen { published_at: at, received_at: at });
+    }
+    let decided = run.tally.decided.iter().map(|decided| decided.account).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(decided.into_iter().collect::<Vec<_>>(), [AccountId(1), AccountId(2)]);
+    // Ten times what is offered: 50 lots of the smallest kind, of which both want far more.
+    let level = 10_i64;
+    let volume = i128::from(level) * 5 * 10 * 100_000_000 / world.markets[0].lots_of(1.0) as i128;
+    let usd = 100_000_000_000_000;
+    let bar = BarRef { open: usd, high: usd, low: usd, close: usd, volume: Some(volume) };
+    run.bar(market, &bar, AT + 600_000_000, AT + 601_000_000);
+    let offered = offered.borrow();
+    let side = |sign: i64| offered.iter().filter(|lots| 0 < **lots * sign).sum::<i64>();
+    assert_eq!((side(1), side(-1)), (25, -25));
 }
