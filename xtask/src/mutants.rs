@@ -199,12 +199,18 @@ impl Place {
         (tested, which): (&str, &[&str]),
         chosen: &[&str],
     ) -> Result<(Outcomes, Vec<String>)> {
-        let mut command = Command::new(program);
-        command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
-        // Nobody looks into these with a debugger, and its tables are a good part of a build.
-        command.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_INCREMENTAL", "1");
+        let mut command = self.command(&program.to_string_lossy());
         command.args(["mutants", "--in-place", "--package", &full_name(&target.package)]);
-        command.args(["--test-package", &full_name(tested), "--minimum-test-timeout", "10"]);
+        command.args(["--test-package", &full_name(tested)]);
+        if tested == target.package {
+            command.args(["--minimum-test-timeout", "10"]);
+        } else {
+            // cargo-mutants looks for the baseline's tests in the mutated package, so these are shown to pass here.
+            let start = Instant::now();
+            repo::run(self.command("cargo").args(["test", "--quiet", "--package", &full_name(tested)]).args(which))?;
+            let seconds = start.elapsed().as_secs().saturating_mul(3).max(60).to_string();
+            command.args(["--baseline", "skip", "--timeout", &seconds]);
+        }
         command.args(["--no-shuffle", "--colors", "never", "--output"]).arg(&self.out).args(chosen);
         // To builds too: what is not run need not be linked.
         command.args(which.iter().map(|test| format!("--cargo-arg={test}")));
@@ -220,6 +226,14 @@ impl Place {
             survivors.extend(std::fs::read_to_string(home.join(list))?.lines().map(str::to_owned));
         }
         Ok((outcomes, survivors))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.target);
+        // Nobody looks into these with a debugger, and its tables are a good part of a build.
+        command.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_INCREMENTAL", "1");
+        command
     }
 }
 
