@@ -2,11 +2,13 @@
 //! its ledger after each, and goes on from there when it is called again.
 //!
 //! - `model`, `inputs`: the lab's `soak` example over consecutive seeds. It takes `--kind KIND --seed FIRST --seconds LIMIT` and prints
-//!   as its last line `{"seed_from":…,"count":…,"failures":…,"seconds":…}`: seeds `seed_from .. seed_from + count` were run.
+//!   as its last line `{"seed_from":…,"count":…,"inputs":…,"failures":…,"seconds":…}`: seeds `seed_from .. seed_from + count`
+//!   were run. Jobs run side by side, each through a lane of seeds of its own, and write a line each.
 //! - `fuzz-TARGET`: a target of `fuzz/Cargo.toml`; the corpus stays in `fuzz/corpus`.
-//! - `mutants-CRATE`: see `mutants.rs`.
+//! - `mutants-TARGET`: see `mutants.rs`.
 
 use std::io::{BufRead, BufReader};
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ use crate::{ledger, mutants, repo, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// model, inputs, fuzz-TARGET or mutants-CRATE.
+    /// model, inputs, fuzz-TARGET or mutants-TARGET.
     name: String,
     /// Time to use: 90s, 150m, 2h.
     #[arg(long, value_parser = duration)]
@@ -28,9 +30,10 @@ pub(crate) struct Options {
     /// Run although sources differ from the commit; the ledger says so.
     #[arg(long)]
     allow_dirty: bool,
-    /// Mutants: crates whose tests run too, besides the mutated crate's own.
+    /// Processes side by side. Simulations: as many as there are processors; mutants: 1, each more has a target directory of its
+    /// own; fuzzing: always 1.
     #[arg(long)]
-    test_package: Vec<String>,
+    jobs: Option<NonZeroUsize>,
 }
 
 enum Kind<'a> {
@@ -45,10 +48,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("sources differ from the commit: commit first, or say --allow-dirty");
     }
     let deadline = Instant::now() + options.budget;
+    let jobs = |default: usize| options.jobs.map_or(default, NonZeroUsize::get);
     match kind {
-        Kind::Soak(kind) => soak(&options.name, kind, deadline, options.piece),
-        Kind::Fuzz(target) => fuzz(&options.name, target, deadline, options.piece),
-        Kind::Mutants(name) => mutants::run(&options.name, name, &options.test_package, deadline),
+        Kind::Soak(kind) => {
+            let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            soak(&options.name, kind, deadline, options.piece, jobs(processors))
+        }
+        Kind::Fuzz(target) => {
+            ensure!(jobs(1) == 1, "fuzzing runs one process: the corpus is one");
+            fuzz(&options.name, target, deadline, options.piece)
+        }
+        Kind::Mutants(name) => mutants::run(&options.name, name, deadline, jobs(1)),
     }
 }
 
@@ -57,7 +67,7 @@ fn kind(name: &str) -> Result<Kind<'_>> {
         None if name == "model" || name == "inputs" => Ok(Kind::Soak(name)),
         Some(("fuzz", target)) => Ok(Kind::Fuzz(target)),
         Some(("mutants", name)) => Ok(Kind::Mutants(name)),
-        Some(_) | None => bail!("`{name}` is not a long run: model, inputs, fuzz-TARGET, mutants-CRATE"),
+        Some(_) | None => bail!("`{name}` is not a long run: model, inputs, fuzz-TARGET, mutants-TARGET"),
     }
 }
 
@@ -85,55 +95,101 @@ struct SoakLine {
     commit: String,
     deciding_digest: String,
     seed_from: u64,
+    /// Of seeds.
     count: u64,
+    /// That were decided; the first lines do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs: Option<u64>,
     seconds: f64,
     failures: u64,
     result: String,
 }
 
+/// Seeds of a lane: more than any run gets through, so that two lanes never meet.
+const LANE: u64 = 1 << 32;
+
 #[derive(Debug, Deserialize, PartialEq)]
 struct SoakReport {
     seed_from: u64,
     count: u64,
+    inputs: u64,
     failures: u64,
     seconds: f64,
 }
 
-fn soak(name: &str, kind: &str, deadline: Instant, piece: Duration) -> Result<()> {
+fn soak(name: &str, kind: &str, deadline: Instant, piece: Duration, jobs: usize) -> Result<()> {
     repo::run(&mut repo::cargo(&["build", "--release", "--package", "seawall-lab", "--example", "soak"]))?;
     while let Some(time) = next_piece(deadline, piece) {
         let stamp = ledger::stamp()?;
-        let seed = next_seed(&ledger::lines(name)?);
-        let mut run =
-            repo::cargo(&["run", "--quiet", "--release", "--package", "seawall-lab", "--example", "soak", "--"]);
-        run.args(["--kind", kind, "--seed", &seed.to_string(), "--seconds", &time.as_secs().to_string()]);
-        let (lines, succeeded) = followed(&mut run, Stream::Out)?;
-        let report = lines.iter().rev().find_map(|line| serde_json::from_str::<SoakReport>(line).ok());
-        let report = report.with_context(|| format!("{} ended without its report", repo::spelled(&run)))?;
-        ensure!(report.seed_from == seed, "asked for seeds from {seed}, got {}", report.seed_from);
-        ensure!(0 < report.count, "no seed was run");
-        let passed = report.failures == 0 && succeeded;
-        let line = SoakLine {
-            date: stamp.date,
-            commit: stamp.commit,
-            deciding_digest: stamp.deciding_digest,
-            seed_from: report.seed_from,
-            count: report.count,
-            seconds: report.seconds,
-            failures: report.failures,
-            result: if passed { "pass" } else { "fail" }.to_owned(),
-        };
-        ledger::append(name, &line)?;
-        ensure!(passed, "{} failures from seed {seed} on, see above", report.failures);
+        let lines: Vec<SoakLine> = ledger::lines(name)?;
+        let seeds: Vec<u64> = (0..jobs as u64).map(|lane| next_seed(&lines, lane)).collect();
+        let reports: Vec<Result<(SoakReport, bool)>> = std::thread::scope(|scope| {
+            let started: Vec<_> = seeds.iter().map(|seed| scope.spawn(|| soaked(kind, *seed, time))).collect();
+            let ended = started.into_iter().map(|job| job.join().unwrap_or_else(|_| bail!("a job panicked")));
+            ended.collect()
+        });
+        // What one job found is written down before another one's trouble is told.
+        let mut troubles = Vec::new();
+        for report in reports {
+            match report {
+                Err(trouble) => troubles.push(format!("{trouble:#}")),
+                Ok((report, succeeded)) => {
+                    let passed = report.failures == 0 && succeeded;
+                    if !passed {
+                        troubles
+                            .push(format!("{} failures from seed {} on, see above", report.failures, report.seed_from));
+                    }
+                    ledger::append(name, &SoakLine::of(&report, passed, &stamp))?;
+                }
+            }
+        }
+        ensure!(troubles.is_empty(), "{}", troubles.join("; "));
     }
-    let lines: Vec<SoakLine> = ledger::lines(name)?;
-    let total: u64 = lines.iter().map(|line| line.count).sum();
-    println!("{name}: {total} seeds so far; next {}", next_seed(&lines));
+    println!("{name}: {}", soak_summary(&ledger::lines(name)?));
     Ok(())
 }
 
-fn next_seed(lines: &[SoakLine]) -> u64 {
-    lines.last().map_or(0, |line| line.seed_from + line.count)
+/// One process over consecutive seeds: its report, and whether it found nothing.
+fn soaked(kind: &str, seed: u64, time: Duration) -> Result<(SoakReport, bool)> {
+    let mut run = repo::cargo(&["run", "--quiet", "--release", "--package", "seawall-lab", "--example", "soak", "--"]);
+    run.args(["--kind", kind, "--seed", &seed.to_string(), "--seconds", &time.as_secs().to_string()]);
+    let (lines, succeeded) = followed(&mut run, Stream::Out)?;
+    let report = lines.iter().rev().find_map(|line| serde_json::from_str::<SoakReport>(line).ok());
+    let report = report.with_context(|| format!("{} ended without its report", repo::spelled(&run)))?;
+    ensure!(report.seed_from == seed, "asked for seeds from {seed}, got {}", report.seed_from);
+    ensure!(0 < report.count, "no seed was run");
+    ensure!(report.count <= LANE - seed % LANE, "the seeds from {seed} on have run into the next lane");
+    Ok((report, succeeded))
+}
+
+impl SoakLine {
+    fn of(report: &SoakReport, passed: bool, stamp: &ledger::Stamp) -> SoakLine {
+        SoakLine {
+            date: stamp.date.clone(),
+            commit: stamp.commit.clone(),
+            deciding_digest: stamp.deciding_digest.clone(),
+            seed_from: report.seed_from,
+            count: report.count,
+            inputs: Some(report.inputs),
+            seconds: report.seconds,
+            failures: report.failures,
+            result: if passed { "pass" } else { "fail" }.to_owned(),
+        }
+    }
+}
+
+fn soak_summary(lines: &[SoakLine]) -> String {
+    let seeds: u64 = lines.iter().map(|line| line.count).sum();
+    let inputs: u64 = lines.iter().filter_map(|line| line.inputs).sum();
+    let older = lines.iter().filter(|line| line.inputs.is_none()).map(|line| line.count).sum::<u64>();
+    let older = if older == 0 { String::new() } else { format!(", and those of {older} seeds that were not counted") };
+    format!("{seeds} seeds so far, {inputs} inputs{older}")
+}
+
+/// Where a lane goes on.
+fn next_seed(lines: &[SoakLine], lane: u64) -> u64 {
+    let here = lines.iter().filter(|line| line.seed_from / LANE == lane);
+    here.map(|line| line.seed_from + line.count).max().unwrap_or(lane * LANE)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -229,13 +285,6 @@ fn followed(command: &mut Command, stream: Stream) -> Result<(Vec<String>, bool)
     Ok((lines, child.wait()?.success()))
 }
 
-/// Sources of a crate as paths relative to the root.
-pub(crate) fn sources(name: &str) -> Result<Vec<String>> {
-    let home = format!("crates/{name}/src/");
-    ensure!(repo::root().join(&home).is_dir(), "there is no crate `{name}`");
-    Ok(repo::files()?.into_iter().filter(|path| path.starts_with(&home) && path.ends_with(".rs")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,20 +298,29 @@ mod tests {
         assert_eq!(duration("m"), Err("`m` is no duration: 90s, 150m, 2h".to_owned()));
     }
 
+    fn line(seed_from: u64, count: u64, inputs: Option<u64>) -> SoakLine {
+        let report = SoakReport { seed_from, count, inputs: 0, failures: 0, seconds: 1.0 };
+        let stamp = ledger::Stamp { date: String::new(), commit: String::new(), deciding_digest: String::new() };
+        SoakLine { inputs, ..SoakLine::of(&report, true, &stamp) }
+    }
+
     #[test]
-    fn seeds_go_on_where_the_ledger_ends() {
-        let line = |seed_from, count| SoakLine {
-            date: String::new(),
-            commit: String::new(),
-            deciding_digest: String::new(),
-            seed_from,
-            count,
-            seconds: 1.0,
-            failures: 0,
-            result: "pass".to_owned(),
-        };
-        assert_eq!(next_seed(&[]), 0);
-        assert_eq!(next_seed(&[line(0, 10), line(10, 7)]), 17);
+    fn each_lane_goes_on_where_its_lines_end() {
+        assert_eq!((next_seed(&[], 0), next_seed(&[], 1)), (0, LANE));
+        let lines = [line(0, 10, None), line(LANE, 5, Some(1)), line(10, 7, Some(1)), line(2 * LANE, 1, Some(1))];
+        assert_eq!([0, 1, 2, 3].map(|lane| next_seed(&lines, lane)), [17, LANE + 5, 2 * LANE + 1, 3 * LANE]);
+    }
+
+    #[test]
+    fn inputs_are_added_up_and_lines_without_them_still_read() {
+        let old = r#"{"date":"","commit":"","deciding_digest":"","seed_from":0,"count":72,"seconds":44.0,"failures":0,"result":"pass"}"#;
+        let old: SoakLine = serde_json::from_str(old).expect("an old line reads");
+        let written = serde_json::to_string(&line(72, 8, Some(500))).expect("a line can be written");
+        let new: SoakLine = serde_json::from_str(&written).expect("and read back");
+        assert_eq!((old.inputs, new.inputs), (None, Some(500)));
+        assert_eq!(soak_summary(&[new]), "8 seeds so far, 500 inputs");
+        let both = [old, line(72, 8, Some(500)), line(LANE, 2, Some(40))];
+        assert_eq!(soak_summary(&both), "82 seeds so far, 540 inputs, and those of 72 seeds that were not counted");
     }
 
     #[test]

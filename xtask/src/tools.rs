@@ -4,9 +4,9 @@
 //! (minutes). Both are pinned to one version.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 use crate::repo;
 
@@ -63,4 +63,62 @@ pub(crate) fn installed(tool: &Tool) -> Result<PathBuf> {
     install.arg(&home).env("CARGO_TARGET_DIR", repo::tools_dir()?.join("build"));
     repo::run(&mut install)?;
     Ok(program)
+}
+
+/// What a Chromium may be called; the report's browser test looks for the same names.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+#[derive(Debug, PartialEq, Eq)]
+enum Browser {
+    Present,
+    Installable,
+    Missing(&'static str),
+}
+
+/// Makes sure that the report can be opened as a reader would: installs Debian's package where there is no browser and we may.
+pub(crate) fn browser() -> Result<()> {
+    let root = repo::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    match browser_plan(BROWSERS.into_iter().any(runs), root, runs("apt-get")) {
+        Browser::Present => Ok(()),
+        Browser::Missing(why) => {
+            bail!("no Chromium runs here and {why}: install the package `chromium` (apt-get install chromium)")
+        }
+        Browser::Installable => {
+            for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", "chromium"]] {
+                repo::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+            }
+            ensure!(BROWSERS.into_iter().any(runs), "apt-get installed `chromium`, but it does not run");
+            Ok(())
+        }
+    }
+}
+
+fn browser_plan(present: bool, root: bool, apt: bool) -> Browser {
+    match (present, root, apt) {
+        (true, _, _) => Browser::Present,
+        (false, true, true) => Browser::Installable,
+        (false, _, false) => Browser::Missing("there is no apt-get"),
+        (false, false, true) => Browser::Missing("only root may install it"),
+    }
+}
+
+fn runs(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_installed_only_where_it_is_absent_and_we_may() {
+        assert_eq!(browser_plan(true, true, true), Browser::Present);
+        assert_eq!(browser_plan(true, false, false), Browser::Present);
+        assert_eq!(browser_plan(false, true, true), Browser::Installable);
+        assert_eq!(browser_plan(false, false, true), Browser::Missing("only root may install it"));
+        assert_eq!(browser_plan(false, true, false), Browser::Missing("there is no apt-get"));
+        assert_eq!(browser_plan(false, false, false), Browser::Missing("there is no apt-get"));
+    }
 }

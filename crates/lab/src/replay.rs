@@ -107,7 +107,8 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
     decisions.extend(accounts.decisions.iter().cloned());
     decisions.push(format!(
         "open interest at the start {open_interest:.0} USD; insurance fund {insurance:.0} USD; the backstop provider is \
-         the outside market: at most 10% of each following bar's volume a side, at coefficient × range × √share"
+         the outside market: at most 10% of each following bar's volume, both sides together, at coefficient × range × \
+         √share; what deleveraging and socialized losses bill it is counted apart as outside"
     ));
     if hindsight.late > 0 {
         decisions.push(format!(
@@ -187,6 +188,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
     for (ours, theirs) in outcome.markets.iter_mut().zip(competent_markets) {
         ours.liquidated[1] = theirs.liquidated[0];
         ours.unjustified[1] = theirs.unjustified[0];
+        ours.unjudged[1] = theirs.unjudged[0];
         ours.bad_debt_usd[1] = theirs.bad_debt_usd[0];
         ours.series.liquidations.extend(theirs.series.liquidations);
     }
@@ -331,7 +333,7 @@ fn market_outcome(id: MarketId, market: &world::WorldMarket, run: &Run<'_>, orac
     let clock = &run.tally.clocks[place];
     let seconds = |micros: i64| micros as f64 / 1e6;
     let states = ["Agreed", "Degraded", "Disputed", "None"];
-    let (liquidated, unjustified) = run.tally.liquidated_in(id);
+    let (liquidated, unjustified, unjudged) = run.tally.liquidated_in(id);
     let mut sources: Vec<&String> = market.sources.iter().map(|source| &source.1).collect();
     sources.sort_unstable();
     sources.dedup();
@@ -355,6 +357,7 @@ fn market_outcome(id: MarketId, market: &world::WorldMarket, run: &Run<'_>, orac
         arbitrage_window: outcome::ArbitrageWindow::default(),
         liquidated: [liquidated, 0],
         unjustified: [unjustified, 0],
+        unjudged: [unjudged, 0],
         bad_debt_usd: [run.tally.bad_debt_by_market[place], 0.0],
         series,
     }

@@ -1,11 +1,22 @@
 //! Replays of the ten small feeds: what each situation must and must not lead to.
 
-use lab::feed::{Feed, FeedOptions};
+use lab::feed::{BarRef, Feed, FeedOptions};
 use lab::fixtures::{self, Fixture};
 use lab::replay::accounts::AccountsFrom;
 use lab::replay::outcome::Outcome;
+use lab::replay::run::{Impact, Run, Seen, shared};
+use lab::replay::tally::Tally;
+use lab::replay::world::{BACKSTOP, World, WorldMarket, scale_for};
 use lab::replay::{Options, replay};
 use policy::Policy;
+use protocol::effect::AdmittedOrder;
+use protocol::input::Trade;
+use protocol::quality::Exclusion;
+use protocol::restriction::Side;
+use protocol::{AccountId, Effect, Input, MarketId, OrderId, PoolId, SourceId};
+use std::cell::RefCell;
+use std::rc::Rc;
+use units::{Notional, Price, Size, Timestamp};
 
 const DEFAULT: &str = include_str!("../../../policies/default.toml");
 const COMPETENT: &str = include_str!("../../../policies/competent.toml");
@@ -151,4 +162,180 @@ fn two_replays_and_any_number_of_threads_decide_alike() {
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[0], digests[2]);
     assert_ne!(digests[0].0, digests[0].1);
+}
+
+#[test]
+fn a_feed_of_one_operator_judges_nobody_and_says_so() {
+    let alone = |outcome: &Outcome| {
+        let runs = [&outcome.runs.policy, &outcome.runs.competent].into_iter().chain(&outcome.runs.single);
+        runs.map(|totals| (totals.liquidated_accounts, totals.unjudged_accounts)).collect::<Vec<_>>()
+    };
+    // Both feeds of one operator fall together; three operators' fall is the contrast.
+    let outcome = alone(&fallen(&["binance-spot", "binance-futures"]));
+    assert!(outcome.iter().all(|(liquidated, unjudged)| liquidated == unjudged), "{outcome:?}");
+    assert!(30 <= outcome[1].0, "{outcome:?}");
+    let outcome = alone(&fallen(&["binance", "coinbase"]));
+    assert!(outcome.iter().all(|(_, unjudged)| *unjudged == 0), "{outcome:?}");
+    assert!(30 <= outcome[1].0, "{outcome:?}");
+}
+
+/// Fifteen minutes of one-second bars that fall by 12%, the same at each source.
+fn fallen(sources: &[&str]) -> Outcome {
+    use std::fmt::Write;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("bars.csv");
+    let mut text = "ts_s,source,symbol,open,high,low,close,volume_usd\n".to_owned();
+    for second in 0..900 {
+        let price = 100.0 - 12.0 * (f64::from(second - 300) / 400.0).clamp(0.0, 1.0);
+        for source in sources {
+            let at = 1_760_129_100 + i64::from(second);
+            writeln!(text, "{at},{source},BTCUSD,{price:.4},{price:.4},{price:.4},{price:.4},1000000").expect("text");
+        }
+    }
+    std::fs::write(&path, text).expect("written");
+    let bars = lab::feed::BarsArg::parse(&path.display().to_string()).expect("parses");
+    let feed = Feed::open(&FeedOptions::new(vec![bars], vec![])).expect("opens");
+    replay(&feed, &options(2), &|_, _| {}).expect("a replay")
+}
+
+#[test]
+fn both_sides_of_a_bar_share_one_tenth() {
+    let check = |lots, wanted, expected| assert_eq!(shared(lots, wanted), expected, "{lots} for {wanted:?}");
+    check(100, [100, 0], [100, 0]);
+    check(100, [101, 0], [100, 0]);
+    check(100, [60, 40], [60, 40]);
+    check(100, [60, 41], [59, 40]);
+    check(100, [300, 100], [75, 25]);
+    check(100, [1_000, 1], [99, 0]);
+    check(0, [5, 5], [0, 0]);
+    check(100, [i64::MAX, i64::MAX], [50, 50]);
+}
+
+/// Two markets, nobody in them, and what was counted of nothing.
+fn counted() -> (World, kernel::Kernel, Tally) {
+    let market = |name: &str| WorldMarket {
+        name: name.to_owned(),
+        scale: scale_for(100_000_000_000_000).expect("a price of 100 can be carried"),
+        first_price: 100_000_000_000_000,
+        sources: vec![("one".to_owned(), "one".to_owned(), 1_000_000), ("two".to_owned(), "two".to_owned(), 1_000_000)],
+        width: 1_000_000,
+    };
+    let world = World { markets: vec![market("AAA"), market("BBB")], series: vec![], decisions: vec![] };
+    let listed = world.list(&options(1).policy).expect("lists");
+    let kernel = kernel::Kernel::new(&listed.params, &[]).expect("nobody fits");
+    let tally = Tally::new(&world, &[]);
+    (world, kernel, tally)
+}
+
+const AT: i64 = 1_760_129_100_000_000;
+
+#[test]
+fn what_deleveraging_and_socialized_losses_bill_the_outside_taker_is_counted_apart() {
+    let (_, kernel, mut tally) = counted();
+    let (market, account, size, price) = (MarketId(0), AccountId(1), Size(-5), Price(1));
+    let closed = |counterparty, usd: i64| {
+        let given_up = Notional(usd * 1_000_000);
+        Effect::Deleveraged { market, account, counterparty, size, price, given_up }
+    };
+    let paid = |account, usd: i64| {
+        let (pool, side, amount) = (PoolId(0), Side::Long, Notional(usd * 1_000_000));
+        Effect::Socialized { pool, market, side, account, amount }
+    };
+    let effects = [closed(AccountId(2), 30), closed(BACKSTOP, 12), paid(AccountId(3), 7), paid(BACKSTOP, 2)];
+    tally.after(&[], &effects, &kernel, Timestamp(AT));
+    let totals = &tally.totals;
+    assert_eq!((totals.adl_usd, totals.adl_outside_usd), (42.0, 12.0));
+    assert_eq!((totals.socialized_usd, totals.socialized_outside_usd), (9.0, 2.0));
+}
+
+#[test]
+fn a_fill_counts_for_the_liquidation_of_its_own_market_where_pools_number_alike() {
+    let (_, kernel, mut tally) = counted();
+    let id = OrderId::of_kernel(7, 0);
+    let decide = |market: u16, account: u64| Effect::Liquidate {
+        order: AdmittedOrder {
+            id,
+            account: AccountId(account),
+            market: MarketId(market),
+            size: Size(-5),
+            limit: Price(1),
+        },
+        equity: Notional(0),
+        maintenance: Notional(1),
+        insolvent: false,
+    };
+    tally.after(&[], &[decide(0, 1), decide(1, 2)], &kernel, Timestamp(AT));
+    let price = Price(1_000_000_000);
+    tally.before(&[Input::Trade(Trade { market: MarketId(0), buy: OrderId(1), sell: id, price, size: Size(5) })]);
+    let filled = |market: u16| tally.liquidations_in(MarketId(market)).count();
+    assert_eq!((filled(0), filled(1)), (1, 1));
+    assert_eq!(tally.decided.iter().map(|decided| decided.filled_lots()).collect::<Vec<_>>(), [5.0, 0.0]);
+}
+
+#[test]
+fn a_source_that_is_said_to_be_left_out_twice_is_one_line() {
+    let (_, kernel, mut tally) = counted();
+    let said = |source, exclusion| Effect::Source { market: MarketId(0), source: SourceId(source), exclusion };
+    let overruled = Some(Exclusion::Overruled);
+    tally.after(&[], &[said(0, overruled), said(0, overruled), said(1, overruled)], &kernel, Timestamp(AT));
+    tally.after(&[], &[said(0, overruled)], &kernel, Timestamp(AT + 5_000_000));
+    tally.after(&[], &[said(0, None)], &kernel, Timestamp(AT + 6_000_000));
+    tally.after(&[], &[said(0, None)], &kernel, Timestamp(AT + 7_000_000));
+    let lines: Vec<(i64, &str, u64)> =
+        tally.timeline.iter().map(|line| ((line.at - AT) / 1_000_000, line.text.as_str(), line.count)).collect();
+    let expected = [
+        (0, "source 0 is left out: Overruled", 1),
+        (0, "source 1 is left out: Overruled", 1),
+        (6, "source 0 is used again", 1),
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// A long that bought high and a short that sold low are both under water at one price, so their liquidations wait for the
+/// same bar.
+#[test]
+fn liquidations_that_sell_and_that_buy_together_are_offered_a_tenth_of_a_bar() {
+    let (world, ..) = counted();
+    let listed = world.list_single(&options(1).competent, "one").expect("lists");
+    let market = MarketId(0);
+    let price = |usd: i128| world.markets[0].price(usd * 1_000_000_000_000);
+    let lots = 100 * world.markets[0].lots_of(1.0) as i64;
+    let account = |account, lots, entry, usd: i64| kernel::Genesis {
+        pool: PoolId(0),
+        account: AccountId(account),
+        cash: Notional(usd * 1_000_000),
+        holdings: vec![kernel::Holding { market, size: Size(lots), entry: price(entry) }],
+    };
+    // Both have lost 1,000 USD at 100 and have 100 left, of 10,000 of notional.
+    let outside = kernel::Genesis { holdings: vec![], ..account(BACKSTOP.0, 1, 100, 1_000_000_000) };
+    let accounts = [account(1, lots, 110, 1_100), account(2, -lots, 90, 1_100), outside];
+    let offered: Rc<RefCell<Vec<i64>>> = Rc::default();
+    let seen = Rc::clone(&offered);
+    let impact = Impact { coefficient: 1.0, volume_assumed_usd: 1.0 };
+    let mut run = Run::new(&world, &listed.params, &accounts, 1_000_000.0, impact).expect("runs").with_observer(
+        Box::new(move |batch, _, _| {
+            for input in &batch.inputs {
+                if let Input::Order(order) = input
+                    && order.account == BACKSTOP
+                {
+                    seen.borrow_mut().push(order.size.0);
+                }
+            }
+        }),
+    );
+    for second in 0..600 {
+        let at = AT + second * 1_000_000;
+        run.observe(market, SourceId(0), price(100), Price(0), Seen { published_at: at, received_at: at });
+    }
+    let decided = run.tally.decided.iter().map(|decided| decided.account).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(decided.into_iter().collect::<Vec<_>>(), [AccountId(1), AccountId(2)]);
+    // Ten times what is offered: 50 lots of the smallest kind, of which both want far more.
+    let level = 10_i64;
+    let volume = i128::from(level) * 5 * 10 * 100_000_000 / world.markets[0].lots_of(1.0) as i128;
+    let usd = 100_000_000_000_000;
+    let bar = BarRef { open: usd, high: usd, low: usd, close: usd, volume: Some(volume) };
+    run.bar(market, &bar, AT + 600_000_000, AT + 601_000_000);
+    let offered = offered.borrow();
+    let side = |sign: i64| offered.iter().filter(|lots| 0 < **lots * sign).sum::<i64>();
+    assert_eq!((side(1), side(-1)), (25, -25));
 }

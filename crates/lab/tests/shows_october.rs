@@ -8,11 +8,11 @@ use lab::feed::{BarsArg, Feed, FeedOptions};
 use lab::replay::accounts::{Accounts, AccountsFrom};
 use lab::replay::outcome::{MarketOutcome, Outcome, Totals};
 use lab::replay::run::{Impact, Run, Seen};
-use lab::replay::world::World;
+use lab::replay::world::{BACKSTOP, World};
 use lab::replay::{Options, replay};
 use policy::Policy;
 use protocol::quality::Exclusion;
-use protocol::{Batch, Effect, Input, MarketId, Mode, QualityState, Rung, SourceId};
+use protocol::{Batch, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung, SourceId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -105,12 +105,18 @@ struct Market {
 #[derive(Debug, Default)]
 struct Found {
     solvent_liquidations: u64,
+    solvent_fills: u64,
+    /// The longest from a decision to a fill, microseconds, and whose.
+    latest_fill: (i64, String),
+    bars_offered: u64,
     fewest_supporters: Option<usize>,
     deleveraged: u64,
     contradictions: u64,
     disputed_checks: u64,
     overruled: u64,
     unsupported: Vec<String>,
+    unsupported_fills: Vec<String>,
+    over_a_tenth: Vec<String>,
     undisputed: Vec<String>,
     opened: Vec<String>,
     outside_hull: Vec<String>,
@@ -124,6 +130,10 @@ struct Found {
 struct Observer {
     markets: Vec<Market>,
     found: Found,
+    /// Orders that liquidate solvent accounts, and when each was decided.
+    solvent: BTreeMap<(MarketId, OrderId), i64>,
+    /// What the bar that is being filled against traded, lots.
+    bar: f64,
 }
 
 impl Observer {
@@ -139,7 +149,8 @@ impl Observer {
                 .collect(),
             disputed_since: None,
         };
-        Observer { markets: world.markets.iter().map(market).collect(), found: Found::default() }
+        let markets = world.markets.iter().map(market).collect();
+        Observer { markets, found: Found::default(), solvent: BTreeMap::new(), bar: 0.0 }
     }
 
     fn see(&mut self, batch: &Batch, effects: &[Effect], kernel: &kernel::Kernel) {
@@ -161,6 +172,7 @@ impl Observer {
                 spoke = Some((usize::from(seen.market.0), usize::from(seen.source.0)));
             }
         }
+        self.fills(batch, kernel);
         self.decisions(at, effects, kernel);
         for id in 0..self.markets.len() {
             if self.markets[id].three || self.markets[id].one {
@@ -170,27 +182,64 @@ impl Observer {
         }
     }
 
+    /// The lineages that were heard to be near the mark, the mark, and the index's state: on what a solvent account may be
+    /// liquidated, and whether that is enough.
+    fn support(&self, id: MarketId, at: i64, kernel: &kernel::Kernel) -> (usize, bool, String) {
+        let listed = kernel.state().market(id).expect("listed");
+        let (used, state) = (listed.mark.price.0, listed.index.quality().state);
+        let market = &self.markets[usize::from(id.0)];
+        let near = |source: &&Source| source.fresh(at, OLD).is_some_and(|p| within(p - used, 1, used));
+        let mut lineages: Vec<&str> =
+            market.sources.iter().filter(near).map(|source| source.lineage.as_str()).collect();
+        lineages.sort_unstable();
+        lineages.dedup();
+        let enough = 2 <= lineages.len() && state != QualityState::Disputed;
+        (lineages.len(), enough, format!("{} at {at}: {used} {state:?} on {lineages:?}", market.name))
+    }
+
+    /// What was filled, and what was offered for it.
+    fn fills(&mut self, batch: &Batch, kernel: &kernel::Kernel) {
+        let at = batch.at.0;
+        let mut offered = 0;
+        for input in &batch.inputs {
+            if let Input::Order(order) = input
+                && order.account == BACKSTOP
+            {
+                offered += order.size.0.abs();
+            }
+            let Input::Trade(trade) = input else { continue };
+            for order in [trade.buy, trade.sell] {
+                let Some(decided) = self.solvent.get(&(trade.market, order)).copied() else { continue };
+                let (_, enough, told) = self.support(trade.market, at, kernel);
+                self.found.solvent_fills += 1;
+                self.found.latest_fill = self.found.latest_fill.clone().max((at - decided, told.clone()));
+                if !enough {
+                    self.found.unsupported_fills.push(format!("{told}, decided {} ms before", (at - decided) / 1_000));
+                }
+            }
+        }
+        if 0 < offered {
+            self.found.bars_offered += 1;
+            if self.bar * 0.1 < offered as f64 {
+                self.found.over_a_tenth.push(format!("{offered} lots of {} at {at}", self.bar));
+            }
+        }
+    }
+
     /// Who was liquidated or deleveraged, and on what.
     fn decisions(&mut self, at: i64, effects: &[Effect], kernel: &kernel::Kernel) {
         for effect in effects {
             match effect {
                 Effect::Liquidate { order, insolvent: false, .. } => {
-                    let listed = kernel.state().market(order.market).expect("listed");
-                    let (used, state) = (listed.mark.price.0, listed.index.quality().state);
-                    let market = &self.markets[usize::from(order.market.0)];
-                    if !market.three {
+                    if !self.markets[usize::from(order.market.0)].three {
                         continue;
                     }
-                    let near = |source: &&Source| source.fresh(at, OLD).is_some_and(|p| within(p - used, 1, used));
-                    let mut lineages: Vec<&str> =
-                        market.sources.iter().filter(near).map(|source| source.lineage.as_str()).collect();
-                    lineages.sort_unstable();
-                    lineages.dedup();
+                    self.solvent.insert((order.market, order.id), at);
+                    let (lineages, enough, told) = self.support(order.market, at, kernel);
                     self.found.solvent_liquidations += 1;
                     let fewest = self.found.fewest_supporters.unwrap_or(usize::MAX);
-                    self.found.fewest_supporters = Some(fewest.min(lineages.len()));
-                    if lineages.len() < 2 || state == QualityState::Disputed {
-                        let told = format!("{} at {at}: {used} {state:?} on {lineages:?}", market.name);
+                    self.found.fewest_supporters = Some(fewest.min(lineages));
+                    if !enough {
                         self.found.unsupported.push(told);
                     }
                 }
@@ -374,6 +423,9 @@ fn observed(feed: &Feed) -> Found {
         let at = Seen { published_at: event.published_at, received_at: event.received_at };
         run.observe(market, source, price, Price(0), at);
         if let Some(bar) = &event.bar {
+            let usd_assumed = VOLUME_ASSUMED_USD / (bar.close as f64 / 1e12);
+            let volume = bar.volume.map_or(usd_assumed, |volume| volume as f64 / 1e8);
+            observer.borrow_mut().bar = world.markets[usize::from(market.0)].lots_of(volume);
             run.bar(market, bar, event.opened_at, event.received_at);
         }
     }
@@ -414,6 +466,16 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
         "{} checks with fresh sources more than 2% apart; {} checks in a dispute; {} sources overruled after one",
         found.contradictions, found.disputed_checks, found.overruled
     );
+    println!(
+        "{} fills of them, the latest {:.3} s after its decision ({}), {} without the support that the decision had; \
+         {} bars offered against, {} above a tenth",
+        found.solvent_fills,
+        found.latest_fill.0 as f64 / 1e6,
+        found.latest_fill.1,
+        found.unsupported_fills.len(),
+        found.bars_offered,
+        found.over_a_tenth.len(),
+    );
     for (kind, episodes) in &found.failovers {
         let mut episodes = episodes.clone();
         episodes.sort_unstable();
@@ -431,14 +493,16 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
         assert_eq!(late, 0, "{kind}");
         assert!(100 < episodes.len(), "{kind}: the day is looked at");
     }
-    let none: [(&str, &[String]); 7] = [
+    let none: [(&str, &[String]); 9] = [
         ("solvent accounts liquidated without two lineages near the price", &found.unsupported),
+        ("more than a tenth of a bar offered", &found.over_a_tenth),
         ("sources apart and not disputed", &found.undisputed),
         ("open in a dispute", &found.opened),
         ("outside the hull in a dispute", &found.outside_hull),
         ("solvent accounts deleveraged", &found.solvent_deleveraged),
         ("overruled before a minute", &found.hasty),
         ("agreed on one lineage", &found.agreed_alone),
+        ("solvent accounts' liquidations filled without two lineages near the price", &found.unsupported_fills),
     ];
     let failover = |kind: &str| {
         let longest = found.failovers[kind].iter().map(|(lasted, _)| *lasted).max().unwrap_or(0);
@@ -447,6 +511,8 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
     let numbers = serde_json::json!({
         "solvent_liquidations": found.solvent_liquidations,
         "fewest_lineages_near_the_price": found.fewest_supporters,
+        "solvent_fills": found.solvent_fills,
+        "latest_fill_seconds_after_its_decision": found.latest_fill.0 as f64 / 1e6,
         "checks_with_sources_apart": found.contradictions,
         "checks_in_a_dispute": found.disputed_checks,
         "failover_out_of_band": failover("out of band"),
@@ -463,14 +529,15 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
     }
     assert!(found.fewest_supporters.is_some_and(|lineages| 2 <= lineages));
     assert!(1_000 < found.solvent_liquidations && 100_000 < found.contradictions, "the day is looked at: {found:?}");
+    assert!(1_000 < found.solvent_fills && 1_000 < found.bars_offered, "the day is looked at");
 }
 
-/// A market's row: seconds in each state, then accounts liquidated, of those unjustified, and bad debt, under the policy
-/// and under the competent baseline.
+/// A market's row: seconds in each state, then accounts liquidated, of those unjustified and unjudged, and bad debt, under
+/// the policy and under the competent baseline.
 fn row(market: &MarketOutcome) -> String {
     let seconds = |state: &str| market.seconds_by_state.get(state).copied().unwrap_or(0.0);
     format!(
-        "{:<6}{:>4}{:>9.0}{:>10.0}{:>10.0}{:>7.0}{:>10}{:>6}{:>14.0}{:>12}{:>6}{:>14.0}",
+        "{:<6}{:>4}{:>9.0}{:>10.0}{:>10.0}{:>7.0}{:>10}{:>6}{:>6}{:>14.0}{:>12}{:>6}{:>6}{:>14.0}",
         market.market,
         market.lineages,
         seconds("Agreed"),
@@ -479,24 +546,29 @@ fn row(market: &MarketOutcome) -> String {
         seconds("None"),
         market.liquidated[0],
         market.unjustified[0],
+        market.unjudged[0],
         market.bad_debt_usd[0],
         market.liquidated[1],
         market.unjustified[1],
+        market.unjudged[1],
         market.bad_debt_usd[1],
     )
 }
 
 fn total(totals: &Totals) -> String {
     format!(
-        "{:<18}{:>11}{:>12}{:>10.3}{:>14.0}{:>14.0}{:>14.0}{:>12.0}",
+        "{:<18}{:>11}{:>12}{:>9}{:>10.3}{:>14.0}{:>14.0}{:>14.0}{:>14.0}{:>12.0}{:>12.0}",
         totals.name,
         totals.liquidated_accounts,
         totals.unjustified_liquidations,
+        totals.unjudged_accounts,
         totals.over_liquidation_ratio.unwrap_or(0.0),
         totals.bad_debt_usd,
         totals.insurance_usd,
         totals.adl_usd,
+        totals.adl_outside_usd,
         totals.socialized_usd,
+        totals.socialized_outside_usd,
     )
 }
 
@@ -505,7 +577,7 @@ fn the_table_for_all_sixteen_assets() {
     let Some(feed) = feed() else { return };
     let outcome = outcome(&feed);
     println!(
-        "{:<6}{:>4}{:>9}{:>10}{:>10}{:>7}{:>10}{:>6}{:>14}{:>12}{:>6}{:>14}",
+        "{:<6}{:>4}{:>9}{:>10}{:>10}{:>7}{:>10}{:>6}{:>6}{:>14}{:>12}{:>6}{:>6}{:>14}",
         "asset",
         "lin.",
         "Agreed",
@@ -514,17 +586,29 @@ fn the_table_for_all_sixteen_assets() {
         "None",
         "policy",
         "unj.",
+        "unjd.",
         "bad debt",
         "competent",
         "unj.",
+        "unjd.",
         "bad debt"
     );
     for market in &outcome.markets {
         println!("{}", row(market));
     }
     println!(
-        "{:<18}{:>11}{:>12}{:>10}{:>14}{:>14}{:>14}{:>12}",
-        "oracle", "liquidated", "unjustified", "over-liq", "bad debt", "insurance", "ADL", "socialized"
+        "{:<18}{:>11}{:>12}{:>9}{:>10}{:>14}{:>14}{:>14}{:>14}{:>12}{:>12}",
+        "oracle",
+        "liquidated",
+        "unjustified",
+        "unjudged",
+        "over-liq",
+        "bad debt",
+        "insurance",
+        "ADL",
+        "(outside)",
+        "socialized",
+        "(outside)"
     );
     let runs = [&outcome.runs.policy, &outcome.runs.competent].into_iter().chain(&outcome.runs.single);
     for totals in runs.clone() {
@@ -549,6 +633,7 @@ fn the_table_for_all_sixteen_assets() {
                 "seconds_by_state": market.seconds_by_state,
                 "liquidated": market.liquidated,
                 "unjustified": market.unjustified,
+                "unjudged": market.unjudged,
                 "bad_debt_usd": market.bad_debt_usd.map(f64::round),
             });
             (market.market.clone(), numbers)
@@ -558,10 +643,12 @@ fn the_table_for_all_sixteen_assets() {
         serde_json::json!({
             "liquidated_accounts": totals.liquidated_accounts,
             "unjustified_liquidations": totals.unjustified_liquidations,
+            "unjudged_accounts": totals.unjudged_accounts,
             "over_liquidation_ratio": totals.over_liquidation_ratio,
             "bad_debt_usd": totals.bad_debt_usd.round(),
             "insurance_usd": totals.insurance_usd.round(),
             "adl_usd": totals.adl_usd.round(),
+            "adl_outside_usd": totals.adl_outside_usd.round(),
         })
     };
     let named: serde_json::Map<String, serde_json::Value> =
@@ -576,6 +663,10 @@ fn the_table_for_all_sixteen_assets() {
         let agreed = market.seconds_by_state.get("Agreed").copied().unwrap_or(0.0);
         assert_eq!(0.0 < agreed, 1 < lineages, "{}: {agreed} s agreed", market.market);
         assert_eq!(market.outside_hull, 0, "{}", market.market);
+        // Of one operator's prices nothing can be held against another's.
+        if lineages == 1 {
+            assert_eq!(market.unjudged, market.liquidated, "{}", market.market);
+        }
     }
     let (policy, competent) = (&outcome.runs.policy, &outcome.runs.competent);
     assert!(policy.unjustified_liquidations * 2 < competent.unjustified_liquidations);

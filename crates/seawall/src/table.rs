@@ -109,8 +109,19 @@ fn runs(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(out, "\nRuns")?;
     writeln!(
         out,
-        "  {:<22}{:>11}{:>12}{:>10}{:>15}{:>14}{:>14}{:>13}{:>12}",
-        "oracle", "liquidated", "unjustified", "over-liq", "bad debt USD", "insurance", "ADL", "socialized", "deficit"
+        "  {:<22}{:>11}{:>12}{:>9}{:>10}{:>15}{:>14}{:>14}{:>14}{:>13}{:>13}{:>12}",
+        "oracle",
+        "liquidated",
+        "unjustified",
+        "unjudged",
+        "over-liq",
+        "bad debt USD",
+        "insurance",
+        "ADL",
+        "(outside)",
+        "socialized",
+        "(outside)",
+        "deficit"
     )?;
     line(out, &outcome.runs.policy, "policy")?;
     line(out, &outcome.runs.competent, "competent")?;
@@ -121,20 +132,26 @@ fn runs(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for single in &outcome.runs.single {
         line(out, single, &format!("only {}", harmless(&single.name)))?;
     }
-    Ok(())
+    writeln!(
+        out,
+        "  (outside): of the column before, billed to the stand-in for the outside market; unjudged: no hindsight price of two lineages"
+    )
 }
 
 fn line(out: &mut String, totals: &Totals, name: &str) -> std::fmt::Result {
     writeln!(
         out,
-        "  {name:<22}{:>11}{:>12}{:>10}{:>15}{:>14}{:>14}{:>13}{:>12}",
+        "  {name:<22}{:>11}{:>12}{:>9}{:>10}{:>15}{:>14}{:>14}{:>14}{:>13}{:>13}{:>12}",
         totals.liquidated_accounts,
         totals.unjustified_liquidations,
+        totals.unjudged_accounts,
         totals.over_liquidation_ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
         grouped(totals.bad_debt_usd),
         grouped(totals.insurance_usd),
         grouped(totals.adl_usd),
+        grouped(totals.adl_outside_usd),
         grouped(totals.socialized_usd),
+        grouped(totals.socialized_outside_usd),
         grouped(totals.deficit_usd),
     )
 }

@@ -2,6 +2,8 @@
 //!
 //! Nobody could have known it at the time; it only judges afterwards. It is built in one pass over the stream and kept
 //! on disk, so that memory does not grow with the length of the data.
+//!
+//! Where all but one venue have been silent, that one is the reference; it is said so ([`Reference::lone`]).
 
 use super::world::World;
 use crate::feed::{Feed, Micros};
@@ -23,13 +25,25 @@ pub struct Hindsight {
     slots: u64,
     /// Distance of slots.
     step: Micros,
-    /// By market: one `i64` a slot, in the market's price unit, zero where there is none.
+    /// By market: one `i64` a slot, in the market's price unit, below zero where one lineage alone stands behind it, zero
+    /// where there is none.
     files: Vec<File>,
     /// Rows that came too late to count.
     pub late: u64,
 }
 
+/// A price of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// In the market's price unit.
+    pub price: i64,
+    /// All venues that it is the median of have one lineage.
+    pub lone: bool,
+}
+
 struct Pending {
+    /// By source, the first source of its lineage.
+    lineages: Vec<usize>,
     /// By source, (published at, price), oldest first; the first is the last one that is not newer than the next slot.
     sources: Vec<VecDeque<(Micros, i64)>>,
     out: BufWriter<File>,
@@ -49,7 +63,11 @@ impl Hindsight {
         for market in &world.markets {
             let file = tempfile::tempfile()?;
             files.push(file.try_clone()?);
+            let first_of = |source: &(String, String, Micros)| {
+                market.sources.iter().position(|other| other.1 == source.1).unwrap_or(0)
+            };
             pending.push(Pending {
+                lineages: market.sources.iter().map(first_of).collect(),
                 sources: vec![VecDeque::new(); market.sources.len()],
                 out: BufWriter::new(file),
                 fresh: (market.width * 3 / 2).max(10_000_000),
@@ -91,14 +109,14 @@ impl Hindsight {
         self.step
     }
 
-    /// The reference of `market` at the last slot not after `at`, in the market's price unit; `None` where no venue
-    /// had traded lately.
+    /// The reference of `market` at the last slot not after `at`; `None` where no venue had traded lately.
     #[must_use]
-    pub fn at(&self, market: MarketId, at: Micros) -> Option<i64> {
+    pub fn at(&self, market: MarketId, at: Micros) -> Option<Reference> {
         let slot = u64::try_from((at - self.from).div_euclid(self.step)).ok().filter(|slot| *slot < self.slots)?;
         let mut bytes = [0; 8];
         self.files.get(usize::from(market.0))?.read_exact_at(&mut bytes, slot * 8).ok()?;
-        Some(i64::from_le_bytes(bytes)).filter(|price| 0 < *price)
+        let signed = i64::from_le_bytes(bytes);
+        (signed != 0).then_some(Reference { price: signed.saturating_abs(), lone: signed < 0 })
     }
 }
 
@@ -107,7 +125,8 @@ fn close(pending: &mut [Pending], at: Micros) -> io::Result<()> {
     for market in pending {
         let mut prices = [0_i64; protocol::MarketParams::SOURCES_MAX];
         let mut n = 0;
-        for source in &mut market.sources {
+        let mut lineages = 0_u32;
+        for (source, lineage) in market.sources.iter_mut().zip(&market.lineages) {
             while source.len() > 1 && source[1].0 <= at {
                 source.pop_front();
             }
@@ -117,6 +136,7 @@ fn close(pending: &mut [Pending], at: Micros) -> io::Result<()> {
             {
                 prices[n] = *price;
                 n += 1;
+                lineages |= 1 << lineage;
             }
         }
         let prices = &mut prices[..n];
@@ -126,7 +146,8 @@ fn close(pending: &mut [Pending], at: Micros) -> io::Result<()> {
             n if n % 2 == 1 => prices[n / 2],
             n => prices[n / 2 - 1].midpoint(prices[n / 2]),
         };
-        market.out.write_all(&median.to_le_bytes())?;
+        let signed = if lineages.count_ones() < 2 { -median } else { median };
+        market.out.write_all(&signed.to_le_bytes())?;
     }
     Ok(())
 }

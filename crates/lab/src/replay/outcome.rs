@@ -70,6 +70,8 @@ pub struct MarketOutcome {
     pub liquidated: [u64; 2],
     /// Of those, unjustified.
     pub unjustified: [u64; 2],
+    /// Of those liquidated, such as no hindsight reference of two lineages says anything about.
+    pub unjudged: [u64; 2],
     /// Losses past the accounts' own money, USD, by run: policy, competent.
     pub bad_debt_usd: [f64; 2],
     /// Points for charts, thinned to at most a few thousand.
@@ -140,8 +142,10 @@ pub struct Totals {
     pub name: String,
     /// Accounts that were liquidated or deleveraged as insolvent.
     pub liquidated_accounts: u64,
-    /// Liquidations of accounts that were healthy all through the hindsight window.
+    /// Accounts of which a liquidation at least was decided while they were healthy all through the hindsight window.
     pub unjustified_liquidations: u64,
+    /// Accounts liquidated of which no liquidation has a hindsight reference of two lineages within its window.
+    pub unjudged_accounts: u64,
     /// Notional taken over the notional that was needed; `null` where nothing was needed.
     pub over_liquidation_ratio: Option<f64>,
     /// Loss past the accounts' own money: insurance, ADL, socialized and deficit together, USD.
@@ -150,8 +154,12 @@ pub struct Totals {
     pub insurance_usd: f64,
     /// Given up against the mark by deleveraged counterparties, USD.
     pub adl_usd: f64,
+    /// Of that, billed to the outside taker, an account that no venue has: a loss for which nobody was found, USD.
+    pub adl_outside_usd: f64,
     /// Paid by holders, USD.
     pub socialized_usd: f64,
+    /// Of that, billed to the outside taker, USD.
+    pub socialized_outside_usd: f64,
     /// Covered by nobody, USD.
     pub deficit_usd: f64,
     /// Notional liquidated in the market, USD.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use units::{Price, Size, Timestamp};
 use venue::{Exchange, Limits};
 
-/// The share of a bar's volume that liquidations may take.
+/// The share of a bar's volume that liquidations may take, those that sell and those that buy together.
 pub const VOLUME_SHARE: f64 = 0.10;
 /// Into how many price levels that share is cut.
 const LEVELS: u32 = 5;
@@ -138,8 +138,10 @@ impl<'a> Run<'a> {
             if lots < 0 { (selling.saturating_sub(lots), buying) } else { (selling, buying.saturating_add(lots)) }
         });
         let first = self.next_order;
-        for (wanted, sign) in [(selling, 1.0), (buying, -1.0)] {
-            self.offer(market, bar, wanted, sign);
+        let level = self.level(market, bar);
+        let allowed = shared(level.saturating_mul(i64::from(LEVELS)), [selling, buying]);
+        for (lots, sign) in allowed.into_iter().zip([1.0, -1.0]) {
+            self.offer(market, bar, level, lots, sign);
         }
         if self.next_order != first {
             self.apply(at);
@@ -157,29 +159,27 @@ impl<'a> Run<'a> {
         self.apply(at);
     }
 
-    /// Offers the other side of `wanted` lots against a bar: at most [`VOLUME_SHARE`] of its volume, in levels whose
-    /// prices follow the impact law.
-    fn offer(&mut self, market: MarketId, bar: &BarRef, wanted: i64, sign: f64) {
-        if wanted <= 0 {
-            return;
-        }
-        let listed = &self.world.markets[usize::from(market.0)];
-        let close = bar.close as f64;
+    /// Lots of a level: [`LEVELS`] of them are [`VOLUME_SHARE`] of the bar's volume.
+    fn level(&self, market: MarketId, bar: &BarRef) -> i64 {
         let volume = match bar.volume {
             Some(volume) => volume as f64 / 1e8,
-            None => self.impact.volume_assumed_usd / (close / 1e12),
+            None => self.impact.volume_assumed_usd / (bar.close as f64 / 1e12),
         };
+        let listed = &self.world.markets[usize::from(market.0)];
+        (listed.lots_of(volume) * VOLUME_SHARE / f64::from(LEVELS)).floor() as i64
+    }
+
+    /// Offers `allowed` lots against a bar, in levels whose prices follow the impact law.
+    fn offer(&mut self, market: MarketId, bar: &BarRef, level: i64, allowed: i64, sign: f64) {
+        let listed = &self.world.markets[usize::from(market.0)];
+        let close = bar.close as f64;
         let range = ((bar.high - bar.low) as f64 / close).max(2e-4);
-        let level = (listed.lots_of(volume) * VOLUME_SHARE / f64::from(LEVELS)).floor();
-        if level < 1.0 {
-            return;
-        }
-        let mut left = wanted;
+        let mut left = allowed;
         for k in 1..=LEVELS {
             let share = VOLUME_SHARE * f64::from(k) / f64::from(LEVELS);
             let moved = self.impact.coefficient * range * share.sqrt();
             let limit = listed.price((close * (1.0 - sign * moved)).max(1.0) as i128);
-            let lots = (level as i64).min(left);
+            let lots = level.min(left);
             if lots <= 0 {
                 break;
             }
@@ -224,6 +224,18 @@ impl<'a> Run<'a> {
         self.tally.finish(&self.kernel);
         self.tally.judge(hindsight, world, &self.kernel);
     }
+}
+
+/// What of `lots` each of two sides gets that want so many: all that it wants where there is enough for both, else pro
+/// rata to it, rounded down.
+#[must_use]
+pub fn shared(lots: i64, wanted: [i64; 2]) -> [i64; 2] {
+    let (lots, wanted) = (i128::from(lots.max(0)), wanted.map(|side| i128::from(side.max(0))));
+    let all: i128 = wanted.iter().sum();
+    wanted.map(|side| {
+        let part = if all <= lots { side } else { lots * side / all };
+        i64::try_from(part).unwrap_or(i64::MAX)
+    })
 }
 
 /// The two times of an observation.

@@ -9,7 +9,8 @@ use kernel::margin::{PARTS, requirement};
 use kernel::{Genesis, Kernel};
 use protocol::input::Trade;
 use protocol::params::Tier;
-use protocol::{AccountId, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung};
+use protocol::quality::Exclusion;
+use protocol::{AccountId, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung, SourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use units::{Price, Timestamp};
 
@@ -44,6 +45,16 @@ pub struct Decided {
     usd_per_lot: f64,
     /// Judged afterwards: the account was healthy all through the window.
     pub unjustified: bool,
+    /// Judged afterwards: somewhere in the window every market that the account held had a reference of two lineages.
+    pub judged: bool,
+}
+
+impl Decided {
+    /// Lots that were filled so far.
+    #[must_use]
+    pub const fn filled_lots(&self) -> f64 {
+        self.filled_lots
+    }
 }
 
 /// A market's clock of states and modes.
@@ -79,8 +90,12 @@ pub struct Tally {
     names: Vec<String>,
     usd_per_unit: Vec<f64>,
     base_per_lot: Vec<f64>,
-    by_order: BTreeMap<OrderId, usize>,
-    by_second: BTreeMap<(i64, u16, &'static str), usize>,
+    /// The kernel numbers its orders pool by pool; a market belongs to one.
+    by_order: BTreeMap<(MarketId, OrderId), usize>,
+    /// By second, market, kind, and what the kind tells apart: a source's changes are lines of their own.
+    by_second: BTreeMap<(i64, u16, &'static str, u8), usize>,
+    /// Sources that are left out, and why.
+    excluded: BTreeMap<(MarketId, SourceId), Exclusion>,
     shadows: BTreeMap<AccountId, Snapshot>,
     touched: BTreeSet<AccountId>,
     seed: [u8; 32],
@@ -106,6 +121,7 @@ impl Tally {
             base_per_lot: world.markets.iter().map(|market| market.base(1.0)).collect(),
             by_order: BTreeMap::new(),
             by_second: BTreeMap::new(),
+            excluded: BTreeMap::new(),
             shadows: BTreeMap::new(),
             touched: accounts.iter().map(|genesis| genesis.account).collect(),
             seed: [0; 32],
@@ -143,7 +159,9 @@ impl Tally {
     fn trade(&mut self, trade: &Trade) {
         let usd = trade.size.0 as f64 * self.usd(trade.market, trade.price);
         for order in [trade.buy, trade.sell] {
-            let Some(decided) = self.by_order.get(&order).and_then(|place| self.decided.get_mut(*place)) else {
+            let Some(decided) =
+                self.by_order.get(&(trade.market, order)).and_then(|place| self.decided.get_mut(*place))
+            else {
                 continue;
             };
             decided.filled_lots += trade.size.0 as f64;
@@ -195,11 +213,19 @@ impl Tally {
                 }
             }
             Effect::Source { market, source, exclusion } => {
+                let known = match exclusion {
+                    Some(why) => self.excluded.insert((*market, *source), *why),
+                    None => self.excluded.remove(&(*market, *source)),
+                };
+                // Said again, by an observation and by what followed from it, it is still one change.
+                if known == *exclusion {
+                    return;
+                }
                 let text = || match exclusion {
                     Some(why) => format!("source {} is left out: {why:?}", source.0),
                     None => format!("source {} is used again", source.0),
                 };
-                self.line(at, Some(*market), "source", 0.0, text);
+                self.line_of(at, Some(*market), ("source", source.0), 0.0, text);
             }
             Effect::Quality { market, quality } => {
                 let clock = &mut self.clocks[usize::from(market.0)];
@@ -225,7 +251,7 @@ impl Tally {
                 let before = self.shadows.get(&order.account).cloned().unwrap_or_default();
                 let all = order.size.lots() as f64;
                 let needed_lots = if *insolvent { all } else { needed_lots(&before, order.market, kernel).min(all) };
-                self.by_order.insert(order.id, self.decided.len());
+                self.by_order.insert((order.market, order.id), self.decided.len());
                 self.decide(order.account, order.market, before, needed_lots, usd_per_lot, at);
                 self.line(at, Some(order.market), "liquidation", usd, || "liquidations decided".to_owned());
             }
@@ -239,6 +265,9 @@ impl Tally {
                 let given_up = given_up.0 as f64 * MICRO;
                 let usd = size.lots() as f64 * self.usd(*market, *price);
                 self.totals.adl_usd += given_up;
+                if *counterparty == BACKSTOP {
+                    self.totals.adl_outside_usd += given_up;
+                }
                 self.totals.deleveraged_usd += usd;
                 self.bad_debt_by_market[usize::from(market.0)] += given_up;
                 self.touched.insert(*counterparty);
@@ -255,6 +284,9 @@ impl Tally {
             Effect::Socialized { market, account, amount, .. } => {
                 let usd = amount.0 as f64 * MICRO;
                 self.totals.socialized_usd += usd;
+                if *account == BACKSTOP {
+                    self.totals.socialized_outside_usd += usd;
+                }
                 self.bad_debt_by_market[usize::from(market.0)] += usd;
                 self.touched.insert(*account);
                 if let Some(fate) = self.fates.get_mut(account) {
@@ -282,8 +314,11 @@ impl Tally {
         at: Micros,
     ) {
         self.touched.insert(account);
-        let (filled_lots, unjustified) = (0.0, false);
-        self.decided.push(Decided { at, account, market, before, needed_lots, filled_lots, usd_per_lot, unjustified });
+        let filled_lots = 0.0;
+        let (unjustified, judged) = (false, false);
+        let decided =
+            Decided { at, account, market, before, needed_lots, filled_lots, usd_per_lot, unjustified, judged };
+        self.decided.push(decided);
         if let Some(fate) = self.fates.get_mut(&account) {
             fate.liquidations += 1;
         }
@@ -305,11 +340,22 @@ impl Tally {
 
     /// One line a market, kind and second; more of the same are counted on it.
     fn line(&mut self, at: Micros, market: Option<MarketId>, kind: &'static str, usd: f64, text: impl Fn() -> String) {
-        let key = (at.div_euclid(1_000_000), market.map_or(u16::MAX, |market| market.0), kind);
+        self.line_of(at, market, (kind, 0), usd, text);
+    }
+
+    fn line_of(
+        &mut self,
+        at: Micros,
+        market: Option<MarketId>,
+        (kind, part): (&'static str, u8),
+        usd: f64,
+        text: impl Fn() -> String,
+    ) {
+        let key = (at.div_euclid(1_000_000), market.map_or(u16::MAX, |market| market.0), kind, part);
         if let Some(entry) = self.by_second.get(&key).and_then(|place| self.timeline.get_mut(*place)) {
             entry.count += 1;
             entry.usd += usd;
-            if matches!(kind, "mode" | "quality") {
+            if matches!(kind, "mode" | "quality" | "source") {
                 entry.text = text();
             }
             return;
@@ -347,11 +393,15 @@ impl Tally {
         let (mut taken, mut needed) = (0.0, 0.0);
         let mut liquidated: BTreeSet<AccountId> = BTreeSet::new();
         let mut unjustified: BTreeSet<AccountId> = BTreeSet::new();
+        let mut judged: BTreeSet<AccountId> = BTreeSet::new();
         for decided in &mut self.decided {
             let width = world.markets[usize::from(decided.market.0)].width;
             let window = HINDSIGHT_WINDOW.max(width);
-            decided.unjustified = was_healthy(decided, window, hindsight, kernel);
+            (decided.unjustified, decided.judged) = verdict(decided, window, hindsight, kernel);
             liquidated.insert(decided.account);
+            if decided.judged {
+                judged.insert(decided.account);
+            }
             if decided.unjustified {
                 unjustified.insert(decided.account);
                 if let Some(fate) = self.fates.get_mut(&decided.account) {
@@ -366,18 +416,21 @@ impl Tally {
         let totals = &mut self.totals;
         totals.liquidated_accounts = liquidated.len() as u64;
         totals.unjustified_liquidations = unjustified.len() as u64;
+        totals.unjudged_accounts = liquidated.difference(&judged).count() as u64;
         totals.over_liquidation_ratio = (needed > 0.0).then(|| taken / needed);
         totals.bad_debt_usd = totals.insurance_usd + totals.adl_usd + totals.socialized_usd + totals.deficit_usd;
     }
 
-    /// Accounts liquidated in a market, and those of them unjustified.
+    /// Accounts liquidated in a market, those of them unjustified, and those that no reference of two lineages judged.
     #[must_use]
-    pub fn liquidated_in(&self, market: MarketId) -> (u64, u64) {
-        let here = || self.decided.iter().filter(|decided| decided.market == market);
-        let all: BTreeSet<AccountId> = here().map(|decided| decided.account).collect();
-        let wrong: BTreeSet<AccountId> =
-            here().filter(|decided| decided.unjustified).map(|decided| decided.account).collect();
-        (all.len() as u64, wrong.len() as u64)
+    pub fn liquidated_in(&self, market: MarketId) -> (u64, u64, u64) {
+        let here = |of: fn(&Decided) -> bool| -> BTreeSet<AccountId> {
+            let here = self.decided.iter().filter(|decided| decided.market == market && of(decided));
+            here.map(|decided| decided.account).collect()
+        };
+        let (all, wrong, judged) =
+            (here(|_| true), here(|decided| decided.unjustified), here(|decided| decided.judged));
+        (all.len() as u64, wrong.len() as u64, all.difference(&judged).count() as u64)
     }
 
     /// Liquidations in a market: when, and USD filled.
@@ -401,21 +454,23 @@ fn risk_at(before: &Snapshot, kernel: &Kernel, price_of: impl Fn(MarketId) -> Op
     Some((equity, maintenance))
 }
 
-/// Healthy at every slot of the window at which the reference has a price of everything that the account held; an
-/// account of which hindsight knows nothing is not called unjustified.
-fn was_healthy(decided: &Decided, window: Micros, hindsight: &Hindsight, kernel: &Kernel) -> bool {
-    let mut known = false;
+/// Whether the account was healthy at every slot of the window at which the reference has a price of everything that it
+/// held (an account of which hindsight knows nothing is not called unjustified), and whether at one of them at least
+/// each of these prices came from two lineages.
+fn verdict(decided: &Decided, window: Micros, hindsight: &Hindsight, kernel: &Kernel) -> (bool, bool) {
+    let (mut known, mut healthy, mut judged) = (false, true, false);
     let mut at = decided.at - window;
     while at <= decided.at + window {
-        if let Some((equity, maintenance)) = risk_at(&decided.before, kernel, |market| hindsight.at(market, at)) {
+        let risk = risk_at(&decided.before, kernel, |market| hindsight.at(market, at).map(|reference| reference.price));
+        if let Some((equity, maintenance)) = risk {
             known = true;
-            if equity * PARTS < maintenance {
-                return false;
-            }
+            healthy &= maintenance <= equity * PARTS;
+            let held = &decided.before.positions;
+            judged |= held.iter().all(|held| hindsight.at(held.0, at).is_some_and(|reference| !reference.lone));
         }
         at += hindsight.step().min(window);
     }
-    known
+    (known && healthy, judged)
 }
 
 /// The fewest lots that restore an account at the mark, in floats and by the tiers' slopes: an independent answer to

@@ -64,7 +64,7 @@ impl<'a> Watch<'a> {
             for (id, state) in (0_u16..).zip(&mut self.markets) {
                 let Some(market) = kernel.state().market(MarketId(id)) else { continue };
                 let quality = market.index.quality();
-                let reference = self.hindsight.at(MarketId(id), self.next);
+                let reference = self.hindsight.at(MarketId(id), self.next).map(|reference| reference.price);
                 let (Some(reference), true) = (reference, quality.state != QualityState::None) else {
                     state.run = 0;
                     continue;

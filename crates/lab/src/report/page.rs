@@ -140,30 +140,36 @@ fn verdict(better: Option<bool>) -> (&'static str, &'static str) {
     }
 }
 
-const RUN_COLUMNS: [&str; 12] = [
+const RUN_COLUMNS: [&str; 15] = [
     "Run",
     "Accounts liquidated",
     "Unjustified",
+    "Unjudged",
     "Taken over needed",
     "Bad debt",
     "Insurance",
     "ADL",
+    "of it outside",
     "Socialized",
+    "of it outside",
     "Deficit",
     "Liquidated notional",
     "Deleveraged notional",
     "Invariants broken",
 ];
 
-fn run_cells(totals: &Totals) -> [String; 11] {
+fn run_cells(totals: &Totals) -> [String; 14] {
     [
         count(totals.liquidated_accounts),
         count(totals.unjustified_liquidations),
+        count(totals.unjudged_accounts),
         number(totals.over_liquidation_ratio, 3),
         usd(totals.bad_debt_usd),
         usd(totals.insurance_usd),
         usd(totals.adl_usd),
+        usd(totals.adl_outside_usd),
         usd(totals.socialized_usd),
+        usd(totals.socialized_outside_usd),
         usd(totals.deficit_usd),
         usd(totals.liquidated_usd),
         usd(totals.deleveraged_usd),
@@ -192,7 +198,9 @@ fn runs(body: &mut String, outcome: &Outcome) {
     body.push_str(
         "<section>\n<h2>Runs</h2>\n<p class=\"note\">The same prices and accounts under the policy, under the competent baseline (plain \
          median, exchange-style tiers, partial liquidation, market halt), and with each source as the only oracle. Unjustified: of \
-         accounts that stayed healthy at the hindsight price for 10 seconds either side.</p>\n",
+         accounts that stayed healthy at the hindsight price for 10 seconds either side. Unjudged: of no liquidation of theirs has that \
+         price two lineages. Outside: billed to the stand-in for the outside market, which takes liquidated positions over and which no \
+         venue has; a loss for which the accounts were not asked.</p>\n",
     );
     head(body, "runs", &RUN_COLUMNS);
     row(body, "policy", "policy", &run_cells(&outcome.runs.policy));

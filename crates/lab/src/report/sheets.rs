@@ -41,11 +41,14 @@ fn runs(outcome: &Outcome, directory: &Path) -> io::Result<()> {
         "impact",
         "liquidated_accounts",
         "unjustified_liquidations",
+        "unjudged_accounts",
         "over_liquidation_ratio",
         "bad_debt_usd",
         "insurance_usd",
         "adl_usd",
+        "adl_outside_usd",
         "socialized_usd",
+        "socialized_outside_usd",
         "deficit_usd",
         "liquidated_usd",
         "deleveraged_usd",
@@ -67,11 +70,14 @@ fn run_row(impact: f64, totals: &Totals) -> Vec<Cow<'_, str>> {
         name,
         liquidated_accounts,
         unjustified_liquidations,
+        unjudged_accounts,
         over_liquidation_ratio,
         bad_debt_usd,
         insurance_usd,
         adl_usd,
+        adl_outside_usd,
         socialized_usd,
+        socialized_outside_usd,
         deficit_usd,
         liquidated_usd,
         deleveraged_usd,
@@ -83,9 +89,20 @@ fn run_row(impact: f64, totals: &Totals) -> Vec<Cow<'_, str>> {
         number(impact),
         count(*liquidated_accounts),
         count(*unjustified_liquidations),
+        count(*unjudged_accounts),
         over_liquidation_ratio.map_or(Cow::Borrowed(""), number),
     ];
-    let usd = [bad_debt_usd, insurance_usd, adl_usd, socialized_usd, deficit_usd, liquidated_usd, deleveraged_usd];
+    let usd = [
+        bad_debt_usd,
+        insurance_usd,
+        adl_usd,
+        adl_outside_usd,
+        socialized_usd,
+        socialized_outside_usd,
+        deficit_usd,
+        liquidated_usd,
+        deleveraged_usd,
+    ];
     row.extend(usd.map(|usd| number(*usd)));
     row.extend([text(effects_digest), count(*invariants_broken)]);
     row
@@ -117,6 +134,8 @@ fn markets(outcome: &Outcome, directory: &Path) -> io::Result<()> {
         "competent_liquidated",
         "policy_unjustified",
         "competent_unjustified",
+        "policy_unjudged",
+        "competent_unjudged",
         "policy_bad_debt_usd",
         "competent_bad_debt_usd",
     ];
@@ -133,6 +152,7 @@ fn markets(outcome: &Outcome, directory: &Path) -> io::Result<()> {
         row.extend([window.ms_above, window.longest_ms].map(count));
         row.extend(m.liquidated.map(count));
         row.extend(m.unjustified.map(count));
+        row.extend(m.unjudged.map(count));
         row.extend(m.bad_debt_usd.map(number));
         sheet.row(&row)?;
     }
