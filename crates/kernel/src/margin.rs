@@ -1,8 +1,9 @@
 //! What an account is worth and what it needs. "Liquidatable" is said here, once, by cross-multiplication.
 
+use crate::quality;
 use crate::state::{Account, Market, Position};
-use protocol::MarketId;
 use protocol::params::Tier;
+use protocol::{Action, MarketId, Side};
 use units::{Notional, Price, Ratio, Rounding, Size, div};
 
 /// Parts of a micro-USD in which requirements are kept, so that no rate is ever divided.
@@ -58,6 +59,9 @@ pub enum Lens {
     /// At the edge of the price's confidence that is kindest to the position: who is under maintenance, or insolvent,
     /// only at the mark may owe it to one of the sources.
     Kindest,
+    /// At the edge that is least kind, and a profit counts only where the market lets exposure grow: what a doubtful
+    /// price gave may be gone before what it paid for is.
+    Unkind,
 }
 
 /// The price of `market` for a position of this sign, or `None` before the first mark.
@@ -69,10 +73,11 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     }
     match lens {
         Lens::Mark => Some(mark),
-        Lens::Kindest => {
+        Lens::Kindest | Lens::Unkind => {
             let width = market.index.quality().confidence.0.max(0);
-            let kind = if 0 < size.0 { mark.0.saturating_add(width) } else { mark.0.saturating_sub(width) };
-            Some(Price(kind.max(1)))
+            let up = (0 < size.0) == (lens == Lens::Kindest);
+            let edge = if up { mark.0.saturating_add(width) } else { mark.0.saturating_sub(width) };
+            Some(Price(edge.max(1)))
         }
     }
 }
@@ -123,6 +128,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let notional = notional(market, position.size, price);
     let tiers = &market.params.tiers;
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
+    let profit = if lens == Lens::Unkind && !lets_open(market) { profit.min(0) } else { profit };
     risk.equity = risk.equity.saturating_add(profit);
     risk.initial = risk.initial.saturating_add(requirement(notional, tiers, |tier| tier.initial));
     let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
@@ -130,6 +136,12 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let others = if cfg!(feature = "planted-margin-bug") { 0 } else { risk.maintenance };
     risk.maintenance = others.saturating_add(maintenance);
     Some(())
+}
+
+/// Whether exposure may grow on either side, by mode and by quality.
+fn lets_open(market: &Market) -> bool {
+    Side::BOTH.iter().all(|side| market.breaker.restriction().permits(Action::Open, *side))
+        && quality::permits(Action::Open, market.index.quality(), market.single_lineage())
 }
 
 /// Micro-USD as an account's money, clamped to what an account can hold. For reporting; never for a comparison.
