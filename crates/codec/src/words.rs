@@ -5,7 +5,7 @@ use crate::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, cano
 use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
@@ -54,7 +54,7 @@ canonical_enum!(Input {
     3 => Withdraw(transfer),
     4 => Order(order),
     5 => Cancel(cancel),
-    6 => OrderDone(cancel),
+    6 => OrderDone(done),
     7 => Trade(trade),
     8 => InsuranceDeposit(deposit),
 });
@@ -63,7 +63,8 @@ canonical_struct!(Observation { market, source, observer, price, confidence, pub
 canonical_struct!(BookTop { market, bid, ask });
 canonical_struct!(Transfer { pool, account, amount });
 canonical_struct!(Order { id, account, market, size, limit });
-canonical_struct!(Cancel { market, order });
+canonical_struct!(Cancel { market, account, order });
+canonical_struct!(OrderDone { market, order });
 canonical_struct!(Trade { market, buy, sell, price, size });
 canonical_struct!(InsuranceDeposit { pool, amount });
 
@@ -79,7 +80,7 @@ canonical_enum!(Effect {
     8 => Deleveraged { market, account, counterparty, size, price, given_up },
     9 => Socialized { pool, market, side, account, amount },
     10 => Deficit { pool, account, amount },
-    11 => PayOut { pool, account, amount },
+    11 => PayOut { pool, account, amount, haircut },
 });
 
 canonical_struct!(AdmittedOrder { id, account, market, size, limit });
@@ -106,6 +107,7 @@ canonical_enum!(Reject {
     18 => BeyondSize { remaining },
     19 => Mismatch,
     20 => Overflow,
+    21 => TooSmall { min },
 });
 
 canonical_enum!(Action {
@@ -157,7 +159,13 @@ canonical_enum!(Exclusion {
 });
 
 canonical_struct!(VenueParams { pools, markets });
-canonical_struct!(PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account, backstop });
+canonical_struct!(PoolParams {
+    accounts_max,
+    account_min,
+    orders_per_account_max,
+    insurance_share_per_account,
+    backstop
+});
 canonical_struct!(MarketParams {
     pool,
     scale,

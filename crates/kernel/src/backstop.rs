@@ -149,8 +149,11 @@ fn pay_from_insurance(pool: &mut Pool, id: AccountId, amount: i128, out: &mut Ve
     out.push(Effect::InsurancePaid { pool: pool.id, account: id, amount: Notional(paid) });
 }
 
-/// An account without positions owes money: the insurance fund pays, then the holders of the market in which the loss
-/// was made, pro rata to their size and never beyond their equity; the rest stands as the pool's deficit.
+/// An account without positions owes money: the insurance fund pays, then the holders of the markets in which its
+/// liquidation closed something, the rest stands as the pool's deficit.
+///
+/// Markets share by the notional that was closed there, since which of them was closed last says nothing about where the
+/// money was lost. An account that no liquidation touched lost it in `market`, with its own trade.
 pub fn cover(pool: &mut Pool, id: AccountId, market: MarketId, out: &mut Vec<Effect>) {
     let owed = |pool: &Pool| pool.accounts.get(&id).map_or(0, |account| -i128::from(account.cash.0));
     let missing = owed(pool);
@@ -159,6 +162,31 @@ pub fn cover(pool: &mut Pool, id: AccountId, market: MarketId, out: &mut Vec<Eff
     if missing <= 0 {
         return;
     }
+    let Some(account) = pool.accounts.get(&id) else { return };
+    let mut markets: Vec<(MarketId, i128)> = account.taken.iter().map(|(market, closed)| (*market, *closed)).collect();
+    if markets.is_empty() {
+        markets.push((market, 1));
+    }
+    // No more than a part of what a number holds, so that their sum is one too.
+    let weight = |closed: i128| closed.clamp(0, i128::MAX >> 16);
+    let shares: Vec<Share> =
+        markets.iter().map(|(_, closed)| Share { weight: weight(*closed), cap: missing }).collect();
+    let mut unpaid = missing;
+    for ((market, _), part) in markets.iter().zip(allocate(missing, &shares)) {
+        unpaid -= socialize(pool, id, *market, part, out);
+    }
+    if let Some(account) = pool.accounts.get_mut(&id) {
+        account.cash = Notional(0);
+    }
+    if 0 < unpaid {
+        pool.deficit += unpaid;
+        out.push(Effect::Deficit { pool: pool.id, account: id, amount: shown(unpaid) });
+    }
+}
+
+/// Takes `missing` from the holders of a market but `id`, pro rata to their size and never beyond their equity. Returns
+/// what they paid.
+fn socialize(pool: &mut Pool, id: AccountId, market: MarketId, missing: i128, out: &mut Vec<Effect>) -> i128 {
     let holders: Vec<(AccountId, Size, i128)> = pool
         .accounts
         .iter()
@@ -183,12 +211,5 @@ pub fn cover(pool: &mut Pool, id: AccountId, market: MarketId, out: &mut Vec<Eff
         out.push(Effect::Socialized { pool: pool.id, market, side, account: *other, amount });
         pool.rearm(*other);
     }
-    let unpaid = missing - paid_by_all;
-    if let Some(account) = pool.accounts.get_mut(&id) {
-        account.cash = Notional(0);
-    }
-    if 0 < unpaid {
-        pool.deficit += unpaid;
-        out.push(Effect::Deficit { pool: pool.id, account: id, amount: shown(unpaid) });
-    }
+    paid_by_all
 }

@@ -5,10 +5,10 @@
 use crate::backstop;
 use crate::margin::{Lens, PARTS, notional, requirement, risk, shown};
 use crate::quality;
-use crate::state::{Account, Market, OpenOrder, Pool, Position};
+use crate::state::{Account, LOTS_MAX, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
-use protocol::input::{Cancel, Order, Trade, Transfer};
+use protocol::input::{Cancel, Order, OrderDone, Trade, Transfer};
 use protocol::{AccountId, Action, Effect, MarketId, OrderId, Reject, Side};
 use units::{Notional, Price, Rounding, Size, Timestamp, mul_div};
 
@@ -35,7 +35,7 @@ struct Filled {
 /// after, so that whatever rounding does to the realised part, no money is made or lost.
 fn fill(cash: Notional, size: Size, cost: Notional, change: Size, amount: i128) -> Result<Filled, Reject> {
     let total = size.0.checked_add(change.0).ok_or(Reject::Overflow)?;
-    if i64::MAX / 4 < total.checked_abs().ok_or(Reject::Overflow)? {
+    if LOTS_MAX < total.unsigned_abs() {
         return Err(Reject::Overflow);
     }
     let paid = i128::from(cost.0) + amount;
@@ -64,6 +64,9 @@ impl Pool {
             return Err(Reject::OutOfRange);
         }
         let known = self.accounts.contains_key(&transfer.account);
+        if !known && transfer.amount < self.params.account_min {
+            return Err(Reject::TooSmall { min: self.params.account_min });
+        }
         if !known && self.params.accounts_max as usize <= self.accounts.len() {
             return Err(Reject::TooManyAccounts { max: self.params.accounts_max });
         }
@@ -75,7 +78,19 @@ impl Pool {
         Ok(())
     }
 
+    /// Money for the insurance fund: it repays a deficit first. `None` where the fund would not hold it.
+    pub(crate) fn insure(&mut self, amount: i128) -> Option<()> {
+        let repaid = amount.min(self.deficit).max(0);
+        self.insurance = self.insurance.checked_add(amount.checked_sub(repaid)?)?;
+        self.deficit -= repaid;
+        Some(())
+    }
+
     /// Money out: only what no position, order or doubtful price could still need, and never unrealised profit.
+    ///
+    /// Claims on the pool are what it has and what it lacks. While it lacks something each micro-USD claimed is paid at
+    /// the same rate, so that nobody gains by being first: with `amount × deposited / claims` paid and the whole amount
+    /// gone from the claims, the rate is the same for whoever comes next. Rounded down: the rest stays for the others.
     pub(crate) fn withdraw(&mut self, transfer: &Transfer) -> Result<Effect, Reject> {
         let account = self.accounts.get(&transfer.account).ok_or(Reject::UnknownAccount)?;
         if transfer.amount <= Notional(0) {
@@ -91,24 +106,33 @@ impl Pool {
             }
         }
         let free = self.free(account).ok_or(Reject::PriceQuality)?;
-        let needed = transfer.amount;
+        // Equity that others owe and can't pay is not in the pool, even before it is called a deficit.
+        let claims = self.deposited.saturating_add(self.deficit);
+        let (free, needed) = (free.min(claims), transfer.amount);
         if free < i128::from(needed.0) {
             return Err(Reject::Margin { free: shown(free), needed });
         }
+        let paid = if self.deficit == 0 {
+            i128::from(needed.0)
+        } else {
+            mul_div(i128::from(needed.0), self.deposited, claims, Rounding::Down).ok_or(Reject::Overflow)?
+        };
+        let haircut = i128::from(needed.0).checked_sub(paid).ok_or(Reject::Overflow)?;
         let (pool, id) = (self.id, transfer.account);
-        let deposited = self.deposited.checked_sub(i128::from(needed.0)).ok_or(Reject::Overflow)?;
+        let deposited = self.deposited.checked_sub(paid).ok_or(Reject::Overflow)?;
+        let deficit = self.deficit.checked_sub(haircut).ok_or(Reject::Overflow)?;
         if let Some(account) = self.accounts.get_mut(&id) {
             account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
         }
-        self.deposited = deposited;
+        (self.deposited, self.deficit) = (deposited, deficit);
         self.rearm(id);
-        Ok(Effect::PayOut { pool, account: id, amount: needed })
+        Ok(Effect::PayOut { pool, account: id, amount: shown(paid), haircut: shown(haircut) })
     }
 
-    /// What an account could still lose or lock: the smaller of cash and equity, less initial margin and what its
+    /// What an account can do without: the smaller of cash and equity at its least, less initial margin and what its
     /// orders reserve. `None` where something that it holds has no price.
     fn free(&self, account: &Account) -> Option<i128> {
-        let risk = risk(account, |market| self.market(market), Lens::Mark)?;
+        let risk = risk(account, |market| self.market(market), Lens::Unkind)?;
         let owned = risk.equity.min(i128::from(account.cash.0));
         let locked = units::div(self.worst_case(account, None)?, PARTS, Rounding::Up)?;
         Some(owned.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
@@ -186,7 +210,7 @@ impl Pool {
         let place = self.place_of(order.market).ok_or(Reject::UnknownMarket)?;
         let market = self.markets.get(place).ok_or(Reject::UnknownMarket)?;
         let account = self.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
-        if order.size == Size(0) || i64::MAX as u64 / 4 < order.size.lots() {
+        if order.size == Size(0) || LOTS_MAX < order.size.lots() {
             return Err(Reject::OutOfRange);
         }
         if order.limit <= Price(0) {
@@ -213,7 +237,11 @@ impl Pool {
             if max.lots() < order.size.lots() {
                 return Err(Reject::TooLarge { max });
             }
-            let open = market.open_interest.saturating_add(i128::from(order.size.lots()));
+            // Whatever rests may be filled, so it counts as if it were.
+            let lots = |here: bool| if here { i128::from(order.size.lots()) } else { 0 };
+            let buys = market.opening_buys.saturating_add(lots(0 < order.size.0));
+            let sells = market.opening_sells.saturating_add(lots(order.size.0 < 0));
+            let open = market.open_interest.saturating_add(buys.max(sells));
             if i128::from(market.params.open_interest_max.0) < open {
                 return Err(Reject::OpenInterest { max: market.params.open_interest_max });
             }
@@ -236,26 +264,28 @@ impl Pool {
         account.reserved = Notional(account.reserved.0.checked_add(reserve.0).ok_or(Reject::Overflow)?);
         account.orders.push(order.id);
         let Order { id, account, market, size, limit: _ } = *order;
-        self.orders.insert(
-            id,
-            OpenOrder { account, market, remaining: size, limit, reserve, opening: action != Action::Reduce },
-        );
+        let opening = action == Action::Open;
+        let open = OpenOrder { account, market, remaining: size, limit, reserve, opening };
+        self.orders.insert(id, open);
+        self.count_opening(&open, i128::from(size.lots()));
         Ok(Effect::Admit { order: AdmittedOrder { id, account, market, size, limit } })
     }
 
-    /// Equity, with unrealised profit, less the initial margin of the worst case and reserves.
+    /// Equity at its least, with the unrealised profit that is beyond doubt, less the initial margin of the worst case
+    /// and reserves.
     fn free_for_opening(&self, account: &Account, worst_case: i128) -> Option<i128> {
-        let risk = risk(account, |market| self.market(market), Lens::Mark)?;
+        let risk = risk(account, |market| self.market(market), Lens::Unkind)?;
         let locked = units::div(worst_case, PARTS, Rounding::Up)?;
         Some(risk.equity.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
 
     /// The limit of a reducing order, no farther on its losing side than its owner's equity can pay for, and what that
     /// could lose against the mark. Whatever price is asked for, an exit passes; but a position sold to an accomplice for
-    /// next to nothing would leave its debt to everyone else.
+    /// next to nothing would leave its debt to everyone else. What it pays with is what would be left after a fill at the
+    /// mark: that profit is realised by then, while any other counts as in a withdrawal, which this is much like.
     fn affordable(&self, market: &Market, account: &Account, order: &Order) -> (Price, Notional) {
         let mark = market.mark.price;
-        let equity = risk(account, |market| self.market(market), Lens::Mark).map_or(0, |risk| risk.equity);
+        let equity = self.equity_after(market, account, order).unwrap_or(0);
         let left = equity.saturating_sub(i128::from(account.reserved.0)).max(0);
         let lots = Size(i64::try_from(order.size.lots()).unwrap_or(i64::MAX));
         // What does not fit is farther away than any price.
@@ -266,6 +296,23 @@ impl Pool {
             order.limit.max(Price(mark.0.saturating_sub(away).max(1)))
         };
         (limit, shown(notional(market, order.size, against(order.size, limit, mark))))
+    }
+
+    /// Equity at its least if the order were filled at the mark.
+    fn equity_after(&self, market: &Market, account: &Account, order: &Order) -> Option<i128> {
+        let lots = Size(i64::try_from(order.size.lots()).ok()?);
+        let amount = i128::from(market.params.scale.notional(market.mark.price, lots, Rounding::Down)?.0);
+        let amount = if 0 < order.size.0 { amount } else { -amount };
+        let filled = self.filled(order.account, market.id, order.size, amount).ok()?;
+        let mut positions = account.positions.clone();
+        for position in &mut positions {
+            if position.market == market.id {
+                (position.size, position.cost) = (filled.size, filled.cost);
+            }
+        }
+        positions.retain(|position| position.size != Size(0));
+        let after = Account { cash: filled.cash, positions, ..Account::EMPTY };
+        risk(&after, |market| self.market(market), Lens::Unkind).map(|risk| risk.equity)
     }
 
     /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
@@ -280,7 +327,8 @@ impl Pool {
 
     /// Its owner takes an order back.
     pub(crate) fn cancel(&mut self, cancel: &Cancel) -> Result<Effect, Reject> {
-        if cancel.order.is_kernel() || self.orders.get(&cancel.order).is_none_or(|o| o.market != cancel.market) {
+        let own = |order: &OpenOrder| order.market == cancel.market && order.account == cancel.account;
+        if cancel.order.is_kernel() || !self.orders.get(&cancel.order).is_some_and(own) {
             return Err(Reject::UnknownOrder);
         }
         self.remove_order(cancel.order);
@@ -288,7 +336,7 @@ impl Pool {
     }
 
     /// The venue no longer holds an order. One that is not known any more was filled, which its trades said.
-    pub(crate) fn order_done(&mut self, done: &Cancel) -> Result<(), Reject> {
+    pub(crate) fn order_done(&mut self, done: &OrderDone) -> Result<(), Reject> {
         if self.orders.get(&done.order).is_some_and(|order| order.market != done.market) {
             return Err(Reject::UnknownOrder);
         }
@@ -299,12 +347,21 @@ impl Pool {
     /// Forgets an order and gives back what it reserved.
     pub(crate) fn remove_order(&mut self, id: OrderId) {
         let Some(order) = self.orders.remove(&id) else { return };
+        self.count_opening(&order, -i128::from(order.remaining.lots()));
         let Some(account) = self.accounts.get_mut(&order.account) else { return };
         account.orders.retain(|other| *other != id);
         account.reserved = Notional(account.reserved.0.saturating_sub(order.reserve.0));
         if account.liquidation.is_some_and(|liquidation| liquidation.order == id) {
             account.liquidation = None;
         }
+    }
+
+    /// Counts `lots` more, or fewer, of what opening orders ask for.
+    fn count_opening(&mut self, order: &OpenOrder, lots: i128) {
+        let Some(place) = self.place_of(order.market).filter(|_| order.opening) else { return };
+        let Some(market) = self.markets.get_mut(place) else { return };
+        let resting = if 0 < order.remaining.0 { &mut market.opening_buys } else { &mut market.opening_sells };
+        *resting = resting.saturating_add(lots);
     }
 
     /// Takes back every order of an account, or those in one market.
@@ -315,16 +372,16 @@ impl Pool {
             orders.filter(|(_, at)| market.is_none_or(|market| market == *at)).collect();
         for (order, market) in gone {
             self.remove_order(order);
-            out.push(Effect::Withdraw { market, order });
+            // Order ids are the pool's own: named in another pool's market, this one could be somebody else's.
+            if self.market(market).is_some() {
+                out.push(Effect::Withdraw { market, order });
+            }
         }
     }
 
     /// A market no longer lets exposure grow: takes back the orders that would.
     pub(crate) fn remove_opening_orders(&mut self, market: MarketId, out: &mut Vec<Effect>) {
-        let opening = |(id, order): (&OrderId, &OpenOrder)| {
-            let backstop = self.params.backstop == Some(order.account);
-            (order.market == market && order.opening && !backstop).then_some(*id)
-        };
+        let opening = |(id, order): (&OrderId, &OpenOrder)| (order.market == market && order.opening).then_some(*id);
         let gone: Vec<OrderId> = self.orders.iter().filter_map(opening).collect();
         for order in gone {
             self.remove_order(order);
@@ -374,6 +431,7 @@ impl Pool {
         }
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             if id.is_kernel() {
+                self.take(order.account, place, trade.size);
                 self.charge_liquidation(order.account, place, amount);
             }
             self.settle_account(order.account, trade.market, at, out);
@@ -420,6 +478,16 @@ impl Pool {
         }
     }
 
+    /// Remembers what a liquidation closed, so that a loss reaches those who hold that market and nobody else.
+    fn take(&mut self, id: AccountId, place: usize, lots: Size) {
+        let Some(market) = self.markets.get(place) else { return };
+        let closed = notional(market, lots, market.mark.price);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            let taken = account.taken.entry(market.id).or_insert(0);
+            *taken = taken.saturating_add(closed);
+        }
+    }
+
     /// Moves a part of an account's position to another at a price, without an order: deleveraging.
     pub(crate) fn transfer_position(
         &mut self,
@@ -434,6 +502,7 @@ impl Pool {
         let other = self.filled(to, market, Size(-change.0), -amount)?;
         self.book(from, place, one);
         self.book(to, place, other);
+        self.take(from, place, change);
         Ok(())
     }
 
@@ -449,7 +518,8 @@ impl Pool {
         let reserve = mul_div(i128::from(order.reserve.0), part, whole, Rounding::Up).map_or(order.reserve, shown);
         let freed = order.reserve.0.saturating_sub(reserve.0);
         (order.remaining, order.reserve) = (left, reserve);
-        let owner = order.account;
+        let (owner, now) = (order.account, *order);
+        self.count_opening(&now, -i128::from(change.lots()));
         if let Some(account) = self.accounts.get_mut(&owner) {
             account.reserved = Notional(account.reserved.0.saturating_sub(freed));
         }
@@ -462,9 +532,11 @@ impl Pool {
         let equity = risk(account, |market| self.market(market), Lens::Mark).map_or(0, |risk| risk.equity);
         let fee = rate.of(amount.abs(), Rounding::Up).unwrap_or(0).min(equity.max(0));
         let Ok(fee) = i64::try_from(fee) else { return };
+        if self.insure(i128::from(fee)).is_none() {
+            return;
+        }
         if let Some(account) = self.accounts.get_mut(&id) {
             account.cash = Notional(account.cash.0.saturating_sub(fee));
-            self.insurance += i128::from(fee);
         }
     }
 

@@ -151,9 +151,9 @@ impl Kernel {
                     return Err(Reject::OutOfRange);
                 }
                 let amount = i128::from(deposit.amount.0);
-                let insurance = pool.insurance.checked_add(amount).ok_or(Reject::Overflow)?;
-                pool.deposited = pool.deposited.checked_add(amount).ok_or(Reject::Overflow)?;
-                pool.insurance = insurance;
+                let deposited = pool.deposited.checked_add(amount).ok_or(Reject::Overflow)?;
+                pool.insure(amount).ok_or(Reject::Overflow)?;
+                pool.deposited = deposited;
                 Ok(())
             }
         }

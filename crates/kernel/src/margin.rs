@@ -1,8 +1,9 @@
 //! What an account is worth and what it needs. "Liquidatable" is said here, once, by cross-multiplication.
 
+use crate::quality;
 use crate::state::{Account, Market, Position};
-use protocol::MarketId;
 use protocol::params::Tier;
+use protocol::{Action, MarketId, Side};
 use units::{Notional, Price, Ratio, Rounding, Size, div};
 
 /// Parts of a micro-USD in which requirements are kept, so that no rate is ever divided.
@@ -61,6 +62,9 @@ pub enum Lens {
     /// At the kindest edge and a further `oracle.jump_max` of the mark in the kind direction: for a price that can't
     /// carry a liquidation. A source may go that far without confirmation, so the true price may be there already.
     Doubted,
+    /// At the edge that is least kind, and a profit counts only where the market lets exposure grow: what a doubtful
+    /// price gave may be gone before what it paid for is.
+    Unkind,
 }
 
 /// The price of `market` for a position of this sign, or `None` before the first mark.
@@ -71,9 +75,10 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
         return None;
     }
     let width = i128::from(market.index.quality().confidence.0.max(0));
-    let away = match lens {
+    let kinder = match lens {
         Lens::Mark => 0,
         Lens::Kindest => width,
+        Lens::Unkind => -width,
         Lens::Doubted => {
             // Up: whoever is judged kindly has the rounding too.
             let step = market.params.oracle.jump_max.of(i128::from(mark.0), Rounding::Up);
@@ -81,8 +86,8 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
         }
     };
     let mark = i128::from(mark.0);
-    let kind = if 0 < size.0 { mark.saturating_add(away) } else { mark.saturating_sub(away) };
-    Some(Price(i64::try_from(kind.max(1)).unwrap_or(i64::MAX)))
+    let seen = if 0 < size.0 { mark.saturating_add(kinder) } else { mark.saturating_sub(kinder) };
+    Some(Price(i64::try_from(seen.max(1)).unwrap_or(i64::MAX)))
 }
 
 /// `Σ` over tiers of the notional inside the tier times the tier's marginal rate, in [`PARTS`] of a micro-USD.
@@ -141,6 +146,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let notional = notional(market, position.size, price);
     let tiers = &market.params.tiers;
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
+    let profit = if lens == Lens::Unkind && !lets_open(market) { profit.min(0) } else { profit };
     risk.equity = risk.equity.saturating_add(profit);
     risk.initial = risk.initial.saturating_add(requirement(notional, tiers, |tier| tier.initial));
     let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
@@ -148,6 +154,12 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let others = if cfg!(feature = "planted-margin-bug") { 0 } else { risk.maintenance };
     risk.maintenance = others.saturating_add(maintenance);
     Some(())
+}
+
+/// Whether exposure may grow on either side, by mode and by quality.
+fn lets_open(market: &Market) -> bool {
+    Side::BOTH.iter().all(|side| market.breaker.restriction().permits(Action::Open, *side))
+        && quality::permits(Action::Open, market.index.quality(), market.single_lineage())
 }
 
 /// Micro-USD as an account's money, clamped to what an account can hold. For reporting; never for a comparison.

@@ -139,17 +139,17 @@ fn directory(pools: &[Pool]) -> Option<Vec<(PoolId, u16)>> {
 }
 
 impl Canonical for Pool {
-    const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 4 * 4 + 4 * 16;
+    const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 4 * 4 + 3 * 16;
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let Pool { id, params, markets, accounts, orders, distressed, insurance, deficit, dust, deposited } = self;
+        let Pool { id, params, markets, accounts, orders, distressed, insurance, deficit, deposited } = self;
         id.encode(out);
         params.encode(out);
         markets.encode(out);
         accounts.encode(out);
         orders.encode(out);
         distressed.encode(out);
-        for amount in [insurance, deficit, dust, deposited] {
+        for amount in [insurance, deficit, deposited] {
             amount.encode(out);
         }
     }
@@ -164,7 +164,6 @@ impl Canonical for Pool {
             distressed: Canonical::decode(reader)?,
             insurance: Canonical::decode(reader)?,
             deficit: Canonical::decode(reader)?,
-            dust: Canonical::decode(reader)?,
             deposited: Canonical::decode(reader)?,
         };
         pool.watch();
@@ -200,7 +199,7 @@ impl Canonical for Market {
         + 8
         + Memory::SIZE_MIN
         + Breaker::SIZE_MIN
-        + 16;
+        + 3 * 16;
 
     fn encode<S: Sink>(&self, out: &mut S) {
         let Market {
@@ -216,6 +215,8 @@ impl Canonical for Market {
             memory,
             breaker,
             open_interest,
+            opening_buys,
+            opening_sells,
             triggers: _,
             distressed: _,
         } = self;
@@ -228,7 +229,9 @@ impl Canonical for Market {
         observed_until.encode(out);
         memory.encode(out);
         breaker.encode(out);
-        open_interest.encode(out);
+        for lots in [open_interest, opening_buys, opening_sells] {
+            lots.encode(out);
+        }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -247,6 +250,8 @@ impl Canonical for Market {
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,
             open_interest: Canonical::decode(reader)?,
+            opening_buys: Canonical::decode(reader)?,
+            opening_sells: Canonical::decode(reader)?,
             triggers: Triggers::default(),
             distressed: BTreeSet::new(),
             params,
@@ -296,7 +301,7 @@ impl Canonical for Twap {
 
 canonical_struct!(Position { market, size, cost, trigger });
 canonical_struct!(Liquidation { order, market, expires_at });
-canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted });
+canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted, taken });
 canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
 canonical_struct!(Source {
     price,

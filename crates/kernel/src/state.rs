@@ -13,6 +13,9 @@ use protocol::params::Invalid;
 use protocol::{AccountId, MarketId, MarketParams, OrderId, PoolId, PoolParams, VenueParams};
 use units::{Notional, Price, Rounding, Size, Timestamp};
 
+/// The most lots of a position or an order.
+pub const LOTS_MAX: u64 = i64::MAX.unsigned_abs() / 4;
+
 /// One account's holding in one market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -52,6 +55,9 @@ pub struct Account {
     pub liquidation: Option<Liquidation>,
     /// A liquidation order of this account ran out unfilled while it was insolvent.
     pub exhausted: bool,
+    /// What was closed by liquidation since the account came into distress: notional at the mark, micro-USD. Where the
+    /// account ends owing money, these markets share the loss.
+    pub taken: BTreeMap<MarketId, i128>,
 }
 
 /// An order that the venue holds.
@@ -67,7 +73,7 @@ pub struct OpenOrder {
     pub limit: Price,
     /// Part of the owner's `reserved`, micro-USD.
     pub reserve: Notional,
-    /// Whether it was admitted as increasing exposure.
+    /// Whether it was admitted as increasing exposure. The backstop's orders, which meet liquidations only, are not.
     pub opening: bool,
 }
 
@@ -98,6 +104,10 @@ pub struct Market {
     pub breaker: Breaker,
     /// Long lots, which are as many as short lots.
     pub open_interest: i128,
+    /// Lots that resting opening orders would buy.
+    pub opening_buys: i128,
+    /// Lots that resting opening orders would sell.
+    pub opening_sells: i128,
     /// Who to look at when the mark moves.
     pub triggers: Triggers,
     /// Accounts under maintenance that hold this market.
@@ -123,9 +133,7 @@ pub struct Pool {
     pub insurance: i128,
     /// Losses that nobody could pay, micro-USD.
     pub deficit: i128,
-    /// What rounding left over, micro-USD.
-    pub dust: i128,
-    /// Everything paid in less everything paid out, micro-USD.
+    /// Everything paid in less everything paid out, micro-USD: what is there to be paid out.
     pub deposited: i128,
 }
 
@@ -204,6 +212,8 @@ impl Market {
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),
             open_interest: 0,
+            opening_buys: 0,
+            opening_sells: 0,
             triggers: Triggers::default(),
             distressed: BTreeSet::new(),
             params: params.clone(),
@@ -254,6 +264,7 @@ impl Account {
         orders: Vec::new(),
         liquidation: None,
         exhausted: false,
+        taken: BTreeMap::new(),
     };
 
     /// The position in `market`; size zero where there is none.
@@ -327,6 +338,9 @@ impl Pool {
             }
             None => {
                 self.distressed.remove(&id);
+                if let Some(account) = self.accounts.get_mut(&id) {
+                    account.taken.clear();
+                }
             }
         }
         self.rearm(id);
@@ -345,8 +359,7 @@ impl Pool {
     fn check(&self) -> Result<(), Broken> {
         let broken = |invariant, found, expected| Err(Broken { invariant, pool: self.id, found, expected });
         let booked: i128 = self.accounts.values().map(Account::booked).sum();
-        let assets = booked.checked_add(self.insurance).and_then(|sum| sum.checked_add(self.dust));
-        let held = assets.and_then(|sum| sum.checked_sub(self.deficit));
+        let held = booked.checked_add(self.insurance).and_then(|sum| sum.checked_sub(self.deficit));
         if held != Some(self.deposited) {
             return broken(1, held.unwrap_or(i128::MAX), self.deposited);
         }
@@ -368,8 +381,18 @@ impl Pool {
             if triggers != armed {
                 return broken(4, triggers as i128, armed as i128);
             }
+            let opening = |sign: i64| -> i128 {
+                let here = |order: &&OpenOrder| order.opening && order.market == market.id;
+                let orders = self.orders.values().filter(here).map(|order| order.remaining);
+                orders.filter(|size| size.0.signum() == sign).map(|size| i128::from(size.lots())).sum()
+            };
+            for (found, expected) in [(market.opening_buys, opening(1)), (market.opening_sells, opening(-1))] {
+                if found != expected {
+                    return broken(17, found, expected);
+                }
+            }
         }
-        for (name, amount) in [(5, self.insurance), (6, self.deficit), (7, self.dust)] {
+        for (name, amount) in [(5, self.insurance), (6, self.deficit), (7, self.deposited)] {
             if amount < 0 {
                 return broken(name, amount, 0);
             }
@@ -401,6 +424,9 @@ impl Pool {
                 account.positions.iter().all(|position| position.trigger.is_some() != self.distressed.contains_key(id));
             if !watched {
                 return broken(12, i128::from(id.0), 0);
+            }
+            if !account.taken.is_empty() && !self.distressed.contains_key(id) {
+                return broken(18, i128::from(id.0), 0);
             }
             let risk = risk(account, |market| self.market(market), Lens::Mark);
             if risk.is_some_and(|risk| risk.liquidatable()) && !self.is_seen(*id, account) {
@@ -439,7 +465,6 @@ impl State {
                 distressed: BTreeMap::new(),
                 insurance: 0,
                 deficit: 0,
-                dust: 0,
                 deposited: 0,
             });
         }
@@ -469,8 +494,7 @@ impl State {
             let place = pool.place_of(holding.market)?;
             let market = pool.markets.get_mut(place)?;
             let in_order = account.positions.last().is_none_or(|last| last.market < holding.market);
-            if !in_order || holding.size == Size(0) || holding.entry <= Price(0) || i64::MAX / 4 < holding.size.0.abs()
-            {
+            if !in_order || holding.size == Size(0) || holding.entry <= Price(0) || LOTS_MAX < holding.size.lots() {
                 return None;
             }
             let cost = market.params.scale.notional(holding.entry, holding.size, Rounding::Down)?;
@@ -505,11 +529,11 @@ impl State {
 
     /// Checks the invariants. O(accounts): for tests, snapshots and state validation, not for every batch.
     ///
-    /// 1. Money is conserved: booked money of accounts, insurance and dust less the deficit is what was paid in.
+    /// 1. Money is conserved: booked money of accounts and insurance less the deficit is what was paid in.
     /// 2. In every market sizes add up to zero.
     /// 3. Open interest is the sum of the long sizes.
     /// 4. Every armed position has its trigger in the market's index and nobody else has.
-    /// 5. The insurance fund, 6. the deficit and 7. the dust are not negative.
+    /// 5. The insurance fund, 6. the deficit and 7. what was paid in less what was paid out are not negative.
     /// 8. An account without positions owes nothing.
     /// 9. Positions are in order of market and none is empty.
     /// 10. An account's reserve is the sum of its orders' reserves.
@@ -520,6 +544,8 @@ impl State {
     /// 15. Whoever is in distress holds a position.
     /// 16. Whoever is under maintenance at the marks is in distress or a trigger of it is crossed, so that the next
     ///     price of that market has it looked at.
+    /// 17. In every market the lots of resting opening orders are counted, bought and sold apart.
+    /// 18. Only an account in distress remembers what its liquidation closed.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.

@@ -3,12 +3,15 @@
 mod common;
 
 use common::{Story, USD, account, market, observation, order, source, trade, venue};
+use kernel::State;
 use kernel::adl::{Share, allocate};
 use kernel::margin::{Lens, PARTS, requirement, risk};
 use proptest::prelude::*;
+use protocol::input::Transfer;
 use protocol::params::Tier;
-use protocol::{AccountId, Action, MarketId, Mode, OrderId, QualityState, Restriction, Side};
-use units::{Price, Ratio};
+use protocol::{AccountId, Action, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Restriction, Side};
+use std::collections::BTreeMap;
+use units::{Notional, Price, Ratio};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -216,6 +219,53 @@ proptest! {
                 prop_assert!(!risk.liquidatable() || pool.distressed.contains_key(id), "{id:?} {risk:?} at {cents}");
             }
         }
+    }
+}
+
+/// What two accounts are paid when they leave in this order, by account.
+fn leave(cash: [i64; 3], lacking: i64, first: (u64, i64), second: (u64, i64)) -> (i64, i64) {
+    let one = |(id, micro): (u64, i64)| kernel::Genesis { cash: Notional(micro), ..account(id, 0, &[]) };
+    let accounts: Vec<_> = (1..).zip(cash).map(one).collect();
+    let mut state = State::new(&venue(vec![market(2)]), &accounts).expect("accounts without positions");
+    state.pools[0].deficit = i128::from(lacking);
+    state.pools[0].deposited -= i128::from(lacking);
+    let mut story = Story::new(&venue(vec![market(2)]), &[]);
+    story.kernel = kernel::Kernel::resume(state);
+    let mut paid = BTreeMap::new();
+    for (id, micro) in [first, second] {
+        let transfer = Transfer { pool: PoolId(0), account: AccountId(id), amount: Notional(micro) };
+        // Every batch of a story ends with the invariants, the conservation of money among them.
+        for effect in story.batch(vec![Input::Withdraw(transfer)]) {
+            match effect {
+                Effect::PayOut { amount, haircut, .. } => {
+                    assert_eq!(amount.0 + haircut.0, micro);
+                    paid.insert(id, amount.0);
+                }
+                other => panic!("nobody is kept from leaving: {other:?}"),
+            }
+        }
+    }
+    (paid[&1], paid[&2])
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    #[test]
+    fn nobody_gains_by_leaving_a_pool_that_lacks_money_before_another(
+        cash in [1..1_000_000_000_i64, 1..1_000_000_000_i64, 0..1_000_000_000_i64],
+        parts in (1..=100_i64, 1..=100_i64), lacking in 0..=1_000_000_i64,
+    ) {
+        let total: i64 = cash.iter().sum();
+        let lacking = (i128::from(total) * i128::from(lacking) / 1_000_000) as i64;
+        let wants = |place: usize, percent: i64| (cash[place] * percent / 100).max(1);
+        let (one, two) = ((1, wants(0, parts.0)), (2, wants(1, parts.1)));
+        let (one_first, two_second) = leave(cash, lacking, one, two);
+        let (one_second, two_first) = leave(cash, lacking, two, one);
+        prop_assert!(0 <= one_second - one_first && one_second - one_first <= 1, "{one_first} {one_second}");
+        prop_assert!(0 <= two_second - two_first && two_second - two_first <= 1, "{two_first} {two_second}");
+        let fair = |micro: i64| (i128::from(micro) * i128::from(total - lacking) / i128::from(total)) as i64;
+        prop_assert_eq!((one_first, two_first), (fair(one.1), fair(two.1)));
     }
 }
 

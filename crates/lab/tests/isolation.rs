@@ -61,7 +61,8 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::BookTop(top) => pool_of(top.market),
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
-        Input::Cancel(cancel) | Input::OrderDone(cancel) => pool_of(cancel.market),
+        Input::Cancel(cancel) => pool_of(cancel.market),
+        Input::OrderDone(done) => pool_of(done.market),
         Input::Trade(trade) => pool_of(trade.market),
         Input::InsuranceDeposit(deposit) => Some(deposit.pool),
     };

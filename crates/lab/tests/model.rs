@@ -6,9 +6,9 @@ use kernel::margin::{Lens, risk};
 use kernel::quality::permits;
 use lab::model::storm::Storm;
 use lab::model::{Story, hash};
-use protocol::{Action, Effect, MarketId, Side};
+use protocol::{Action, Effect, Input, MarketId, Reject, Side};
 use std::time::{SystemTime, UNIX_EPOCH};
-use units::Size;
+use units::{Notional, Size};
 
 /// A seed that nobody has seen yet; a failure names it.
 fn fresh() -> u64 {
@@ -127,6 +127,62 @@ fn every_kind_of_decision_is_among_the_steps() {
         "taken back since the kindest price no longer asks for it",
     ];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+/// The paths that need an accident of their own, counted over many stories.
+#[test]
+fn the_rare_paths_are_among_the_steps() {
+    let mut found = std::collections::BTreeMap::new();
+    for seed in 0..400 {
+        let mut story = Story::new(seed);
+        for _ in 0..400 {
+            let before = story.kernel.state().clone();
+            let batch = story.apply();
+            let mut count = |name: &'static str| *found.entry(name).or_insert(0) += 1;
+            let shared = |market: u16| {
+                let shares =
+                    |effect: &&Effect| matches!(effect, Effect::Socialized { market: of, .. } if of.0 == market);
+                story.effects().iter().any(|effect| shares(&effect))
+            };
+            if 1 < (0..8).filter(|market| shared(*market)).count() {
+                count("a loss shared by two markets");
+            }
+            for effect in story.effects() {
+                match effect {
+                    Effect::Deficit { .. } => count("a deficit"),
+                    Effect::PayOut { haircut, .. } if Notional(0) < *haircut => count("a haircut"),
+                    Effect::Rejected { input, reject } => match (&batch.inputs[*input as usize], reject) {
+                        (Input::Deposit(_), Reject::TooSmall { .. }) => count("a first deposit that is too small"),
+                        (Input::Order(order), Reject::OpenInterest { max }) => {
+                            let open = before.market(order.market).map_or(0, |market| market.open_interest());
+                            if open + i128::from(order.size.lots()) <= i128::from(max.0) {
+                                count("open interest that rests");
+                            }
+                        }
+                        (Input::Cancel(cancel), Reject::UnknownOrder) => {
+                            let pool = before.pool_of(cancel.market);
+                            let order = pool.and_then(|pool| pool.orders.get(&cancel.order));
+                            if order.is_some_and(|order| order.account != cancel.account) && !cancel.order.is_kernel() {
+                                count("a stranger's cancel");
+                            }
+                        }
+                        _ => {}
+                    },
+                    _ => {}
+                }
+            }
+        }
+    }
+    println!("{found:?}");
+    let all = [
+        "a deficit",
+        "a first deposit that is too small",
+        "a haircut",
+        "a loss shared by two markets",
+        "a stranger's cancel",
+        "open interest that rests",
+    ];
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), all, "{found:?}");
 }
 
 #[test]

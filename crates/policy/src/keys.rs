@@ -47,6 +47,7 @@ const U32: Form = Form::Count { max: u32::MAX as i64 };
 /// `[pool.NAME]`
 pub(crate) const POOL: &[Key] = &[
     key("accounts_max", U32, "5_000_000", "Largest number of accounts."),
+    key("account_min", Form::Money, "10 USD", "A first deposit below this opens no account."),
     key("orders_per_account_max", U16, "100", "Largest number of resting orders of one account."),
     key(
         "insurance_share_per_account",

@@ -14,7 +14,7 @@ use protocol::params::{
 };
 use protocol::{LineageId, PoolId};
 use std::collections::BTreeSet;
-use units::{Duration, Price, Ratio, Rounding, Scale, Size, mul_div};
+use units::{Duration, Notional, Price, Ratio, Rounding, Scale, Size, mul_div};
 
 /// What the data contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -391,6 +391,7 @@ impl<'a> View<'a> {
 fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
     Ok(PoolParams {
         accounts_max: view.small("accounts_max")?,
+        account_min: Notional(view.int("account_min")?),
         orders_per_account_max: view.small("orders_per_account_max")?,
         insurance_share_per_account: view.ratio("insurance_share_per_account")?,
         // An account is the venue's to name, not the policy's: whoever lists the venue sets it.
@@ -694,7 +695,7 @@ mod tests {
             "p.toml:LINE:1: source.beta.price_min: `100_000_000_000 USD` is above every price that market SOL can express; lower it, or list the market with a coarser price unit",
         );
         refuse(
-            "[pool.second]\naccounts_max = 0\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
+            "[pool.second]\naccounts_max = 0\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
             &listing(),
             "p.toml:LINE:1: pool.second.accounts_max: must be positive (found in pool second)",
         );
@@ -750,8 +751,9 @@ mod tests {
 
     #[test]
     fn every_key_that_is_read_reaches_a_parameter() {
-        let base =
-            policy("[pool.other]\naccounts_max = 1\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"");
+        let base = policy(
+            "[pool.other]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
+        );
         let params = |policy: &Policy| {
             let mut decisions = Vec::new();
             let pools: Vec<_> =

@@ -117,14 +117,16 @@ pub enum Effect {
         /// Micro-USD.
         amount: Notional,
     },
-    /// Money to be paid out.
+    /// Money to be paid out. `amount` and `haircut` together left the account.
     PayOut {
         /// The pool.
         pool: PoolId,
         /// To whom.
         account: AccountId,
-        /// Micro-USD.
+        /// Micro-USD; zero where the haircut takes all of it.
         amount: Notional,
+        /// What stays in the pool against its deficit, micro-USD; zero without one.
+        haircut: Notional,
     },
 }
 

@@ -19,7 +19,7 @@ pub enum Input {
     /// An order that its owner takes back.
     Cancel(Cancel),
     /// The venue no longer holds this order (filled, expired or dropped there).
-    OrderDone(Cancel),
+    OrderDone(OrderDone),
     /// A trade that the venue's auction made between two orders that the kernel admitted.
     Trade(Trade),
     /// Money paid into a pool's insurance fund.
@@ -33,7 +33,8 @@ pub struct Observation {
     pub market: MarketId,
     /// Which of the market's sources says so.
     pub source: SourceId,
-    /// Key id of the observer who received it.
+    /// Key id of the observer who received it. No rule reads it: journals record it, so that whoever counts observers or
+    /// looks for one that lies can.
     pub observer: u16,
     /// The price, possibly nonsense: judging it is the kernel's work.
     pub price: Price,
@@ -70,7 +71,9 @@ pub struct Transfer {
 /// An order that asks to enter the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Chosen by its owner; unique in the pool, without [`OrderId::KERNEL_BIT`].
+    /// Unique in the pool, without [`OrderId::KERNEL_BIT`]. Whoever sequences batches assigns it, never a client: one
+    /// that chose its own ids could take those that others are about to use. A client's own name for the order stays
+    /// outside.
     pub id: OrderId,
     /// The owner.
     pub account: AccountId,
@@ -82,9 +85,20 @@ pub struct Order {
     pub limit: Price,
 }
 
-/// Names an order of a market's pool.
+/// The wish of an account to take one of its orders back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancel {
+    /// The market the order is in.
+    pub market: MarketId,
+    /// Who asks; nobody takes back another's order.
+    pub account: AccountId,
+    /// The order.
+    pub order: OrderId,
+}
+
+/// The venue's word that it no longer holds an order, whoever owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderDone {
     /// The market the order is in.
     pub market: MarketId,
     /// The order.

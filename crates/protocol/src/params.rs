@@ -2,7 +2,7 @@
 
 use crate::ids::{AccountId, LineageId, PoolId};
 use alloc::vec::Vec;
-use units::{Duration, Price, Ratio, Scale, Size};
+use units::{Duration, Notional, Price, Ratio, Scale, Size};
 
 /// Everything that the policy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct VenueParams {
 pub struct PoolParams {
     /// Largest number of accounts.
     pub accounts_max: u32,
+    /// A first deposit below this opens no account, so that filling the pool with accounts costs as much as it shuts
+    /// out. Micro-USD.
+    pub account_min: Notional,
     /// Largest number of resting orders an account may have.
     pub orders_per_account_max: u16,
     /// The share of the insurance fund that one account's liquidation may be allowed to cost.
@@ -59,7 +62,7 @@ pub struct MarketParams {
 pub struct SourceParams {
     /// Its voice in the weighted median; positive.
     pub weight: u32,
-    /// Sources of one lineage count as one independent voice.
+    /// Sources of one lineage count as one independent voice. Below [`MarketParams::LINEAGES_MAX`].
     pub lineage: LineageId,
     /// The longest interval at which it is expected to publish; its silence is not judged more strictly than this.
     pub heartbeat: Duration,
@@ -207,6 +210,8 @@ const RATIO_MAX: Ratio = Ratio::percent(10_000);
 impl MarketParams {
     /// Largest number of sources of a market.
     pub const SOURCES_MAX: usize = 16;
+    /// Lineages are counted as bits of a word.
+    pub const LINEAGES_MAX: u8 = 64;
     /// Largest number of margin tiers of a market.
     pub const TIERS_MAX: usize = 16;
 
@@ -240,6 +245,7 @@ impl MarketParams {
                 if ok { Ok(()) } else { Err(Invalid { place, field, must }) }
             };
             check(0 < source.weight && source.weight <= 1_000_000, "weight", "lie in 1 ..= 1,000,000")?;
+            check(source.lineage.0 < MarketParams::LINEAGES_MAX, "lineage", "be below 64")?;
             check(span(source.heartbeat), "heartbeat", "be positive and at most ten years")?;
             check(Price(0) <= source.price_min, "price_min", "not be negative")?;
             check(source.price_min < source.price_max, "price_max", "be above price_min")?;
@@ -273,7 +279,9 @@ impl MarketParams {
         }
         check(span(detectors.velocity_window), "detectors.velocity_window", "be positive and at most ten years")?;
         check(span(detectors.twap_window), "detectors.twap_window", "be positive and at most ten years")?;
-        check(fraction(detectors.twap_coverage_min), "detectors.twap_coverage_min", "lie in 0 ..= 1")?;
+        // Nothing is ever observed without a gap, so at 1 the average would never be used and the band never looked at.
+        let coverage = Ratio::ZERO <= detectors.twap_coverage_min && detectors.twap_coverage_min < Ratio::ONE;
+        check(coverage, "detectors.twap_coverage_min", "be at least 0 and below 1")?;
         check(ratio(detectors.disagreement), "detectors.disagreement", "be positive and at most 100")?;
         check(fraction(detectors.quorum_coverage_min), "detectors.quorum_coverage_min", "lie in 0 ..= 1")?;
         let breaker = &self.breaker;
@@ -341,6 +349,9 @@ impl VenueParams {
             let place = Place::Pool(u16::try_from(i).unwrap_or(u16::MAX));
             if pool.accounts_max == 0 {
                 return Err(Invalid { place, field: "accounts_max", must: "be positive" });
+            }
+            if pool.account_min <= Notional(0) {
+                return Err(Invalid { place, field: "account_min", must: "be positive" });
             }
             let share = pool.insurance_share_per_account;
             if share < Ratio::ZERO || Ratio::ONE < share {

@@ -23,6 +23,11 @@ pub enum Reject {
     ReceivedAfterBatch,
     /// The order id is taken, or belongs to the kernel.
     OrderIdTaken,
+    /// A first deposit below the least with which an account is opened.
+    TooSmall {
+        /// The least, micro-USD.
+        min: Notional,
+    },
     /// The pool holds as many accounts as the policy allows.
     TooManyAccounts {
         /// The limit.
@@ -95,6 +100,7 @@ impl Reject {
             Reject::BeyondSize { .. } => 18,
             Reject::Mismatch => 19,
             Reject::Overflow => 20,
+            Reject::TooSmall { .. } => 21,
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use codec::{Canonical, DecodeError, Expected, Reader, Sink};
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{MarketId, OrderId};
-use protocol::input::{BookTop, Cancel, Input};
+use protocol::input::{BookTop, Input, OrderDone};
 use protocol::mode::{Action, Mode};
 use protocol::params::{MarketParams, VenueParams};
 use units::Price;
@@ -120,7 +120,7 @@ impl Exchange {
 }
 
 fn order_done(market: MarketId, order: OrderId) -> Input {
-    Input::OrderDone(Cancel { market, order })
+    Input::OrderDone(OrderDone { market, order })
 }
 
 codec::canonical_struct!(Floor { mode, book });

@@ -4,7 +4,7 @@ use codec::Canonical;
 use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
@@ -164,13 +164,14 @@ draw_struct! {
     BookTop { market, bid, ask }
     Transfer { pool, account, amount }
     Order { id, account, market, size, limit }
-    Cancel { market, order }
+    Cancel { market, account, order }
+    OrderDone { market, order }
     Trade { market, buy, sell, price, size }
     InsuranceDeposit { pool, amount }
     AdmittedOrder { id, account, market, size, limit }
     PriceQuality { value, confidence, age, coverage, lineages, state, rung }
     VenueParams { pools, markets }
-    PoolParams { accounts_max, orders_per_account_max, insurance_share_per_account, backstop }
+    PoolParams { accounts_max, account_min, orders_per_account_max, insurance_share_per_account, backstop }
     MarketParams {
         pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
     }
@@ -206,13 +207,13 @@ draw_enum! {
         Deleveraged { market, account, counterparty, size, price, given_up },
         Socialized { pool, market, side, account, amount },
         Deficit { pool, account, amount },
-        PayOut { pool, account, amount },
+        PayOut { pool, account, amount, haircut },
     }
     Reject {
         UnknownPool, UnknownMarket, UnknownSource, UnknownAccount, UnknownOrder, OutOfRange, OutOfOrder,
         ReceivedAfterBatch, OrderIdTaken, TooManyAccounts { max }, TooManyOrders { max }, Restricted, PriceQuality,
         TooLarge { max }, OpenInterest { max }, Margin { free, needed }, BeyondLimit { limit },
-        BeyondSize { remaining }, Mismatch, Overflow,
+        BeyondSize { remaining }, Mismatch, Overflow, TooSmall { min },
     }
     Action { Deposit, Cancel, Reduce, Open, Withdraw, LiquidateSolvent, LiquidateInsolvent, Fund, Settle }
     Mode { Normal, Cautious, ReduceOnly, CancelOnly, Halted, Settling }

@@ -4,7 +4,7 @@
 use crate::dice::{Dice, Draw};
 use codec::{hash, to_bytes};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::params::VenueParams;
 use protocol::{Batch, Effect};
 use units::{Notional, Price, Size, Timestamp};
@@ -15,7 +15,6 @@ fn hex(bytes: &[u8]) -> String {
 
 fn batch() -> Batch {
     let transfer = Transfer { pool: PoolId(1), account: AccountId(0x0102_0304_0506_0708), amount: Notional(1_000_000) };
-    let cancel = Cancel { market: MarketId(2), order: OrderId(9) };
     Batch {
         height: 7,
         at: Timestamp(1_760_130_000_000_000),
@@ -40,8 +39,8 @@ fn batch() -> Batch {
                 size: Size(-11),
                 limit: Price(12),
             }),
-            Input::Cancel(cancel),
-            Input::OrderDone(cancel),
+            Input::Cancel(Cancel { market: MarketId(2), account: AccountId(10), order: OrderId(9) }),
+            Input::OrderDone(OrderDone { market: MarketId(2), order: OrderId(9) }),
             Input::Trade(Trade {
                 market: MarketId(2),
                 buy: OrderId(9),
@@ -91,6 +90,7 @@ fn a_batch_has_these_bytes() {
         "0c00000000000000",
         "05", // cancel
         "0200",
+        "0a00000000000000",
         "0900000000000000",
         "06", // order done
         "0200",
@@ -106,7 +106,7 @@ fn a_batch_has_these_bytes() {
         "0d00000000000000",
     ];
     assert_eq!(hex(&to_bytes(&batch())), expected.concat());
-    assert_eq!(hex(&hash(&batch())), "11b682f46e5cd13052cc8a56579c796787cb0c037eaa51ec406687be378ab163");
+    assert_eq!(hex(&hash(&batch())), "b7a58e42656623bf7442a0c3ebdbc8fda25c8d345dc61966267950b6f6213b65");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "226d659966da9d23657ab4d2a6d65ab39a752173105ac489f9da35a716298073");
-    assert_eq!(digest::<Effect>(), "d4767d12c6ad6e5c9182788c85daa950b475fdf803610b3b81a2a7ae4a4a1fa2");
-    assert_eq!(digest::<VenueParams>(), "b9d4ae9fe699895d4b0c21a8ce11a55c691108119d4cdd80cf309d6c9edda83e");
+    assert_eq!(digest::<Batch>(), "0ce7495f13b033b9659664adc4c30c9081d828b62e1f50528e741fe6b8770735");
+    assert_eq!(digest::<Effect>(), "cd72640c4c4a69ddf9355e116dc8b19be436c64cb277b3526841f7fa1ef3e71d");
+    assert_eq!(digest::<VenueParams>(), "a4609acf5f124b5dd96668427b9a7bb0d730b2d88b2fc772f43c4b8989bdec59");
 }

@@ -5,7 +5,7 @@ use codec::{Canonical, HashSink, Reader, Sink, from_bytes, hash, layout, to_byte
 use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
@@ -58,6 +58,7 @@ round_trips! {
     transfer: Transfer,
     order: Order,
     cancel: Cancel,
+    order_done: OrderDone,
     trade: Trade,
     insurance_deposit: InsuranceDeposit,
     effect: Effect,

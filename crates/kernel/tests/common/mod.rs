@@ -81,6 +81,7 @@ pub fn market(sources: u8) -> MarketParams {
 pub fn pool() -> PoolParams {
     PoolParams {
         accounts_max: 1_000_000,
+        account_min: Notional(1_000_000),
         orders_per_account_max: 32,
         insurance_share_per_account: Ratio::ONE,
         backstop: None,

@@ -30,6 +30,8 @@ pub(super) struct Purse {
     pub(super) liquidation: Option<Liquidation>,
     /// A liquidation order ran out while the account was insolvent.
     pub(super) exhausted: bool,
+    /// Notional, at the marks, that liquidation closed since the account came into distress.
+    pub(super) taken: BTreeMap<MarketId, i128>,
 }
 
 /// One market, as far as money asks for it.
@@ -111,6 +113,12 @@ impl Terms {
         Price(price.clamp(1, i64::MAX.into()) as i64)
     }
 
+    /// The price inside the confidence that is least kind to a position of this sign.
+    pub(super) fn unkindest(&self, lots: i128) -> Price {
+        let width = self.quality.confidence.0;
+        Price((self.mark.0.saturating_sub(width * lots.signum() as i64)).max(1))
+    }
+
     pub(super) fn single_lineage(&self) -> bool {
         self.lineages < usize::from(self.params.oracle.lineages_min)
     }
@@ -134,6 +142,7 @@ impl Books {
             orders: account.orders.clone(),
             liquidation: account.liquidation,
             exhausted: account.exhausted,
+            taken: account.taken.clone(),
         };
         pool.accounts.iter().map(|(id, account)| (*id, purse(account))).collect()
     }
@@ -208,9 +217,39 @@ impl Books {
 
     /// `change` lots for `amount`; equity counts the value, so only what was paid is booked.
     pub(super) fn fill(&mut self, id: AccountId, market: MarketId, change: i128, amount: i128) {
-        let Some(purse) = self.accounts.get_mut(&id) else { return };
-        let size = purse.sizes.get(&market).copied().unwrap_or(0);
-        let cost = purse.costs.get(&market).copied().unwrap_or(0);
+        if let Some(purse) = self.accounts.get_mut(&id) {
+            purse.fill(market, change, amount);
+        }
+    }
+
+    /// A liquidation closed so many lots.
+    pub(super) fn closed(&mut self, id: AccountId, market: MarketId, lots: i128) {
+        let notional = self.terms[&market].notional(lots, self.terms[&market].mark);
+        if let Some(purse) = self.accounts.get_mut(&id) {
+            *purse.taken.entry(market).or_default() += notional;
+        }
+    }
+
+    /// Money for the insurance fund: what the pool lacks first.
+    pub(super) fn insure(&mut self, amount: i128) {
+        let over = amount - self.deficit;
+        self.deficit = (-over).max(0);
+        self.insurance += over.max(0);
+    }
+
+    /// Cash in or out.
+    pub(super) fn pay(&mut self, id: AccountId, amount: i128) {
+        let purse = self.accounts.entry(id).or_default();
+        purse.booked += amount;
+        purse.cash += amount;
+    }
+}
+
+impl Purse {
+    /// As [`Books::fill`].
+    pub(super) fn fill(&mut self, market: MarketId, change: i128, amount: i128) {
+        let size = self.sizes.get(&market).copied().unwrap_or(0);
+        let cost = self.costs.get(&market).copied().unwrap_or(0);
         let left = size + change;
         // The cost of what is left: all that was paid, the part that stays, or the part of this fill that goes on.
         let kept = if size.signum() * change.signum() >= 0 {
@@ -220,22 +259,15 @@ impl Books {
         } else {
             floor(&(q(amount) * q(left) / q(change)))
         };
-        purse.booked -= amount;
+        self.booked -= amount;
         if left == 0 {
-            purse.sizes.remove(&market);
-            purse.costs.remove(&market);
+            self.sizes.remove(&market);
+            self.costs.remove(&market);
         } else {
-            purse.sizes.insert(market, left);
-            purse.costs.insert(market, kept);
+            self.sizes.insert(market, left);
+            self.costs.insert(market, kept);
         }
-        purse.cash = purse.booked + purse.costs.values().sum::<i128>();
-    }
-
-    /// Cash in or out.
-    pub(super) fn pay(&mut self, id: AccountId, amount: i128) {
-        let purse = self.accounts.entry(id).or_default();
-        purse.booked += amount;
-        purse.cash += amount;
+        self.cash = self.booked + self.costs.values().sum::<i128>();
     }
 }
 

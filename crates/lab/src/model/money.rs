@@ -161,10 +161,11 @@ impl Venue {
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             let books = &mut self.books[pool];
             if id.is_kernel() {
+                books.closed(order.account, trade.market, lots);
                 let rate = books.terms[&trade.market].params.liquidation.fee;
                 let fee = ceil(&(part(rate) * q(amount))).min(books.equity(order.account).max(0));
                 books.pay(order.account, -fee);
-                books.insurance += fee;
+                books.insure(fee);
             }
             self.settle(pool, order.account, trade.market, walk)?;
         }
@@ -179,11 +180,21 @@ impl Venue {
         }
         let owed = -purse.cash;
         purse.exhausted = false;
+        // Those share the loss who hold what was liquidated, or what the account lost with its own trade.
+        let taken = std::mem::take(&mut purse.taken);
+        let lost_in = if taken.is_empty() { BTreeMap::from([(market, 1)]) } else { taken };
         self.books[pool].distressed.remove(&id);
-        if 0 < owed { self.cover(pool, id, market, owed, walk) } else { Ok(()) }
+        if 0 < owed { self.cover(pool, id, &lost_in, owed, walk) } else { Ok(()) }
     }
 
-    fn cover(&mut self, pool: usize, id: AccountId, market: MarketId, owed: i128, walk: &mut Walk<'_>) -> Demand<()> {
+    fn cover(
+        &mut self,
+        pool: usize,
+        id: AccountId,
+        lost_in: &BTreeMap<MarketId, i128>,
+        owed: i128,
+        walk: &mut Walk<'_>,
+    ) -> Demand<()> {
         let name = PoolId(pool as u16);
         let books = &mut self.books[pool];
         let paid = owed.min(books.insurance);
@@ -197,6 +208,30 @@ impl Venue {
         if missing == 0 {
             return Ok(());
         }
+        let mut unpaid = missing;
+        let weights: Vec<i128> = lost_in.values().copied().collect();
+        for (market, part) in lost_in.keys().zip(whole_parts(missing, &weights)) {
+            unpaid -= self.socialize(pool, id, *market, part, walk)?;
+        }
+        if unpaid != 0 {
+            let told = Effect::Deficit { pool: name, account: id, amount: money(unpaid) };
+            walk.expect("the rest is a deficit", told)?;
+            self.books[pool].deficit += unpaid;
+        }
+        Ok(())
+    }
+
+    /// The holders of a market pay their parts of a loss. Returns what they paid.
+    fn socialize(
+        &mut self,
+        pool: usize,
+        id: AccountId,
+        market: MarketId,
+        missing: i128,
+        walk: &mut Walk<'_>,
+    ) -> Demand<i128> {
+        let name = PoolId(pool as u16);
+        let books = &mut self.books[pool];
         let holders: Vec<(AccountId, i128)> = books
             .accounts
             .iter()
@@ -207,10 +242,12 @@ impl Venue {
             .iter()
             .map(|(other, lots)| Asked { weight: q(lots.abs()), cap: q(books.equity(*other).max(0)) })
             .collect();
-        let mut unpaid = missing;
+        let mut paid = 0;
         for ((other, lots), fair) in holders.iter().zip(tide(&q(missing), &asked)) {
             let amount = match walk.peek() {
-                Some(Effect::Socialized { account, amount, .. }) if account == *other => i128::from(amount.0),
+                Some(Effect::Socialized { account, amount, market: of, .. }) if account == *other && of == market => {
+                    i128::from(amount.0)
+                }
                 Some(_) | None => 0,
             };
             let near = (q(amount) - &fair).abs() < q(1);
@@ -222,18 +259,14 @@ impl Venue {
                     Effect::Socialized { pool: name, market, side, account: *other, amount },
                 )?;
             }
-            unpaid -= amount;
+            paid += amount;
             books.pay(*other, -amount);
             self.disturbed.insert((pool, *other));
         }
         let caps = asked.iter().filter(|one| one.weight.is_positive()).fold(q(0), |sum, one| sum + &one.cap);
         let remainder = floor(&(q(missing) - caps)).max(0);
-        same("what nobody can pay is a deficit", id, unpaid, remainder)?;
-        if 0 < unpaid {
-            books.deficit += unpaid;
-            walk.expect("a deficit is told", Effect::Deficit { pool: name, account: id, amount: money(unpaid) })?;
-        }
-        Ok(())
+        same("what nobody can pay is left", id, missing - paid, remainder)?;
+        Ok(paid)
     }
 
     /// A market was evaluated.
@@ -247,8 +280,7 @@ impl Venue {
     /// A market no longer lets exposure grow.
     pub(super) fn take_back_opening(&mut self, market: MarketId, walk: &mut Walk<'_>) -> Demand<()> {
         let Some(pool) = self.pool_of(market) else { return Ok(()) };
-        let provider = self.books[pool].params.backstop;
-        let opening = |order: &&OpenOrder| order.market == market && order.opening && Some(order.account) != provider;
+        let opening = |order: &&OpenOrder| order.market == market && order.opening;
         let orders = self.books[pool].orders.iter().filter(|(_, order)| opening(order));
         for order in orders.map(|(id, _)| *id).collect::<Vec<_>>() {
             walk.expect("an opening order is taken back", Effect::Withdraw { market, order })?;
@@ -267,13 +299,16 @@ impl Venue {
                     None => Err(Reject::UnknownPool),
                     Some(_) if deposit.amount.0 <= 0 => Err(Reject::OutOfRange),
                     Some(books) => {
-                        books.insurance += i128::from(deposit.amount.0);
+                        books.insure(deposit.amount.0.into());
                         books.deposited += i128::from(deposit.amount.0);
                         Ok(())
                     }
                 },
                 Input::Cancel(cancel) => match self.known(cancel.market, cancel.order) {
                     Ok(_) if cancel.order.is_kernel() => Err(Reject::UnknownOrder),
+                    Ok(pool) if self.books[pool].orders[&cancel.order].account != cancel.account => {
+                        Err(Reject::UnknownOrder)
+                    }
                     Err(reject) => Err(reject),
                     Ok(pool) => {
                         self.books[pool].remove_order(cancel.order);
@@ -301,7 +336,10 @@ impl Venue {
         if transfer.amount.0 <= 0 {
             return Err(Reject::OutOfRange);
         }
-        let max = books.params.accounts_max;
+        let (min, max) = (books.params.account_min, books.params.accounts_max);
+        if transfer.amount < min && !books.accounts.contains_key(&transfer.account) {
+            return Err(Reject::TooSmall { min });
+        }
         if !books.accounts.contains_key(&transfer.account) && max as usize <= books.accounts.len() {
             return Err(Reject::TooManyAccounts { max });
         }
@@ -592,6 +630,7 @@ impl Venue {
                 walk.expect("deleveraging at the bankruptcy price", told)?;
                 self.books[pool].fill(id, market, change, -amount);
                 self.books[pool].fill(*other, market, -change, amount);
+                self.books[pool].closed(id, market, lots_of);
                 self.disturbed.insert((pool, *other));
                 let orders = self.books[pool].accounts[other].orders.clone();
                 for order in orders {
@@ -607,10 +646,18 @@ impl Venue {
         Ok(given_up_by_all)
     }
 
-    /// Who is in distress once liquidations are decided: as stored, since [`Venue::agrees`] judges it.
+    /// Who is in distress once liquidations are decided: as stored, since [`Venue::agrees`] judges it. Whoever left it
+    /// remembers nothing of it, even where it came back with this very batch.
     pub(super) fn distress(&mut self, after: &State) {
         for (books, pool) in self.books.iter_mut().zip(&after.pools) {
             books.distressed = pool.distressed.keys().copied().collect();
+            for (id, purse) in &mut books.accounts {
+                let since = pool.distressed.get(id);
+                let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
+                if since.is_none_or(|since| *since == self.at && forgot) {
+                    purse.taken.clear();
+                }
+            }
         }
     }
 
@@ -677,10 +724,16 @@ impl Venue {
             match told {
                 Err(reject) => walk.expect("the gate refuses a withdrawal", rejected(n, reject))?,
                 Ok(()) => {
-                    walk.expect("the gate pays out", Effect::PayOut { pool, account, amount })?;
                     let books = &mut self.books[usize::from(pool.0)];
+                    // What the pool has for each micro-USD that it owes.
+                    let rate = q(books.deposited) / q(books.deposited + books.deficit);
+                    let paid = floor(&(rate * q(amount.0)));
+                    let haircut = i128::from(amount.0) - paid;
+                    let told = Effect::PayOut { pool, account, amount: money(paid), haircut: money(haircut) };
+                    walk.expect("the gate pays out", told)?;
                     books.pay(account, -i128::from(amount.0));
-                    books.deposited -= i128::from(amount.0);
+                    books.deposited -= paid;
+                    books.deficit -= haircut;
                 }
             }
         }
@@ -819,14 +872,21 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     if !permits(action, &terms.quality, terms.single_lineage()) {
         return Err(Reject::PriceQuality);
     }
-    let lots = i128::from(order.size.0.abs());
+    let (market, lots) = (order.market, i128::from(order.size.0.abs()));
     if action == Action::Open {
         let max = floor(&(part(terms.restriction.size_scale) * q(terms.params.order_size_max.0)));
         if max < lots {
             return Err(Reject::TooLarge { max: Size(max as i64) });
         }
         let long = books.accounts.values().filter_map(|purse| purse.sizes.get(&order.market)).filter(|lots| 0 < **lots);
-        if i128::from(terms.params.open_interest_max.0) < long.sum::<i128>() + lots {
+        let asks = |sign: i64| -> i128 {
+            let alike =
+                |order: &&OpenOrder| order.opening && order.market == market && order.remaining.0.signum() == sign;
+            let resting = books.orders.values().filter(alike).map(|order| i128::from(order.remaining.0.abs()));
+            resting.sum::<i128>() + if order.size.0.signum() == sign { lots } else { 0 }
+        };
+        let most = long.sum::<i128>() + asks(1).max(asks(-1));
+        if i128::from(terms.params.open_interest_max.0) < most {
             return Err(Reject::OpenInterest { max: terms.params.open_interest_max });
         }
     }
@@ -834,8 +894,11 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     let worse = |limit: i128| ((limit - i128::from(terms.mark.0)) * sign).max(0);
     let loss = |limit: i128| ceil(&(q(worse(limit)) * q(lots) / q(terms.per_micro)));
     if action == Action::Reduce {
-        // The farthest price at which the equity that is not set aside pays for what is lost against the mark.
-        let left = (books.equity(order.account) - books.reserved(purse)).max(0);
+        // The farthest price at which the equity that is not set aside pays for what is lost against the mark: all of it
+        // that would be beyond doubt once the order was filled at the mark.
+        let mut filled = purse.clone();
+        filled.fill(market, i128::from(order.size.0), sign * terms.value(lots, terms.mark));
+        let left = (least(books, &filled).unwrap_or(0) - books.reserved(purse)).max(0);
         let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
         let limit = i128::from(terms.mark.0) + sign * worse(order.limit.0.into()).min(farthest);
         let limit = if worse(order.limit.0.into()) == 0 { order.limit.0.into() } else { limit.max(1) };
@@ -847,12 +910,43 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     let addon = ceil(&(part(terms.restriction.margin_addon) * q(terms.notional(lots, dear))));
     let set_aside = addon + loss(order.limit.0.into());
     let needed = ceil(&(after - &before)) + set_aside;
-    let equity = books.need(order.account).ok_or(Reject::PriceQuality)?.equity;
+    let equity = least(books, purse).ok_or(Reject::PriceQuality)?;
     let free = equity - ceil(&before) - books.reserved(purse);
     if free < needed {
         return Err(Reject::Margin { free: money(free), needed: money(needed) });
     }
-    Ok((true, set_aside, order.limit))
+    Ok((action == Action::Open, set_aside, order.limit))
+}
+
+/// Cash and what every position is worth at the least kind edge of its price, where a profit is worth something only if
+/// the market would let somebody open at that price. `None` where something has never had one.
+fn least(books: &Books, purse: &Purse) -> Option<i128> {
+    let mut equity = purse.cash;
+    for (market, lots) in &purse.sizes {
+        let terms = books.terms.get(market)?;
+        if terms.mark.0 <= 0 {
+            return None;
+        }
+        let sides = [Side::Long, Side::Short];
+        let believed = sides.into_iter().all(|side| terms.restriction.permits(Action::Open, side))
+            && permits(Action::Open, &terms.quality, terms.single_lineage());
+        let gain = terms.value(*lots, terms.unkindest(*lots)) - purse.costs[market];
+        equity += if believed || gain < 0 { gain } else { 0 };
+    }
+    Some(equity)
+}
+
+/// `total` cut into whole parts by weight: each its fair part without the fraction, and what that leaves to the largest
+/// fractions, of equals the first.
+fn whole_parts(total: i128, weights: &[i128]) -> Vec<i128> {
+    let sum: i128 = weights.iter().sum();
+    let fair: Vec<Q> = weights.iter().map(|weight| q(total) * q(*weight) / q(sum)).collect();
+    let mut parts: Vec<i128> = fair.iter().map(floor).collect();
+    let mut places: Vec<usize> = (0..parts.len()).collect();
+    places.sort_by_key(|place| std::cmp::Reverse(&fair[*place] - q(parts[*place])));
+    let over = total - parts.iter().sum::<i128>();
+    places.into_iter().take(over as usize).for_each(|place| parts[place] += 1);
+    parts
 }
 
 /// Whether money may leave.
@@ -870,9 +964,12 @@ fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
             return Err(Reject::PriceQuality);
         }
     }
-    let need = books.need(transfer.account).ok_or(Reject::PriceQuality)?;
+    let equity = least(books, purse).ok_or(Reject::PriceQuality)?;
     let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
-    let free = need.equity.min(purse.cash) - ceil(&locked) - books.reserved(purse);
+    let free = equity.min(purse.cash) - ceil(&locked) - books.reserved(purse);
+    // What all accounts together and the fund may claim.
+    let claims = books.accounts.values().map(|purse| purse.booked).sum::<i128>() + books.insurance;
+    let free = free.min(claims);
     if free < i128::from(transfer.amount.0) {
         return Err(Reject::Margin { free: money(free), needed: transfer.amount });
     }

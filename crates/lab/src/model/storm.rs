@@ -5,8 +5,9 @@
 
 use super::dice::Dice;
 use super::traffic::Traffic;
+use kernel::state::Account;
 use kernel::{Kernel, State};
-use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
 };
@@ -33,6 +34,8 @@ pub struct Storm {
     prices: Vec<i64>,
     /// Accounts that were too rich for a deposit before the batch.
     rich: BTreeSet<(PoolId, AccountId)>,
+    /// Accounts that were there before the batch.
+    known: BTreeSet<(PoolId, AccountId)>,
     /// By market: when its mode last changed.
     changed: Vec<Option<Timestamp>>,
     orders: u64,
@@ -57,6 +60,7 @@ impl Storm {
             effects: Vec::new(),
             prices: vec![1; markets],
             rich: BTreeSet::new(),
+            known: BTreeSet::new(),
             changed: vec![None; markets],
             orders: 0,
         }
@@ -75,6 +79,7 @@ impl Storm {
     pub fn step(&mut self) -> Result<usize, String> {
         self.next();
         self.rich = rich(self.kernel.state());
+        self.known = accounts(self.kernel.state()).map(|(pool, id, _)| (pool, id)).collect();
         self.effects.clear();
         let (kernel, batch, effects) = (&mut self.kernel, &self.batch, &mut self.effects);
         let decided = catch_unwind(AssertUnwindSafe(|| kernel.apply(batch, effects)));
@@ -162,8 +167,13 @@ impl Storm {
                 let id = OrderId(if dice.once_in(64) { dice.bits() } else { self.orders });
                 Input::Order(Order { id, account, market, size: Size(size), limit: Price(some_price(dice)) })
             }
-            16 => Input::Cancel(Cancel { market, order: old }),
-            17 => Input::OrderDone(Cancel { market, order: old }),
+            16 => {
+                // Mostly by its owner, who alone may.
+                let owner = state.pool_of(market).and_then(|pool| pool.orders.get(&old)).map(|order| order.account);
+                let account = owner.filter(|_| !dice.once_in(4)).unwrap_or(account);
+                Input::Cancel(Cancel { market, account, order: old })
+            }
+            17 => Input::OrderDone(OrderDone { market, order: old }),
             _ => self.trade(market, old, price),
         }
     }
@@ -207,6 +217,9 @@ impl Storm {
             Input::Deposit(transfer) => match reject {
                 Reject::UnknownPool => state.pools.len() <= usize::from(transfer.pool.0),
                 Reject::OutOfRange => transfer.amount <= Notional(0),
+                Reject::TooSmall { min } => {
+                    transfer.amount < min && !self.known.contains(&(transfer.pool, transfer.account))
+                }
                 Reject::TooManyAccounts { max } => state
                     .pools
                     .get(usize::from(transfer.pool.0))
@@ -219,7 +232,9 @@ impl Storm {
                 // Somebody else may have filled, finished or taken it back in this very batch; then it is gone.
                 let pool = state.pool_of(cancel.market);
                 let held = pool.is_some_and(|pool| {
-                    pool.orders.get(&cancel.order).is_some_and(|order| order.market == cancel.market)
+                    pool.orders
+                        .get(&cancel.order)
+                        .is_some_and(|order| (order.market, order.account) == (cancel.market, cancel.account))
                 });
                 let again = |other: &Input| matches!(other, Input::Order(order) if order.id == cancel.order);
                 !held || cancel.order.is_kernel() || self.batch.inputs.iter().any(again)
@@ -289,10 +304,12 @@ impl Storm {
     }
 }
 
+fn accounts(state: &State) -> impl Iterator<Item = (PoolId, AccountId, &Account)> {
+    state.pools.iter().flat_map(|pool| pool.accounts.iter().map(|(id, account)| (pool.id, *id, account)))
+}
+
 fn rich(state: &State) -> BTreeSet<(PoolId, AccountId)> {
-    let accounts =
-        state.pools.iter().flat_map(|pool| pool.accounts.iter().map(|(id, account)| (pool.id, *id, account)));
-    accounts.filter(|(_, _, account)| RICH < account.cash).map(|(pool, id, _)| (pool, id)).collect()
+    accounts(state).filter(|(_, _, account)| RICH < account.cash).map(|(pool, id, _)| (pool, id)).collect()
 }
 
 /// Zero, one, the ends, a power of two or its neighbours, or anything; either sign.

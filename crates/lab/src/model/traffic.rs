@@ -9,7 +9,7 @@
 use super::dice::Dice;
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
-use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, Trade, Transfer};
+use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
@@ -90,8 +90,13 @@ impl Traffic {
         self.at += self.step();
         let mut inputs = Vec::new();
         self.trades(state, &mut inputs);
+        // On the worst days everything goes the same way at once, and gains in one market are losses in the next.
+        let crash = self
+            .dice
+            .once_in(100)
+            .then(|| self.dice.between(1_500, 4_500) * if self.dice.percent(50) { 1 } else { -1 });
         for market in 0..self.worlds.len() {
-            self.prices(market, &mut inputs);
+            self.prices(market, crash, &mut inputs);
         }
         for pool in &state.pools {
             self.transfers(pool, &mut inputs);
@@ -118,7 +123,7 @@ impl Traffic {
         }
     }
 
-    fn prices(&mut self, market: usize, inputs: &mut Vec<Input>) {
+    fn prices(&mut self, market: usize, crash: Option<i64>, inputs: &mut Vec<Input>) {
         let (Some(world), Some(params)) = (self.worlds.get_mut(market), self.params.markets.get(market)) else {
             return;
         };
@@ -130,6 +135,7 @@ impl Traffic {
             3..=20 => dice.between(-150, 150),
             _ => dice.between(-20, 20),
         };
+        let bps = crash.unwrap_or(bps);
         world.price = (world.price + world.price / 10_000 * bps).clamp(10_000, 1 << 52);
         let quiet = dice.once_in(40);
         let id = MarketId(market as u16);
@@ -235,9 +241,14 @@ impl Traffic {
         let orders: Vec<OrderId> = pool.orders.keys().copied().collect();
         for _ in 0..orders.len() / 12 + usize::from(dice.percent(20)) {
             if let Some(order) = dice.one_of(&orders) {
-                let market = pool.orders.get(&order).map_or(market, |order| order.market);
-                let cancel = Cancel { market, order };
-                inputs.push(if dice.once_in(6) { Input::OrderDone(cancel) } else { Input::Cancel(cancel) });
+                let owner = pool.orders.get(&order).map(|order| (order.market, order.account));
+                let (market, owner) = owner.unwrap_or((market, AccountId(0)));
+                // Now and then somebody whose order it is not.
+                let account = if dice.once_in(10) { AccountId(dice.below(ACCOUNTS + 1)) } else { owner };
+                inputs.push(match dice.once_in(6) {
+                    true => Input::OrderDone(OrderDone { market, order }),
+                    false => Input::Cancel(Cancel { market, account, order }),
+                });
             }
         }
     }
@@ -309,6 +320,7 @@ impl Traffic {
 fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
     let pool = |dice: &mut Dice| PoolParams {
         accounts_max: ACCOUNTS as u32 + 1,
+        account_min: Notional(dice.between(1, 50_000_000)),
         orders_per_account_max: 12,
         insurance_share_per_account: Ratio::percent(dice.between(5, 100)),
         backstop: dice.once_in(2).then_some(AccountId(ACCOUNTS - 3)),
@@ -350,7 +362,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         pool,
         scale,
         order_size_max: Size(60_000 * dollar),
-        open_interest_max: Size(400_000 * dollar),
+        open_interest_max: Size(if dice.once_in(3) { dice.between(20_000, 80_000) } else { 400_000 } * dollar),
         sources: (0..sources).map(|_| source(dice)).collect(),
         oracle: OracleParams {
             age_max: Duration::seconds(dice.between(4, 15)),
@@ -403,24 +415,42 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
         let usd = 1_000_000;
         // A pool in which nobody has much is one in which losses run out of payers.
         let poor = dice.once_in(3);
+        let chain = dice.once_in(3);
         let account = |id| {
             let cash =
                 if ACCOUNTS - 2 <= id && !poor { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
             Genesis { pool, account: AccountId(id), cash: Notional(cash * usd), holdings: Vec::new() }
         };
         let mut traders: Vec<Genesis> = (0..ACCOUNTS).map(account).collect();
-        for ((id, market), world) in (0..).map(MarketId).zip(&params.markets).zip(worlds) {
-            if market.pool != pool {
-                continue;
+        // In a chain the first trader's gains are owed by a second who is owed by a third: in all markets but the last
+        // the first holds against the second, who holds as much against the third in the last. A crash of all markets
+        // ruins whoever is on its wrong side, and the second has nothing to give up.
+        if chain {
+            let usd_of = [dice.between(400, 1_000), dice.between(300, 600), dice.between(500, 3_000)];
+            for (trader, cash) in traders.iter_mut().zip(usd_of) {
+                trader.cash = Notional(cash * usd);
             }
-            for pair in traders.chunks_exact_mut(2) {
-                if dice.percent(40) {
-                    continue;
+        }
+        let listed = || (0..).map(MarketId).zip(&params.markets).zip(worlds).filter(|((_, of), _)| of.pool == pool);
+        let last = listed().count().saturating_sub(1);
+        for (place, ((id, _), world)) in listed().enumerate() {
+            let mut links = Vec::new();
+            if chain {
+                links.push(if place == last { (1, 2, 7_500 * last as i64) } else { (0, 1, 7_500) });
+            }
+            for one in (if chain { 4 } else { 0 }..traders.len()).step_by(2) {
+                if dice.percent(60) {
+                    let sign = if dice.percent(50) { 1 } else { -1 };
+                    links.push((one, one + 1, sign * dice.magnitude(15_000)));
                 }
-                let size = dice.magnitude(15_000) * world.dollar * if dice.percent(50) { 1 } else { -1 };
+            }
+            for (one, other, dollars) in links {
+                let size = dollars * world.dollar;
                 let entry = Price(world.price + world.price / 10_000 * dice.between(-50, 50));
-                for (trader, sign) in pair.iter_mut().zip([1, -1]) {
-                    trader.holdings.push(Holding { market: id, size: Size(sign * size), entry });
+                for (trader, sign) in [(one, 1), (other, -1)] {
+                    if size != 0 {
+                        traders[trader].holdings.push(Holding { market: id, size: Size(sign * size), entry });
+                    }
                 }
             }
         }

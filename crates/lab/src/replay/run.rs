@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
         }
         // What was offered for this bar is gone with it.
         for order in first..self.next_order {
-            self.batch.inputs.push(Input::Cancel(Cancel { market, order: OrderId(order) }));
+            self.batch.inputs.push(Input::Cancel(Cancel { market, account: BACKSTOP, order: OrderId(order) }));
         }
         self.apply(at);
     }

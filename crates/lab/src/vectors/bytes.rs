@@ -26,7 +26,7 @@ pub(super) fn room() -> Room {
         price: Price(10_000),
         size: Size(3),
     };
-    let cancel = Cancel { market: MarketId(1), order: OrderId(9) };
+    let cancel = Cancel { market: MarketId(1), account: AccountId(7), order: OrderId(9) };
     let cases = [
         ("an empty batch", batch(1, 0, Vec::new())),
         ("one observation", batch(2, 0xab, vec![Input::Observation(observation)])),
@@ -79,10 +79,9 @@ fn fields(input: &Input) -> Value {
         }
         Input::Order(order) => json!({ "tag": 4, "id": int(order.id.0), "account": int(order.account.0),
             "market": order.market.0, "size": int(order.size.0), "limit": int(order.limit.0) }),
-        Input::Cancel(cancel) | Input::OrderDone(cancel) => {
-            let tag = if matches!(input, Input::Cancel(_)) { 5 } else { 6 };
-            json!({ "tag": tag, "market": cancel.market.0, "order": int(cancel.order.0) })
-        }
+        Input::Cancel(cancel) => json!({ "tag": 5, "market": cancel.market.0, "account": int(cancel.account.0),
+            "order": int(cancel.order.0) }),
+        Input::OrderDone(done) => json!({ "tag": 6, "market": done.market.0, "order": int(done.order.0) }),
         Input::Trade(trade) => json!({ "tag": 7, "market": trade.market.0, "buy": int(trade.buy.0),
             "sell": int(trade.sell.0), "price": int(trade.price.0), "size": int(trade.size.0) }),
         Input::InsuranceDeposit(deposit) => {

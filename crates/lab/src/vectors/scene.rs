@@ -118,6 +118,7 @@ pub(super) fn play(market: &MarketParams, cash: i64, held: &[Held]) -> Told {
     ];
     let pool = PoolParams {
         accounts_max: 16,
+        account_min: Notional(1),
         orders_per_account_max: 16,
         insurance_share_per_account: Ratio::ONE,
         backstop: None,

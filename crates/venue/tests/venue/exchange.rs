@@ -4,7 +4,7 @@ use crate::{BACKSTOP, order};
 use codec::{DecodeError, Expected, from_bytes, to_bytes};
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
-use protocol::input::{BookTop, Cancel, Input, Trade};
+use protocol::input::{BookTop, Input, OrderDone, Trade};
 use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, Thresholds,
     VenueParams,
@@ -36,6 +36,7 @@ fn liquidate(market: MarketId, n: u16, size: i64, limit: i64) -> Effect {
 fn params() -> VenueParams {
     let pool = |backstop| PoolParams {
         accounts_max: 1,
+        account_min: Notional(1),
         orders_per_account_max: 1,
         insurance_share_per_account: Ratio::ZERO,
         backstop,
@@ -109,7 +110,7 @@ fn auction(exchange: &mut Exchange, market: MarketId) -> Vec<Input> {
 }
 
 fn done(market: MarketId, order: OrderId) -> Input {
-    Input::OrderDone(Cancel { market, order })
+    Input::OrderDone(OrderDone { market, order })
 }
 
 fn top(market: MarketId, bid: i64, ask: i64) -> Input {
@@ -196,7 +197,10 @@ fn an_order_with_a_taken_id_is_refused_and_the_one_that_has_it_stays() {
 fn what_is_no_venue_s_business_changes_nothing() {
     let mut exchange = open();
     let before = exchange.clone();
-    accept(&mut exchange, &Effect::PayOut { pool: PoolId(0), account: AccountId(1), amount: Notional(1) });
+    accept(
+        &mut exchange,
+        &Effect::PayOut { pool: PoolId(0), account: AccountId(1), amount: Notional(1), haircut: Notional(0) },
+    );
     assert_eq!(exchange, before);
 }
 
