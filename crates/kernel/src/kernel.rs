@@ -5,9 +5,10 @@ use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
 use protocol::{
-    Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, SourceId, VenueParams,
+    AccountId, Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, SourceId,
+    VenueParams,
 };
-use units::{Notional, Timestamp};
+use units::{Duration, Notional, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
 pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
@@ -18,6 +19,8 @@ pub struct Kernel {
     state: State,
     /// No market is due up to here: a lower bound, so that a batch need not ask each of them.
     deadline: Timestamp,
+    /// No account is due before this: likewise.
+    alarm: Timestamp,
     /// Markets evaluated in this batch, in order of id.
     touched: Vec<MarketId>,
     /// Places of this batch's orders that do not only reduce.
@@ -40,7 +43,14 @@ impl Kernel {
     pub fn resume(state: State) -> Kernel {
         // Nothing is known of when a market is due, so the first batch asks all of them.
         let placed = state.pools.iter().map(|_| 0).collect();
-        Kernel { state, deadline: Timestamp::MIN, touched: Vec::new(), opening: Vec::new(), placed }
+        Kernel {
+            state,
+            deadline: Timestamp::MIN,
+            alarm: Timestamp::MIN,
+            touched: Vec::new(),
+            opening: Vec::new(),
+            placed,
+        }
     }
 
     /// What the kernel remembers.
@@ -53,7 +63,8 @@ impl Kernel {
     /// Whoever sequences batches sends one then, or an outside silence would go unnoticed.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        (self.deadline != Timestamp::MAX).then(|| self.deadline.plus(units::Duration(1)))
+        let due = self.deadline.plus(Duration(1)).min(self.alarm);
+        (due != Timestamp::MAX).then_some(due)
     }
 
     /// Decides one batch and appends its effects.
@@ -234,8 +245,31 @@ impl Kernel {
             for account in distressed {
                 review(pool, account, now, placed, out);
             }
+            self.alarm = self.alarm.min(next_alarm(pool));
+        }
+        if self.alarm <= now.at {
+            self.ring(now, out);
         }
     }
+
+    /// Looks at the accounts whose order ran out or whose wait is over, whether or not anybody spoke.
+    fn ring(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.alarm = Timestamp::MAX;
+        for (pool, placed) in self.state.pools.iter_mut().zip(&mut self.placed) {
+            let later = pool.alarms.split_off(&(now.at.plus(Duration(1)), AccountId(0)));
+            for (_, account) in core::mem::replace(&mut pool.alarms, later) {
+                if pool.distressed.contains_key(&account) {
+                    review(pool, account, now, placed, out);
+                }
+            }
+            self.alarm = self.alarm.min(next_alarm(pool));
+        }
+    }
+}
+
+/// The first alarm of a pool.
+fn next_alarm(pool: &Pool) -> Timestamp {
+    pool.alarms.first().map_or(Timestamp::MAX, |(at, _)| *at)
 }
 
 /// The last instant at which a market would still be evaluated alike without any input.

@@ -190,6 +190,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let market = position.market;
     let open = OpenOrder { account: id, market, remaining: size, limit, reserve: Notional(0), opening: false };
     pool.orders.insert(order, open);
+    pool.alarms.insert((expires_at, id));
     if let Some(account) = pool.accounts.get_mut(&id) {
         account.orders.push(order);
         account.liquidation = Some(Liquidation { order, market, expires_at });

@@ -139,16 +139,17 @@ fn directory(pools: &[Pool]) -> Option<Vec<(PoolId, u16)>> {
 }
 
 impl Canonical for Pool {
-    const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 4 * 4 + 3 * 16;
+    const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 5 * 4 + 3 * 16;
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let Pool { id, params, markets, accounts, orders, distressed, insurance, deficit, deposited } = self;
+        let Pool { id, params, markets, accounts, orders, distressed, alarms, insurance, deficit, deposited } = self;
         id.encode(out);
         params.encode(out);
         markets.encode(out);
         accounts.encode(out);
         orders.encode(out);
         distressed.encode(out);
+        alarms.encode(out);
         for amount in [insurance, deficit, deposited] {
             amount.encode(out);
         }
@@ -162,6 +163,7 @@ impl Canonical for Pool {
             accounts: Canonical::decode(reader)?,
             orders: Canonical::decode(reader)?,
             distressed: Canonical::decode(reader)?,
+            alarms: Canonical::decode(reader)?,
             insurance: Canonical::decode(reader)?,
             deficit: Canonical::decode(reader)?,
             deposited: Canonical::decode(reader)?,

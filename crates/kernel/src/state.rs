@@ -129,6 +129,9 @@ pub struct Pool {
     pub orders: BTreeMap<OrderId, OpenOrder>,
     /// Accounts under maintenance, and since when.
     pub distressed: BTreeMap<AccountId, Timestamp>,
+    /// When accounts in distress are looked at although nobody speaks: an order runs out, or a wait is over. Some are of
+    /// no use any more; each is gone at its time.
+    pub alarms: BTreeSet<(Timestamp, AccountId)>,
     /// Micro-USD.
     pub insurance: i128,
     /// Losses that nobody could pay, micro-USD.
@@ -333,9 +336,15 @@ impl Pool {
             }
         }
         match since {
-            Some(since) => {
-                self.distressed.entry(id).or_insert(since);
+            Some(since) if !self.distressed.contains_key(&id) => {
+                self.distressed.insert(id, since);
+                let waits = account.positions.iter().filter_map(|position| self.market(position.market));
+                let waits = waits.filter(|market| market.single_lineage());
+                let waits = waits.map(|market| (since.plus(market.params.liquidation.single_lineage_confirm), id));
+                let waits: Vec<(Timestamp, AccountId)> = waits.collect();
+                self.alarms.extend(waits);
             }
+            Some(_) => {}
             None => {
                 self.distressed.remove(&id);
                 if let Some(account) = self.accounts.get_mut(&id) {
@@ -463,6 +472,7 @@ impl State {
                 accounts: BTreeMap::new(),
                 orders: BTreeMap::new(),
                 distressed: BTreeMap::new(),
+                alarms: BTreeSet::new(),
                 insurance: 0,
                 deficit: 0,
                 deposited: 0,

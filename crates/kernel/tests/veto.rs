@@ -492,3 +492,36 @@ fn whoever_enters_distress_loses_its_opening_orders_everywhere() {
     story.wait(1).prices(0, &[9_717; 3]);
     assert_eq!(withdrawn(&story.effects), []);
 }
+
+#[test]
+fn an_order_and_a_wait_run_out_without_a_word_from_anybody() {
+    // Its source speaks once a minute, so no price is due while the clocks run.
+    let mut slow = market(1);
+    slow.sources[0].heartbeat = Duration::seconds(60);
+    let mut story = Story::new(&venue(vec![slow]), &alone());
+    // The market comes up in stages, a minute each.
+    for _ in 0..6 {
+        story.wait(60).prices(0, &[10_000]);
+    }
+    let start = story.wait(1).now;
+    story.prices(0, &[9_890]);
+    assert!(in_distress(&story, 1) && taken(&story.effects).is_empty(), "the wait has begun");
+    let second = |after: i64| Some(units::Timestamp(start + after * 1_000_000));
+    assert_eq!(story.kernel.next_due(), second(10));
+    story.now = start + 9_999_999;
+    story.batch(vec![]);
+    assert_eq!(taken(&story.effects), []);
+    story.now = start + 10_000_000;
+    story.batch(vec![]);
+    let ordered = taken(&story.effects);
+    assert_eq!(ordered.len(), 1, "the wait is over");
+    // The order has ten seconds as well.
+    assert_eq!(story.kernel.next_due(), second(20));
+    story.effects.clear();
+    story.now = start + 19_999_999;
+    story.batch(vec![]);
+    assert_eq!((withdrawn(&story.effects).len(), taken(&story.effects).len()), (0, 0));
+    story.now = start + 20_000_000;
+    story.batch(vec![]);
+    assert_eq!((withdrawn(&story.effects).len(), taken(&story.effects)), (1, ordered), "decided again");
+}

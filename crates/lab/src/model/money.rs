@@ -21,6 +21,8 @@ pub(super) struct Venue {
     books: Vec<Books>,
     pools: BTreeMap<MarketId, usize>,
     at: Timestamp,
+    /// The batch before.
+    before: Timestamp,
     height: u64,
     placed: BTreeMap<usize, u16>,
     /// Accounts whose money or sizes a liquidation of somebody else moved.
@@ -81,7 +83,7 @@ impl Venue {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
         let (placed, disturbed, stripped) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Venue { books: Books::all(state, listings), pools, at, height, placed, disturbed, stripped }
+        Venue { books: Books::all(state, listings), pools, at, before: state.at, height, placed, disturbed, stripped }
     }
 
     fn pool_of(&self, market: MarketId) -> Option<usize> {
@@ -773,7 +775,16 @@ impl Venue {
         let Some(need) = need else { return Ok(()) };
         let account = &pool.accounts[&id];
         let undisturbed = !self.disturbed.contains(&(place, id));
-        let looked_at = undisturbed && account.positions.iter().any(|position| evaluated.contains(&position.market));
+        // A look is due with a price, and where the wait for a single lineage's price is over.
+        let waited = |market: &MarketId| {
+            let terms = &books.terms[market];
+            let over = books.since.get(&id).map(|since| since.plus(terms.params.liquidation.single_lineage_confirm));
+            terms.single_lineage() && over.is_some_and(|over| self.before < over && over <= self.at)
+        };
+        let of = |held: &dyn Fn(&MarketId) -> bool| account.positions.iter().any(|position| held(&position.market));
+        let looked_at = undisturbed && (of(&|market| evaluated.contains(market)) || of(&waited));
+        let in_time = account.liquidation.is_none_or(|live| self.at < live.expires_at) || !undisturbed;
+        demand("no liquidation order stands past its time", in_time, || format!("{:?} {id:?}", pool.id))?;
         let verdict = self.verdict(place, id);
         if let Some(live) = account.liquidation.filter(|_| looked_at) {
             let stands = self.stands(place, id, &live) && self.at < live.expires_at;
