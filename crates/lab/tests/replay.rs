@@ -334,7 +334,7 @@ fn liquidations_that_sell_and_that_buy_together_are_offered_a_tenth_of_a_bar() {
     let volume = i128::from(level) * 5 * 10 * 100_000_000 / world.markets[0].lots_of(1.0) as i128;
     let usd = 100_000_000_000_000;
     let bar = BarRef { open: usd, high: usd, low: usd, close: usd, volume: Some(volume) };
-    run.bar(market, &bar, AT + 600_000_000, AT + 601_000_000);
+    run.bar(market, &bar, AT + 599_400_000, AT + 599_500_000);
     let offered = offered.borrow();
     let side = |sign: i64| offered.iter().filter(|lots| 0 < **lots * sign).sum::<i64>();
     assert_eq!((side(1), side(-1)), (25, -25));

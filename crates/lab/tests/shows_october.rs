@@ -4,6 +4,7 @@
 //!
 //! Needs `../shared/data` beside the repository; without it the test says that it was skipped.
 
+use kernel::margin::{Lens, risk};
 use lab::feed::{BarsArg, Feed, FeedOptions};
 use lab::replay::accounts::{Accounts, AccountsFrom};
 use lab::replay::outcome::{MarketOutcome, Outcome, Totals};
@@ -12,9 +13,9 @@ use lab::replay::world::{BACKSTOP, World};
 use lab::replay::{Options, replay};
 use policy::Policy;
 use protocol::quality::Exclusion;
-use protocol::{Batch, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung, SourceId};
+use protocol::{AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung, SourceId};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use units::Price;
@@ -130,8 +131,10 @@ struct Found {
 struct Observer {
     markets: Vec<Market>,
     found: Found,
-    /// Orders that liquidate solvent accounts, and when each was decided.
-    solvent: BTreeMap<(MarketId, OrderId), i64>,
+    /// Orders that liquidate solvent accounts, whose, and when each was decided.
+    solvent: BTreeMap<(MarketId, OrderId), (AccountId, i64)>,
+    /// Of those that were out after the last batch: whose account had become insolvent by every price there was.
+    insolvent_since: BTreeSet<(MarketId, OrderId)>,
     /// What the bar that is being filled against traded, lots.
     bar: f64,
 }
@@ -150,7 +153,13 @@ impl Observer {
             disputed_since: None,
         };
         let markets = world.markets.iter().map(market).collect();
-        Observer { markets, found: Found::default(), solvent: BTreeMap::new(), bar: 0.0 }
+        Observer {
+            markets,
+            found: Found::default(),
+            solvent: BTreeMap::new(),
+            insolvent_since: BTreeSet::new(),
+            bar: 0.0,
+        }
     }
 
     fn see(&mut self, batch: &Batch, effects: &[Effect], kernel: &kernel::Kernel) {
@@ -174,6 +183,7 @@ impl Observer {
         }
         self.fills(batch, kernel);
         self.decisions(at, effects, kernel);
+        self.grown_insolvent(kernel);
         for id in 0..self.markets.len() {
             if self.markets[id].three || self.markets[id].one {
                 let spoke = spoke.filter(|(market, _)| *market == id).map(|(_, source)| source);
@@ -209,7 +219,10 @@ impl Observer {
             }
             let Input::Trade(trade) = input else { continue };
             for order in [trade.buy, trade.sell] {
-                let Some(decided) = self.solvent.get(&(trade.market, order)).copied() else { continue };
+                let Some((_, decided)) = self.solvent.get(&(trade.market, order)).copied() else { continue };
+                if self.insolvent_since.contains(&(trade.market, order)) {
+                    continue;
+                }
                 let (_, enough, told) = self.support(trade.market, at, kernel);
                 self.found.solvent_fills += 1;
                 self.found.latest_fill = self.found.latest_fill.clone().max((at - decided, told.clone()));
@@ -226,6 +239,24 @@ impl Observer {
         }
     }
 
+    /// Whoever was solvent when it was decided may no longer be, also at the price that is kindest to it.
+    fn grown_insolvent(&mut self, kernel: &kernel::Kernel) {
+        self.insolvent_since.clear();
+        let state = kernel.state();
+        self.solvent.retain(|(market, order), (account, _)| {
+            let pool =
+                state.pools.iter().find(|pool| pool.orders.contains_key(order) && pool.market(*market).is_some());
+            let Some((pool, held)) = pool.and_then(|pool| Some((pool, pool.accounts.get(account)?))) else {
+                return false;
+            };
+            let gone = |lens| risk(held, |id| pool.market(id), lens).is_some_and(|risk| risk.equity < 0);
+            if gone(Lens::Mark) && gone(Lens::Kindest) {
+                self.insolvent_since.insert((*market, *order));
+            }
+            true
+        });
+    }
+
     /// Who was liquidated or deleveraged, and on what.
     fn decisions(&mut self, at: i64, effects: &[Effect], kernel: &kernel::Kernel) {
         for effect in effects {
@@ -234,7 +265,7 @@ impl Observer {
                     if !self.markets[usize::from(order.market.0)].three {
                         continue;
                     }
-                    self.solvent.insert((order.market, order.id), at);
+                    self.solvent.insert((order.market, order.id), (order.account, at));
                     let (lineages, enough, told) = self.support(order.market, at, kernel);
                     self.found.solvent_liquidations += 1;
                     let fewest = self.found.fewest_supporters.unwrap_or(usize::MAX);

@@ -810,10 +810,12 @@ mod tests {
             let [ours, theirs] = ["default.toml", "competent.toml"].map(shipped);
             assert_eq!(ours.tiers(name), theirs.tiers(name));
         }
-        let but_single = |params: &VenueParams| LiquidationParams {
+        // How long to wait is what the two do differently.
+        let but_waits = |params: &VenueParams| LiquidationParams {
             single_lineage_confirm: Duration::ZERO,
+            order_ttl: Duration::ZERO,
             ..params.markets[0].liquidation
         };
-        assert_eq!(but_single(&ours), but_single(&theirs));
+        assert_eq!(but_waits(&ours), but_waits(&theirs));
     }
 }

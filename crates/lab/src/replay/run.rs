@@ -120,6 +120,8 @@ impl<'a> Run<'a> {
 
     /// A bar of the outside market became known: liquidations that were decided before it opened fill against it.
     pub fn bar(&mut self, market: MarketId, bar: &BarRef, opened_at: Micros, received_at: Micros) {
+        // What the kernel would have taken back by then does not fill.
+        self.pass(received_at.saturating_add(1));
         let place = usize::from(market.0);
         let resting = self.exchange.book(market).is_some_and(|book| !book.is_empty());
         let ready = |(decided, _): &(Timestamp, AdmittedOrder)| decided.0 <= opened_at;
