@@ -104,6 +104,9 @@ pub struct Index {
     pub deadline: Timestamp,
 }
 
+/// Passes of an evaluation: one more than it takes to overrule somebody and to hear somebody else again for that.
+const PASSES_MAX: usize = 4;
+
 /// A fresh source in an evaluation.
 #[derive(Clone, Copy)]
 struct Voice {
@@ -308,18 +311,39 @@ impl Index {
 
     /// Says what the sources amount to at `at`. Returns the sources whose exclusion that changed, as bits.
     pub fn evaluate(&mut self, params: &MarketParams, at: Timestamp) -> u16 {
-        let oracle = &params.oracle;
-        let mut look = Look { at, deadline: Timestamp::MAX };
-        let mut before = [None; MarketParams::SOURCES_MAX];
-        for (before, source) in before.iter_mut().zip(&self.sources) {
-            *before = source.exclusion;
-        }
-        self.spread = Price(0);
+        let before = self.exclusions();
         let lineages = Lineages::of(&params.sources);
-        let needed = oracle.lineages_min.min(lineages.count);
-        if self.is_supported(needed) {
+        if self.is_supported(params.oracle.lineages_min.min(lineages.count)) {
             self.supported_at = self.supported_at.max(at.min(self.deadline));
         }
+        // Who is heard again or overruled by what the others amount to changes what they amount to.
+        let mut last = before;
+        for _ in 0..PASSES_MAX {
+            self.pass(params, lineages, at);
+            let now = self.exclusions();
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        let changed = before.iter().zip(&last).map(|(before, last)| before != last);
+        changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
+    }
+
+    /// Why each source is left out.
+    fn exclusions(&self) -> [Option<Exclusion>; MarketParams::SOURCES_MAX] {
+        let mut exclusions = [None; MarketParams::SOURCES_MAX];
+        for (exclusion, source) in exclusions.iter_mut().zip(&self.sources) {
+            *exclusion = source.exclusion;
+        }
+        exclusions
+    }
+
+    fn pass(&mut self, params: &MarketParams, lineages: Lineages, at: Timestamp) {
+        let oracle = &params.oracle;
+        let needed = oracle.lineages_min.min(lineages.count);
+        let mut look = Look { at, deadline: Timestamp::MAX };
+        self.spread = Price(0);
         // Those who overruled somebody are no longer enough: he may be the only honest one, and speaks again.
         let deserted = self.supported_at.plus(oracle.dispute_confirm) <= at;
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
@@ -363,7 +387,7 @@ impl Index {
                     if at < counts_until {
                         insert(&mut nonsense, talking_nonsense, voice);
                         talking_nonsense += 1;
-                        look.deadline = look.deadline.min(until).min(counts_until);
+                        look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
                 Some(Exclusion::Overruled) => {
@@ -417,8 +441,6 @@ impl Index {
             }
         }
         self.deadline = look.deadline;
-        let changed = before.iter().zip(&self.sources).map(|(before, source)| *before != source.exclusion);
-        changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
     }
 
     /// Whether as many lineages as an agreed price needs, or as there are, stand by the index.

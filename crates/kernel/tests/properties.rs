@@ -11,7 +11,7 @@ use protocol::input::Transfer;
 use protocol::params::Tier;
 use protocol::{AccountId, Action, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Restriction, Side};
 use std::collections::BTreeMap;
-use units::{Notional, Price, Ratio};
+use units::{Notional, Price, Ratio, Timestamp};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -362,5 +362,49 @@ proptest! {
             prop_assert!(inside, "round {round}: {value} outside {low:?} ..= {high:?}");
         }
         prop_assert!(story.quality(0).state != QualityState::None);
+    }
+}
+
+/// What sources say in a second: nothing, or a price about 100 USD in hundredths.
+fn any_minute() -> impl Strategy<Value = Vec<Vec<Option<i64>>>> {
+    let price = prop_oneof![
+        4 => Just(None),
+        6 => (9_990..10_010_i64).prop_map(Some),
+        2 => (9_500..10_500_i64).prop_map(Some),
+        1 => prop_oneof![Just(0), 5_000..20_000_i64].prop_map(Some),
+    ];
+    prop::collection::vec(prop::collection::vec(price, 4), 1..40)
+}
+
+proptest! {
+    #![proptest_config(cases(10_000))]
+
+    #[test]
+    fn until_its_deadline_an_index_stays_what_it_is(minute in any_minute(), sources in 1..=4_u8, wait in 1..12_i64, share in 0..=8_i64) {
+        let mut params = market(sources);
+        params.oracle.dispute_confirm = units::Duration::seconds(7);
+        params.oracle.jump_confirm = units::Duration::seconds(2);
+        let mut story = Story::new(&venue(vec![params]), &[]);
+        for said in minute {
+            story.wait(wait);
+            let spoken = (0..sources).zip(said).filter_map(|(source, price)| Some((source, price?)));
+            let inputs = spoken.map(|(source, price)| observation(0, source, cents(price), story.now, story.now));
+            let inputs = inputs.collect();
+            story.batch(inputs);
+            let index = story.kernel.state().market(MarketId(0)).expect("one market").index.clone();
+            let until = index.deadline.0.min(story.now + 1_000_000_000);
+            prop_assert!(story.now <= until, "{index:?}");
+            // An observation that is refused has the market evaluated as if somebody had spoken.
+            let then = story.now + (until - story.now) / 8 * share;
+            let mut later = index.clone();
+            later.evaluate(&story.kernel.state().market(MarketId(0)).expect("one market").params, Timestamp(then));
+            let said = |index: &kernel::index::Index| {
+                let quality = index.quality;
+                let exclusions: Vec<_> = index.sources.iter().map(|source| source.exclusion).collect();
+                let price = (quality.value, quality.confidence, quality.state, quality.rung, quality.lineages);
+                (price, quality.coverage, exclusions, index.agreed, index.majority, index.spread)
+            };
+            prop_assert_eq!(said(&index), said(&later), "{} after {} us", index.deadline.0, then - story.now);
+        }
     }
 }

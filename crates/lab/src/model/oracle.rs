@@ -245,11 +245,20 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     if stood(&index.quality, enough) {
         index.supported_at = index.supported_at.max(at.min(index.deadline));
     }
-    let quality = amount(index, params, enough, at);
+    let exclusions = |index: &Index| index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
+    let mut quality = index.quality;
+    // Until nobody is brought in or out any more.
+    for _ in 0..4 {
+        let before = exclusions(index);
+        quality = amount(index, params, enough, at);
+        index.spread = index.spread.max(quality.confidence);
+        if before == exclusions(index) {
+            break;
+        }
+    }
     if stood(&quality, enough) {
         index.supported_at = at;
     }
-    index.spread = index.spread.max(quality.confidence);
     quality
 }
 
