@@ -4,7 +4,7 @@ mod common;
 
 use common::{Story, account, deposit, insurance, liquidations, market, order, trade, venue, withdraw};
 use protocol::{AccountId, Effect, Mode, OrderId, PoolId, Reject};
-use units::{Notional, Price, Size};
+use units::{Notional, Price, Ratio, Size};
 
 /// Two sources at 100 USD long enough for the market to have come up.
 fn open(accounts: &[kernel::Genesis]) -> Story {
@@ -286,4 +286,57 @@ fn what_holds_for_one_of_the_sources_only_costs_nobody_a_position() {
     story.wait(1).prices(0, &[9_892, 9_895, 9_897]);
     assert_eq!(story.quality(0).confidence, Price(2 * (common::USD / 100)), "two of three are that near");
     assert_eq!(liquidations(&story.effects).len(), 1, "at 98.97 it is not");
+}
+
+/// Who gave up what in deleveraging: market, counterparty, lots, micro-USD.
+fn gave_up(effects: &[Effect]) -> Vec<(u16, u64, i64, i64)> {
+    let gave = |effect: &Effect| match effect {
+        Effect::Deleveraged { market, counterparty, size, given_up, .. } => {
+            Some((market.0, counterparty.0, size.0.abs(), given_up.0))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(gave).collect()
+}
+
+#[test]
+fn a_short_is_given_less_than_it_owes_and_the_rest_stands_as_a_deficit() {
+    // At 30 USD the long has lost 2,800; 2,700 are missing, more than all that it holds is worth. The short owes 10.
+    let mut one = market(3);
+    one.oracle.jump_max = Ratio::ONE;
+    let accounts = [
+        account(1, 100, &[(0, 40_000, 100), (1, -100, 100)]),
+        account(2, 100_000, &[(0, -40_000, 100), (1, 100, 100)]),
+    ];
+    let mut story = Story::new(&venue(vec![one.clone(), one]), &accounts);
+    for _ in 0..300 {
+        story.wait(1).prices(0, &[10_000; 3]);
+        story.prices(1, &[10_000; 3]);
+    }
+    story.effects.clear();
+    story.wait(1).prices(0, &[3_000; 3]);
+    // 2,700 × 1,200 ÷ 1,210 rounded up; then all but one micro-USD of ten.
+    assert_eq!(gave_up(&story.effects), [(0, 2, 40_000, 2_677_685_951), (1, 2, 100, 9_999_999)]);
+    assert_eq!(story.kernel.state().pools[0].deficit, 2_700_000_000 - 2_677_685_951 - 9_999_999);
+}
+
+#[test]
+fn who_can_not_pay_its_part_closes_the_rest_at_the_mark_pro_rata_to_what_is_left() {
+    // At 90 USD the first lacks 300 for 40 base: 7.50 a base. The second can pay for 10 of its 20, the third for 12 of its
+    // 30; the 18 that are left go 10 to 18.
+    let accounts = [
+        account(1, 100, &[(0, 40_000, 100)]),
+        account(2, 75, &[(0, -20_000, 90)]),
+        account(3, 90, &[(0, -30_000, 90)]),
+        account(4, 1_000, &[(0, 10_000, 90)]),
+    ];
+    let mut story = Story::new(&venue(vec![market(3)]), &accounts);
+    story.hold(0, &[9_000; 3], 300);
+    let expected = [(0, 2, 10_000, 75_000_000), (0, 3, 12_000, 90_000_000), (0, 2, 6_429, 0), (0, 3, 11_571, 0)];
+    assert_eq!(gave_up(&story.effects)[..4], expected);
+    let shared = |effect: &Effect| match effect {
+        Effect::Socialized { account, amount, .. } => Some((account.0, amount.0)),
+        _ => None,
+    };
+    assert_eq!(story.effects.iter().find_map(shared), Some((4, 135_000_000)), "only the fourth has anything left");
 }
