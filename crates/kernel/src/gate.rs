@@ -125,6 +125,13 @@ impl Pool {
             account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
         }
         (self.deposited, self.deficit) = (deposited, deficit);
+        // Whoever has left makes room: whoever comes back brings the least amount again.
+        let empty = |account: &Account| {
+            account.cash == Notional(0) && account.positions.is_empty() && account.orders.is_empty()
+        };
+        if self.accounts.get(&id).is_some_and(empty) {
+            self.accounts.remove(&id);
+        }
         self.rearm(id);
         Ok(Effect::PayOut { pool, account: id, amount: shown(paid), haircut: shown(haircut) })
     }
@@ -286,10 +293,15 @@ impl Pool {
     fn affordable(&self, market: &Market, account: &Account, order: &Order) -> (Price, Notional) {
         let mark = market.mark.price;
         let equity = self.equity_after(market, account, order).unwrap_or(0);
-        let left = equity.saturating_sub(i128::from(account.reserved.0)).max(0);
+        // A liquidation order that is out may spend it all.
+        let spoken_for = if account.liquidation.is_some() { equity } else { i128::from(account.reserved.0) };
+        let left = equity.saturating_sub(spoken_for).max(0);
         let lots = Size(i64::try_from(order.size.lots()).unwrap_or(i64::MAX));
         // What does not fit is farther away than any price.
         let away = market.params.scale.price_of(left, lots, Rounding::Down).map_or(i64::MAX, |price| price.0);
+        // Nor farther than a liquidation would go: equity that is lost meanwhile is not there to pay for it.
+        let bound = market.params.liquidation.slippage_max.of(i128::from(mark.0), Rounding::Down).unwrap_or(0);
+        let away = away.min(i64::try_from(bound).unwrap_or(i64::MAX));
         let limit = if 0 < order.size.0 {
             order.limit.min(Price(mark.0.saturating_add(away)))
         } else {
@@ -340,7 +352,16 @@ impl Pool {
         if self.orders.get(&done.order).is_some_and(|order| order.market != done.market) {
             return Err(Reject::UnknownOrder);
         }
+        let owner = self.orders.get(&done.order).map(|order| order.account);
         self.remove_order(done.order);
+        // A liquidation order that the venue dropped has run out, whether or not its time had come.
+        if let Some(id) = owner.filter(|_| done.order.is_kernel())
+            && let Some(account) = self.accounts.get(&id)
+            && risk(account, |market| self.market(market), Lens::Mark).is_some_and(|risk| risk.equity < 0)
+            && let Some(account) = self.accounts.get_mut(&id)
+        {
+            account.exhausted = true;
+        }
         Ok(())
     }
 
@@ -430,6 +451,7 @@ impl Pool {
             self.consume(id, change);
         }
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
+            self.turn(order.account, trade.market);
             if id.is_kernel() {
                 self.take(order.account, place, trade.size);
                 self.charge_liquidation(order.account, place, amount);
@@ -437,6 +459,28 @@ impl Pool {
             self.settle_account(order.account, trade.market, at, out);
         }
         Ok(())
+    }
+
+    /// An account's position changed: what was admitted as an exit, and would open now, is an order that opens.
+    fn turn(&mut self, id: AccountId, market: MarketId) {
+        let Some(account) = self.accounts.get(&id).filter(|_| self.params.backstop != Some(id)) else { return };
+        let held = account.size_in(market);
+        let mut before = 0_i64;
+        let mut turned = Vec::new();
+        for order in &account.orders {
+            let Some(resting) = self.orders.get(order) else { continue };
+            if resting.market != market || resting.opening || order.is_kernel() {
+                continue;
+            }
+            let exits = before.saturating_add(resting.remaining.0);
+            if held.is_reduced_by(Size(exits)) { before = exits } else { turned.push(*order) }
+        }
+        for id in turned {
+            let Some(order) = self.orders.get_mut(&id) else { continue };
+            order.opening = true;
+            let order = *order;
+            self.count_opening(&order, i128::from(order.remaining.lots()));
+        }
     }
 
     fn filled(&self, id: AccountId, market: MarketId, change: Size, amount: i128) -> Result<Filled, Reject> {

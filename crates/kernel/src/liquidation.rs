@@ -121,6 +121,18 @@ fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option
     Some((verdict, kindly(verdict)?))
 }
 
+/// Whether a live order would take more than the account needs by now, and its buffer once more: it was decided when
+/// things were worse, with a limit for that.
+fn is_excessive(pool: &Pool, live: Liquidation, position: &Position, risk: &Risk, verdict: Verdict) -> bool {
+    let (Some(market), Some(order)) = (pool.market(live.market), pool.orders.get(&live.order)) else { return false };
+    if verdict.insolvent {
+        return false;
+    }
+    let needed = i128::from(lots_to_restore(market, position, risk));
+    let more = market.params.liquidation.buffer.of(needed, Rounding::Down).unwrap_or(0);
+    needed.saturating_add(more) < i128::from(order.remaining.lots())
+}
+
 /// Looks at one account and decides.
 ///
 /// `placed` counts the kernel's orders of this batch; beyond `u16::MAX` the rest waits for the next batch.
@@ -133,7 +145,8 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         let held = account.positions.iter().find(|position| position.market == live.market);
         let carried = held.is_some_and(|position| verdict.takes(pool, position));
         let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
-        let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer));
+        let excessive = held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
+        let stands = carried && !excessive && buffer.is_some_and(|buffer| !kindly.restored(buffer));
         if stands && now.at < live.expires_at {
             return;
         }
@@ -144,7 +157,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         }
         if let Some(account) = pool.accounts.get_mut(&id) {
             // One that was taken back before it ran out, or that its market had stopped, says nothing about the book.
-            account.exhausted = stands && risk.equity < 0;
+            account.exhausted = stands && verdict.insolvent;
         }
     }
     if !risk.liquidatable() {

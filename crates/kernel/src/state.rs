@@ -349,6 +349,7 @@ impl Pool {
                 self.distressed.remove(&id);
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.taken.clear();
+                    account.exhausted = false;
                 }
             }
         }

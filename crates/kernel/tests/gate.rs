@@ -108,7 +108,9 @@ fn a_gain_in_a_market_where_nobody_may_open_is_no_margin_elsewhere() {
 fn an_exit_is_paid_for_with_its_own_gain_and_with_no_doubtful_one() {
     let accounts =
         [account(1, 10, &[(0, 4_000, 90), (1, 1_000, 100)]), account(2, 500, &[(0, -4_000, 90), (1, -1_000, 100)])];
-    let mut story = open(&venue(vec![market(3), market(3)]), &accounts);
+    let mut wide = market(3);
+    wide.liquidation.slippage_max = Ratio::percent(20);
+    let mut story = open(&venue(vec![wide.clone(), wide]), &accounts);
     story.wait(1);
     all(&mut story, &[[10_000, 10_000, 10_300], [10_000; 3]]);
     // 10 USD for one base: not the 50 that the doubtful gain would make of them.
@@ -364,4 +366,77 @@ fn limits_that_would_switch_something_off_are_refused() {
     let least = |micro| with(&|params| params.pools[0].account_min = Notional(micro));
     assert_eq!(least(1), Ok(()));
     assert_eq!(least(0), Err("account_min"));
+}
+
+#[test]
+fn an_exit_goes_no_farther_than_a_liquidation_and_not_beside_one() {
+    // 100 USD would pay for 33 a base; equity that is lost before the order fills would not.
+    let accounts = [account(1, 205, &[(0, 40_000, 100)]), account(2, 9_000, &[(0, -40_000, 100)])];
+    let mut story = open(&venue(vec![market(3)]), &accounts);
+    assert_eq!(admitted(&story.batch(vec![order(1, 1, 0, -3_000, 1)])), [95 * USD]);
+    assert_eq!(admitted(&story.batch(vec![order(2, 2, 0, 3_000, 20_000)])), [105 * USD]);
+    // While the kernel's order may spend all that is left, an exit passes at the mark.
+    story.wait(1).prices(0, &[9_730; 3]);
+    assert_eq!(liquidations(&story.effects).len(), 1);
+    assert_eq!(admitted(&story.batch(vec![order(3, 1, 0, -3_000, 1)])), [9_730 * (USD / 100)]);
+}
+
+#[test]
+fn whoever_leaves_makes_room_and_brings_the_least_amount_again() {
+    let mut params = venue(vec![market(3)]);
+    params.pools[0] = protocol::PoolParams { accounts_max: 2, account_min: Notional(10_000_000), ..pool() };
+    let mut story = open(&params, &[account(1, 500, &[])]);
+    let leave = |id| Input::Withdraw(transfer(id, 10_000_000));
+    for id in 2..12 {
+        assert_eq!(rejects(&story.batch(vec![deposit(id, 10), leave(id)])), []);
+    }
+    assert_eq!(story.kernel.state().pools[0].accounts.len(), 1);
+    let one_past = Input::Deposit(transfer(2, 9_999_999));
+    assert_eq!(rejects(&story.batch(vec![one_past])), [Reject::TooSmall { min: Notional(10_000_000) }]);
+    // With a micro-USD left it stays.
+    let all_but_one = Input::Withdraw(transfer(3, 9_999_999));
+    assert_eq!(rejects(&story.batch(vec![deposit(3, 10), all_but_one])), []);
+    assert_eq!(story.kernel.state().pools[0].accounts.len(), 2);
+}
+
+#[test]
+fn an_exit_that_a_trade_turned_opens_and_is_treated_so() {
+    let accounts =
+        [account(1, 9_000, &[(0, 10_000, 100)]), account(2, 9_000, &[(0, -10_000, 100)]), account(3, 9_000, &[])];
+    let resting = |story: &Story| {
+        let pool = &story.kernel.state().pools[0];
+        let opening = |id| pool.orders.get(&OrderId(id)).map(|order| order.opening);
+        (opening(1), opening(2), pool.markets[0].opening_sells)
+    };
+    let ready = || {
+        let mut story = open(&venue(vec![market(3)]), &accounts);
+        // Both exits, and then one that opens, which is filled first.
+        story.batch(vec![order(1, 1, 0, -4_000, 10_100), order(2, 1, 0, -6_000, 10_100)]);
+        story.batch(vec![order(3, 1, 0, -5_000, 10_000), order(4, 3, 0, 5_000, 10_000)]);
+        assert_eq!(resting(&story), (Some(false), Some(false), 5_000));
+        story
+    };
+    let mut story = ready();
+    story.batch(vec![trade(0, OrderId(4), OrderId(3), 10_000, 5_000)]);
+    // Five are left, of which four go by the first order.
+    assert_eq!(resting(&story), (Some(false), Some(true), 6_000));
+    // In a market that lets nobody open, a turned order does not stay.
+    let mut story = ready();
+    let now = story.wait(1).now;
+    let mut inputs = vec![trade(0, OrderId(4), OrderId(3), 10_000, 5_000)];
+    inputs.extend(
+        (0..3).zip([10_000, 10_000, 10_300]).map(|(s, cents)| observation(0, s, cents * (USD / 100), now, now)),
+    );
+    story.batch(inputs);
+    assert_eq!(story.mode(0), protocol::Mode::ReduceOnly);
+    assert_eq!(resting(&story), (Some(false), None, 0));
+}
+
+#[test]
+fn a_pool_that_lets_nobody_rest_an_order_is_refused() {
+    let mut params = venue(vec![market(3)]);
+    params.pools[0].orders_per_account_max = 0;
+    assert_eq!(params.validate().expect_err("nobody could leave").field, "orders_per_account_max");
+    params.pools[0].orders_per_account_max = 1;
+    assert!(params.validate().is_ok());
 }

@@ -65,9 +65,9 @@ fn an_order_that_turns_a_position_around_stays_covered_whatever_is_filled_first(
 
 #[test]
 fn an_exit_at_any_price_is_admitted_at_one_that_its_owner_can_pay_for() {
-    // Short 10 base at 100 USD with 60 USD of equity: 6 USD a base.
-    let mut story = open(&[account(1, 60, &[(0, -10_000, 100)]), account(2, 900, &[(0, 10_000, 100)])]);
-    let out = story.batch(vec![order(1, 1, 0, 10_000, 1_000_000), order(2, 2, 0, -10_000, 10_500)]);
+    // Short 10 base at 100 USD with 40 USD of equity: 4 USD a base.
+    let mut story = open(&[account(1, 40, &[(0, -10_000, 100)]), account(2, 900, &[(0, 10_000, 100)])]);
+    let out = story.batch(vec![order(1, 1, 0, 10_000, 1_000_000), order(2, 2, 0, -10_000, 10_300)]);
     let limits: Vec<i64> = out
         .iter()
         .filter_map(|effect| match effect {
@@ -75,11 +75,11 @@ fn an_exit_at_any_price_is_admitted_at_one_that_its_owner_can_pay_for() {
             _ => None,
         })
         .collect();
-    assert_eq!(limits, [106 * common::USD, 105 * common::USD]);
-    let accomplice = rejects(&story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_601, 10_000)]));
-    assert_eq!(accomplice, [Reject::BeyondLimit { limit: Price(106 * common::USD) }]);
-    story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_600, 10_000)]);
-    assert_eq!((cash(&story, 1), cash(&story, 2)), (0, 960_000_000));
+    assert_eq!(limits, [104 * common::USD, 103 * common::USD]);
+    let accomplice = rejects(&story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_401, 10_000)]));
+    assert_eq!(accomplice, [Reject::BeyondLimit { limit: Price(104 * common::USD) }]);
+    story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_400, 10_000)]);
+    assert_eq!((cash(&story, 1), cash(&story, 2)), (0, 940_000_000));
 }
 
 #[test]

@@ -331,10 +331,10 @@ fn a_liquidation_order_is_taken_back_when_the_account_is_restored_at_the_kindest
     assert_eq!(taken(&story.effects), []);
     story.wait(1).prices(0, &[9_895; 3]);
     assert_eq!(taken(&story.effects), [(0, -4_872)]);
-    // The same at the mark, where it is out of distress then.
+    // At the mark it goes as soon as a tenth less would do: 4,696 lots at 98.96, 4,346 at 98.98, out of distress.
     let (_, _, id) = liquidations(&story.effects)[0];
-    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_922; 3])), []);
-    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_923; 3])), [(0, id)]);
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_896; 3])), []);
+    assert_eq!(withdrawn(&story.wait(1).prices(0, &[9_898; 3])), [(0, id)]);
     assert!(!in_distress(&story, 1));
 }
 
@@ -524,4 +524,40 @@ fn an_order_and_a_wait_run_out_without_a_word_from_anybody() {
     story.now = start + 20_000_000;
     story.batch(vec![]);
     assert_eq!((withdrawn(&story.effects).len(), taken(&story.effects)), (1, ordered), "decided again");
+}
+
+#[test]
+fn an_order_for_everything_does_not_outlive_the_insolvency_that_asked_for_it() {
+    let mut story = two(market(3), market(3), &alone());
+    story.batch(vec![insurance(1_000)]);
+    // At 96 the account lacks 20 USD, which the fund can pay: everything goes, at whatever the fund can pay for.
+    both(&mut story, 9_600, 10_000);
+    assert_eq!(taken(&story.effects), [(0, -40_000)]);
+    let (_, _, id) = liquidations(&story.effects)[0];
+    story.effects.clear();
+    // At 98.95 five of forty would do.
+    story.wait(1).prices(0, &[9_895; 3]);
+    assert_eq!((withdrawn(&story.effects), taken(&story.effects)), (vec![(0, id)], vec![(0, -4_872)]));
+}
+
+#[test]
+fn what_the_venue_drops_has_run_out_for_who_is_insolvent() {
+    let done = |id| Input::OrderDone(protocol::input::OrderDone { market: MarketId(0), order: id });
+    let mut story = two(market(3), market(3), &alone());
+    story.batch(vec![insurance(1_000)]);
+    both(&mut story, 9_600, 10_000);
+    let (_, _, id) = liquidations(&story.effects)[0];
+    story.batch(vec![done(id)]);
+    assert!(exhausted(&story, 1));
+    story.wait(1).prices(0, &[9_600; 3]);
+    assert_eq!((paid(&story.effects), given_up(&story.effects)), (vec![20_000_000], vec![(0, 2, 0)]));
+    // Who is not insolvent is offered again.
+    let mut story = two(market(3), market(3), &alone());
+    both(&mut story, 9_895, 10_000);
+    let (_, _, id) = liquidations(&story.effects)[0];
+    story.batch(vec![done(id)]);
+    assert!(!exhausted(&story, 1));
+    story.effects.clear();
+    story.wait(1).prices(0, &[9_895; 3]);
+    assert_eq!(taken(&story.effects), [(0, -4_872)]);
 }

@@ -350,6 +350,13 @@ impl VenueParams {
             if pool.accounts_max == 0 {
                 return Err(Invalid { place, field: "accounts_max", must: "be positive" });
             }
+            if pool.orders_per_account_max == 0 {
+                return Err(Invalid {
+                    place,
+                    field: "orders_per_account_max",
+                    must: "be positive, or nobody could leave",
+                });
+            }
             if pool.account_min <= Notional(0) {
                 return Err(Invalid { place, field: "account_min", must: "be positive" });
             }

@@ -24,6 +24,8 @@ pub(super) struct Venue {
     /// The batch before.
     before: Timestamp,
     height: u64,
+    /// Markets of this batch's trades.
+    traded: Vec<MarketId>,
     placed: BTreeMap<usize, u16>,
     /// Accounts whose money or sizes a liquidation of somebody else moved.
     disturbed: BTreeSet<(usize, AccountId)>,
@@ -83,7 +85,17 @@ impl Venue {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
         let (placed, disturbed, stripped) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Venue { books: Books::all(state, listings), pools, at, before: state.at, height, placed, disturbed, stripped }
+        Venue {
+            books: Books::all(state, listings),
+            pools,
+            at,
+            before: state.at,
+            height,
+            traded: Vec::new(),
+            placed,
+            disturbed,
+            stripped,
+        }
     }
 
     fn pool_of(&self, market: MarketId) -> Option<usize> {
@@ -100,7 +112,15 @@ impl Venue {
                 Some(pool) => match self.books[pool].orders.get(&done.order) {
                     Some(order) if order.market != done.market => Err(Reject::UnknownOrder),
                     Some(_) | None => {
-                        self.books[pool].remove_order(done.order);
+                        let books = &mut self.books[pool];
+                        let dropped = books.remove_order(done.order).filter(|_| done.order.is_kernel());
+                        let owner = dropped.map(|order| order.account);
+                        // The book had nothing for who was insolvent.
+                        if let Some(id) = owner.filter(|id| books.need(*id).is_some_and(|need| need.equity < 0))
+                            && let Some(purse) = books.accounts.get_mut(&id)
+                        {
+                            purse.exhausted = true;
+                        }
                         Ok(())
                     }
                 },
@@ -162,6 +182,7 @@ impl Venue {
         }
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             let books = &mut self.books[pool];
+            turn(books, order.account, trade.market);
             if id.is_kernel() {
                 books.closed(order.account, trade.market, lots);
                 let rate = books.terms[&trade.market].params.liquidation.fee;
@@ -171,7 +192,20 @@ impl Venue {
             }
             self.settle(pool, order.account, trade.market, walk)?;
         }
+        self.traded.push(trade.market);
         Ok(Ok(()))
+    }
+
+    /// Where nobody may open, what a trade turned into an opening order goes.
+    pub(super) fn take_back_turned(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        for market in std::mem::take(&mut self.traded) {
+            let Some(pool) = self.pool_of(market) else { continue };
+            let restriction = self.books[pool].terms[&market].restriction;
+            if [Side::Long, Side::Short].into_iter().any(|side| !restriction.permits(Action::Open, side)) {
+                self.take_back_opening(market, walk)?;
+            }
+        }
+        Ok(())
     }
 
     /// What an account without positions owes is paid by others.
@@ -387,11 +421,12 @@ impl Venue {
             let live = self.books[pool].accounts[&account].liquidation;
             let live = live.ok_or(("a liquidation order has an owner", format!("{order:?}")))?;
             let stands = self.stands(pool, account, &live);
+            let insolvent = self.judged(pool, account).is_some_and(|(verdict, _)| verdict.insolvent);
             let due = !stands || live.expires_at <= self.at;
             let detail = || format!("{account:?} {live:?} {need:?}");
             demand("a liquidation order stands while it has its reason and its time", due, detail)?;
             if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
-                purse.exhausted = stands && need.equity < 0;
+                purse.exhausted = stands && insolvent;
             }
         } else {
             let detail = || format!("{account:?} {open:?} {need:?}");
@@ -446,7 +481,30 @@ impl Venue {
     fn stands(&self, pool: usize, id: AccountId, live: &Liquidation) -> bool {
         let Some((verdict, kindly)) = self.judged(pool, id) else { return false };
         let aim = q(1) + part(self.books[pool].terms[&live.market].params.liquidation.buffer);
-        verdict.from.contains(&live.market) && q(kindly.equity) < aim * kindly.maintenance
+        let needs = verdict.from.contains(&live.market) && q(kindly.equity) < aim * kindly.maintenance;
+        needs && (verdict.insolvent || !self.excessive(pool, id, live))
+    }
+
+    /// Whether the order would take more than restores the account now, and the buffer's share of that more.
+    fn excessive(&self, pool: usize, id: AccountId, live: &Liquidation) -> bool {
+        let books = &self.books[pool];
+        let (Some(need), Some(order)) = (books.need(id), books.orders.get(&live.order)) else { return false };
+        let terms = &books.terms[&live.market];
+        let lots = books.accounts[&id].sizes[&live.market];
+        let buffer = part(terms.params.liquidation.buffer);
+        let restored = |closed: i128| {
+            let fee = ceil(&(part(terms.params.liquidation.fee) * q(terms.notional(closed, terms.mark))));
+            let left = &need.maintenance - terms.maintenance(lots) + terms.maintenance(lots.abs() - closed);
+            (q(1) + &buffer) * left <= q(need.equity - fee)
+        };
+        // Health rises with what is closed, so the fewest lots are found by halves.
+        let (mut short, mut enough) = (0, lots.abs());
+        while 1 < enough - short {
+            let middle = (short + enough) / 2;
+            if restored(middle) { enough = middle } else { short = middle }
+        }
+        let most = enough + floor(&(buffer * q(enough)));
+        most < i128::from(order.remaining.0.abs())
     }
 
     fn liquidate(
@@ -658,6 +716,7 @@ impl Venue {
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
                 if since.is_none_or(|since| *since == self.at && forgot) {
                     purse.taken.clear();
+                    purse.exhausted = false;
                 }
             }
         }
@@ -736,6 +795,10 @@ impl Venue {
                     books.pay(account, -i128::from(amount.0));
                     books.deposited -= paid;
                     books.deficit -= haircut;
+                    let gone = |purse: &Purse| purse.cash == 0 && purse.sizes.is_empty() && purse.orders.is_empty();
+                    if gone(&books.accounts[&account]) {
+                        books.accounts.remove(&account);
+                    }
                 }
             }
         }
@@ -813,6 +876,20 @@ impl Venue {
 
 fn scaled(requirement: &Q) -> Q {
     requirement * q(Ratio::ONE.0)
+}
+
+/// Orders that were exits, as long as what is held has room for them in order of admission; the others open.
+fn turn(books: &mut Books, id: AccountId, market: MarketId) {
+    let Some(purse) = books.accounts.get(&id).filter(|_| books.params.backstop != Some(id)) else { return };
+    let mut room = -purse.sizes.get(&market).copied().unwrap_or(0);
+    for order in &purse.orders {
+        let Some(resting) = books.orders.get_mut(order).filter(|resting| resting.market == market) else { continue };
+        let lots = i128::from(resting.remaining.0);
+        if resting.opening || order.is_kernel() {
+            continue;
+        }
+        if lots.signum() == room.signum() && lots.abs() <= room.abs() { room -= lots } else { resting.opening = true }
+    }
 }
 
 /// Whether an order, with all that rests on its side, only takes off what is held.
@@ -909,8 +986,11 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
         // that would be beyond doubt once the order was filled at the mark.
         let mut filled = purse.clone();
         filled.fill(market, i128::from(order.size.0), sign * terms.value(lots, terms.mark));
-        let left = (least(books, &filled).unwrap_or(0) - books.reserved(purse)).max(0);
+        let equity = least(books, &filled).unwrap_or(0);
+        // While a liquidation order is out nothing of it is the account's to spend.
+        let left = if purse.liquidation.is_some() { 0 } else { (equity - books.reserved(purse)).max(0) };
         let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
+        let farthest = farthest.min(floor(&(part(terms.params.liquidation.slippage_max) * q(terms.mark.0))));
         let limit = i128::from(terms.mark.0) + sign * worse(order.limit.0.into()).min(farthest);
         let limit = if worse(order.limit.0.into()) == 0 { order.limit.0.into() } else { limit.max(1) };
         return Ok((false, loss(limit), Price(limit as i64)));
