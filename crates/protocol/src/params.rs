@@ -93,11 +93,12 @@ pub struct OracleParams {
     pub dispute: Ratio,
     /// Independent lineages that an `Agreed` price needs.
     pub lineages_min: u8,
-    /// Independent lineages that may outvote a contradicting minority at once, without waiting.
+    /// Independent lineages that may outvote a contradicting minority at once, without waiting: if they are more than two
+    /// thirds of those whose price moves, and leave nobody behind.
     pub overrule_lineages: u8,
     /// A majority that has stood this long against a contradiction is believed.
     pub dispute_confirm: Duration,
-    /// How long the last index serves when no source is usable.
+    /// How long the last index serves when no source is usable, from the last look at which one was.
     pub last_good_max: Duration,
 }
 
@@ -136,7 +137,7 @@ pub struct DetectorParams {
     pub twap_window: Duration,
     /// Below this share of the window observed, the TWAP is not used.
     pub twap_coverage_min: Ratio,
-    /// Spread of usable sources over the index; a `Disputed` price is `ReduceOnly` whatever the spread.
+    /// Spread of usable sources within the dispute limit over the index; a `Disputed` price is `ReduceOnly` whatever the spread.
     pub disagreement: Ratio,
     /// Coverage below this is `Cautious`; below the agreed lineages it always is.
     pub quorum_coverage_min: Ratio,

@@ -22,7 +22,7 @@ pub struct MarketView {
     pub state: QualityState,
     /// Its rung.
     pub rung: Rung,
-    /// Half-width around the index that holds every usable source and its own claim.
+    /// Half-width around the index that holds every usable source within the dispute limit and its own claim.
     pub spread: Price,
     /// Weight supporting the index over weight listed.
     pub coverage: Ratio,
