@@ -714,7 +714,9 @@ impl Venue {
             for (id, purse) in &mut books.accounts {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
-                if since.is_none_or(|since| *since == self.at && forgot) {
+                // A batch may have the time of the one before, in which it was in distress already.
+                let still = books.since.get(id) == since;
+                if since.is_none_or(|since| *since == self.at && forgot && !still) {
                     purse.taken.clear();
                     purse.exhausted = false;
                 }
