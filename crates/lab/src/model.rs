@@ -177,6 +177,7 @@ impl Model {
         }
         venue.take_back_turned(walk)?;
         venue.top_ups(walk)?;
+        venue.entered(after);
         venue.liquidations(walk)?;
         venue.distress(after);
         venue.orders(walk)?;

@@ -439,6 +439,14 @@ impl Venue {
         Ok(())
     }
 
+    /// Who entered distress with this batch, perhaps again after others had made it well for a moment, waits anew.
+    pub(super) fn entered(&mut self, after: &State) {
+        for (books, pool) in self.books.iter_mut().zip(&after.pools) {
+            let entered = pool.distressed.iter().filter(|(_, since)| **since == self.at);
+            books.since.extend(entered.map(|(id, since)| (*id, *since)));
+        }
+    }
+
     /// How long an account has been in distress.
     fn stood(&self, pool: usize, id: AccountId) -> i64 {
         self.books[pool].since.get(&id).map_or(0, |since| self.at.0 - since.0)
@@ -715,7 +723,7 @@ impl Venue {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
                 // A batch may have the time of the one before, in which it was in distress already.
-                let still = books.since.get(id) == since;
+                let still = self.before == self.at && books.since.get(id) == since;
                 if since.is_none_or(|since| *since == self.at && forgot && !still) {
                     purse.taken.clear();
                     purse.exhausted = false;
