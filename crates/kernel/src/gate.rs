@@ -452,8 +452,12 @@ impl Pool {
         }
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             self.turn(order.account, trade.market);
-            if id.is_kernel() {
+            // Also what an account in distress closes by itself belongs to what it lost in.
+            let exits = !order.opening && self.distressed.contains_key(&order.account);
+            if id.is_kernel() || exits {
                 self.take(order.account, place, trade.size);
+            }
+            if id.is_kernel() {
                 self.charge_liquidation(order.account, place, amount);
             }
             self.settle_account(order.account, trade.market, at, out);

@@ -32,10 +32,14 @@ impl Risk {
     /// Equity at least `1 + buffer` times maintenance: where a liquidation stops.
     #[must_use]
     pub fn restored(&self, buffer: Ratio) -> bool {
-        match Ratio(Ratio::ONE.0.saturating_add(buffer.0)).of(self.maintenance, Rounding::Up) {
-            Some(target) => target <= self.equity.saturating_mul(PARTS),
-            None => false,
-        }
+        // Whole micro-USD and the rest apart: together with a buffer they would not fit from 150 million USD on.
+        let target = Ratio(Ratio::ONE.0.saturating_add(buffer.0));
+        let (Some(whole), Some(rest)) =
+            (div(self.maintenance, PARTS, Rounding::Down), target.of(self.maintenance.rem_euclid(PARTS), Rounding::Up))
+        else {
+            return false;
+        };
+        whole.saturating_mul(i128::from(target.0)).saturating_add(rest) <= self.equity.saturating_mul(PARTS)
     }
 
     /// Maintenance in micro-USD, rounded up.
@@ -205,5 +209,18 @@ mod tests {
         let at = |equity| Risk { equity, initial: 0, maintenance: 1_000 * PARTS };
         assert!(at(1_100).restored(Ratio::percent(10)));
         assert!(!at(1_099).restored(Ratio::percent(10)));
+    }
+
+    #[test]
+    fn restored_is_exact_at_any_size() {
+        // 200 million and a billion USD of maintenance, and a fraction of a micro-USD more.
+        for usd in [200_000_000_i128, 1_000_000_000] {
+            let micro = usd * 1_000_000;
+            let at = |equity, more| Risk { equity, initial: 0, maintenance: micro * PARTS + more };
+            assert!(at(micro * 11 / 10, 0).restored(Ratio::percent(10)));
+            assert!(!at(micro * 11 / 10 - 1, 0).restored(Ratio::percent(10)));
+            assert!(!at(micro * 11 / 10, 1).restored(Ratio::percent(10)));
+            assert!(at(micro * 11 / 10 + 1, 1).restored(Ratio::percent(10)));
+        }
     }
 }

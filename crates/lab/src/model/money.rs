@@ -183,8 +183,11 @@ impl Venue {
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             let books = &mut self.books[pool];
             turn(books, order.account, trade.market);
-            if id.is_kernel() {
+            // Whoever is in distress loses where it closes, be it by itself.
+            if id.is_kernel() || !order.opening && books.distressed.contains(&order.account) {
                 books.closed(order.account, trade.market, lots);
+            }
+            if id.is_kernel() {
                 let rate = books.terms[&trade.market].params.liquidation.fee;
                 let fee = ceil(&(part(rate) * q(amount))).min(books.equity(order.account).max(0));
                 books.pay(order.account, -fee);
