@@ -808,16 +808,31 @@ fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
 /// lineages as an agreed price needs, each with its own claim: of three equal voices none makes it wider alone, and no heavy
 /// one narrower.
 fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price {
-    let near = || voices.iter().filter(|voice| voice.price.within(oracle.dispute, value));
-    let reach = |voice: &Voice| voice.price.distance(value).saturating_add(i128::from(voice.confidence.0));
-    let total: u64 = near().map(|voice| voice.weight).sum();
-    let needed = lineages_of(near()).min(oracle.lineages_min);
-    let holds = |width: i128| {
-        let held = || near().filter(|voice| reach(voice) <= width);
-        total * 2 <= held().map(|voice| voice.weight).sum::<u64>() * 3 && needed <= lineages_of(held())
-    };
-    let width = near().map(reach).filter(|width| holds(*width)).min().unwrap_or(0);
-    Price(i64::try_from(width).unwrap_or(i64::MAX))
+    // The nearest first.
+    let mut near = [(0_i128, 0_u64, 0_u64); MarketParams::SOURCES_MAX];
+    let (mut len, mut total, mut lineages) = (0, 0, 0_u64);
+    for voice in voices.iter().filter(|voice| voice.price.within(oracle.dispute, value)) {
+        let reach = voice.price.distance(value).saturating_add(i128::from(voice.confidence.0));
+        let mut i = len;
+        while 0 < i && reach < near[i - 1].0 {
+            near[i] = near[i - 1];
+            i -= 1;
+        }
+        near[i] = (reach, voice.weight, voice.lineage);
+        len += 1;
+        total += voice.weight;
+        lineages |= voice.lineage;
+    }
+    let needed = lineages.count_ones().min(u32::from(oracle.lineages_min));
+    let (mut held, mut spoken) = (0, 0_u64);
+    for (reach, weight, lineage) in &near[..len] {
+        held += weight;
+        spoken |= lineage;
+        if total * 2 <= held * 3 && needed <= spoken.count_ones() {
+            return Price(i64::try_from(*reach).unwrap_or(i64::MAX));
+        }
+    }
+    Price(0)
 }
 
 fn share(part: u64, whole: u64) -> Ratio {
