@@ -366,7 +366,7 @@ impl Index {
                 published_at: source.published_at,
                 moving_until: source.changed_at.plus(age_max(listing, oracle)),
                 weight: u64::from(listing.weight),
-                lineage: 1 << (listing.lineage.0 & 63),
+                lineage: lineage(listing),
                 source: place,
             };
             match source.exclusion {

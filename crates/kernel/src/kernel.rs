@@ -313,8 +313,8 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     market.twap.advance(detectors.twap_window, at);
     market.observed_until = at;
     let changed = market.index.evaluate(&market.params, at);
-    for place in (0_u8..16).filter(|place| changed >> place & 1 == 1) {
-        let exclusion = market.index.exclusion(usize::from(place));
+    for (place, source) in (0_u8..).zip(&market.index.sources).filter(|(place, _)| changed >> place & 1 == 1) {
+        let exclusion = source.exclusion;
         out.push(Effect::Source { market: market.id, source: SourceId(place), exclusion });
     }
     let quality = *market.index.quality();

@@ -438,6 +438,11 @@ impl Pool {
             if !account.taken.is_empty() && !self.distressed.contains_key(id) {
                 return broken(18, i128::from(id.0), 0);
             }
+            let rings =
+                |live: Liquidation| self.distressed.contains_key(id) && self.alarms.contains(&(live.expires_at, *id));
+            if !account.liquidation.is_none_or(rings) {
+                return broken(19, i128::from(id.0), 0);
+            }
             let risk = risk(account, |market| self.market(market), Lens::Mark);
             if risk.is_some_and(|risk| risk.liquidatable()) && !self.is_seen(*id, account) {
                 return broken(16, i128::from(id.0), 0);
@@ -557,6 +562,7 @@ impl State {
     ///     price of that market has it looked at.
     /// 17. In every market the lots of resting opening orders are counted, bought and sold apart.
     /// 18. Only an account in distress remembers what its liquidation closed.
+    /// 19. Only an account in distress has a liquidation order out, and an alarm for the time when that runs out.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.

@@ -561,3 +561,20 @@ fn what_the_venue_drops_has_run_out_for_who_is_insolvent() {
     story.wait(1).prices(0, &[9_895; 3]);
     assert_eq!(taken(&story.effects), [(0, -4_872)]);
 }
+
+#[test]
+fn a_liquidation_order_without_its_alarm_or_its_distress_breaks_an_invariant() {
+    let mut story = two(market(3), market(3), &alone());
+    both(&mut story, 9_895, 10_000);
+    let sound = story.kernel.state();
+    assert!(sound.pools[0].accounts[&AccountId(1)].liquidation.is_some() && sound.check().is_ok());
+    let mut deaf = sound.clone();
+    assert_eq!(deaf.pools[0].alarms.len(), 1);
+    deaf.pools[0].alarms.clear();
+    assert_eq!(deaf.check().expect_err("nobody would look when it runs out").invariant, 19);
+    // An alarm of another time is not its alarm.
+    let mut late = sound.clone();
+    let (at, id) = late.pools[0].alarms.pop_first().unwrap();
+    late.pools[0].alarms.insert((units::Timestamp(at.0 + 1), id));
+    assert_eq!(late.check().expect_err("nobody would look in time").invariant, 19);
+}

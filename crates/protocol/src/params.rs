@@ -18,8 +18,8 @@ pub struct VenueParams {
 pub struct PoolParams {
     /// Largest number of accounts.
     pub accounts_max: u32,
-    /// A first deposit below this opens no account, so that filling the pool with accounts costs as much as it shuts
-    /// out. Micro-USD.
+    /// A first deposit below this opens no account. Less may be left in one later, since nobody is kept from leaving; only
+    /// an account from which everything is withdrawn makes room. Micro-USD.
     pub account_min: Notional,
     /// Largest number of resting orders an account may have.
     pub orders_per_account_max: u16,
