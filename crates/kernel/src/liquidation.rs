@@ -25,7 +25,7 @@ use crate::state::{Account, Liquidation, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
 use protocol::{AccountId, Action, Effect, MarketId, OrderId, QualityState};
-use units::{Duration, Notional, Price, Rounding, Size, Timestamp};
+use units::{Duration, Notional, Price, Ratio, Rounding, Size, Timestamp, mul_div};
 
 impl Pool {
     /// The mark crossed an account's trigger: watches it from now on if it is liquidatable, or so near to it that a
@@ -128,9 +128,12 @@ fn is_excessive(pool: &Pool, live: Liquidation, position: &Position, risk: &Risk
     if verdict.insolvent {
         return false;
     }
-    let needed = i128::from(lots_to_restore(market, position, risk));
-    let more = market.params.liquidation.buffer.of(needed, Rounding::Down).unwrap_or(0);
-    needed.saturating_add(more) < i128::from(order.remaining.lots())
+    // The most lots to which the buffer can be added without reaching the order: if they restore the account, the fewest
+    // that do are no more.
+    let buffered = i128::from(Ratio::ONE.0.saturating_add(market.params.liquidation.buffer.0));
+    let most = mul_div(order.remaining.lots().into(), Ratio::ONE.0.into(), buffered, Rounding::Up).unwrap_or(0);
+    let most = u64::try_from(most.saturating_sub(1)).unwrap_or(0).min(position.size.lots());
+    0 < most && restores(market, position, risk, most)
 }
 
 /// Looks at one account and decides.
@@ -145,8 +148,8 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         let held = account.positions.iter().find(|position| position.market == live.market);
         let carried = held.is_some_and(|position| verdict.takes(pool, position));
         let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
-        let excessive = held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
-        let stands = carried && !excessive && buffer.is_some_and(|buffer| !kindly.restored(buffer));
+        let excessive = || held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
+        let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer)) && !excessive();
         if stands && now.at < live.expires_at {
             return;
         }
@@ -234,23 +237,25 @@ fn maintenance(market: &Market, size: Size) -> i128 {
 /// is not enough. Closing a lot releases more than it costs, because validation keeps the fee below every maintenance
 /// rate, so health rises with the lots closed and the boundary can be halved for.
 fn lots_to_restore(market: &Market, position: &Position, risk: &Risk) -> u64 {
-    let held = maintenance(market, position.size);
-    let fee = market.params.liquidation.fee;
-    let restored = |lots: u64| {
-        let left = position.size.lots() - lots;
-        let left = Size(i64::try_from(left).unwrap_or(i64::MAX));
-        let closed = Size(i64::try_from(lots).unwrap_or(i64::MAX));
-        let cost = fee.of(notional(market, closed, market.mark.price), Rounding::Up).unwrap_or(i128::MAX / PARTS);
-        let equity = risk.equity.saturating_sub(cost);
-        let maintenance = risk.maintenance.saturating_sub(held).saturating_add(maintenance(market, left));
-        Risk { equity, initial: 0, maintenance }.restored(market.params.liquidation.buffer)
-    };
     let (mut too_few, mut enough) = (0, position.size.lots());
     while too_few + 1 < enough {
         let middle = too_few.midpoint(enough);
-        if restored(middle) { enough = middle } else { too_few = middle }
+        if restores(market, position, risk, middle) { enough = middle } else { too_few = middle }
     }
     enough
+}
+
+/// Whether closing so many lots of a position at the mark, for the fee, restores the account.
+fn restores(market: &Market, position: &Position, risk: &Risk, lots: u64) -> bool {
+    let left = position.size.lots().saturating_sub(lots);
+    let left = Size(i64::try_from(left).unwrap_or(i64::MAX));
+    let closed = Size(i64::try_from(lots).unwrap_or(i64::MAX));
+    let fee = market.params.liquidation.fee;
+    let cost = fee.of(notional(market, closed, market.mark.price), Rounding::Up).unwrap_or(i128::MAX / PARTS);
+    let equity = risk.equity.saturating_sub(cost);
+    let held = maintenance(market, position.size);
+    let maintenance = risk.maintenance.saturating_sub(held).saturating_add(maintenance(market, left));
+    Risk { equity, initial: 0, maintenance }.restored(market.params.liquidation.buffer)
 }
 
 /// The worst price at which `size` may be closed: no farther from the mark than the policy's slippage, and no farther

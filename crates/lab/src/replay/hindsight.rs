@@ -112,10 +112,39 @@ impl Hindsight {
     /// The reference of `market` at the last slot not after `at`; `None` where no venue had traded lately.
     #[must_use]
     pub fn at(&self, market: MarketId, at: Micros) -> Option<Reference> {
-        let slot = u64::try_from((at - self.from).div_euclid(self.step)).ok().filter(|slot| *slot < self.slots)?;
-        let mut bytes = [0; 8];
-        self.files.get(usize::from(market.0))?.read_exact_at(&mut bytes, slot * 8).ok()?;
-        let signed = i64::from_le_bytes(bytes);
+        self.stretch(market, at, at).at(at)
+    }
+
+    /// The reference of `market` from `from` until `until`, read at once; empty where it can't be.
+    #[must_use]
+    pub fn stretch(&self, market: MarketId, from: Micros, until: Micros) -> Stretch {
+        let slot = |at: Micros| u64::try_from((at - self.from).div_euclid(self.step).max(0)).unwrap_or(0);
+        let (first, end) = (slot(from), slot(until).saturating_add(1).min(self.slots));
+        let mut bytes = vec![0; usize::try_from(end.saturating_sub(first) * 8).unwrap_or(0)];
+        let file = self.files.get(usize::from(market.0));
+        if file.is_none_or(|file| file.read_exact_at(&mut bytes, first * 8).is_err()) {
+            bytes.clear();
+        }
+        Stretch { from: self.from + first as i64 * self.step, step: self.step, bytes }
+    }
+}
+
+/// A part of the reference of one market.
+#[derive(Debug)]
+pub struct Stretch {
+    /// The first slot's time.
+    from: Micros,
+    step: Micros,
+    bytes: Vec<u8>,
+}
+
+impl Stretch {
+    /// The reference at the last slot not after `at`; `None` outside the stretch, and where no venue had traded lately.
+    #[must_use]
+    pub fn at(&self, at: Micros) -> Option<Reference> {
+        let slot = usize::try_from((at - self.from).div_euclid(self.step)).ok()?;
+        let (slots, _) = self.bytes.as_chunks::<8>();
+        let signed = i64::from_le_bytes(*slots.get(slot)?);
         (signed != 0).then_some(Reference { price: signed.saturating_abs(), lone: signed < 0 })
     }
 }

@@ -1,6 +1,6 @@
 //! What a run is judged by, counted from its trades and effects.
 
-use super::hindsight::Hindsight;
+use super::hindsight::{Hindsight, Stretch};
 use super::outcome::{Fate, TimelineEntry, Totals};
 use super::world::{BACKSTOP, World};
 use crate::feed::Micros;
@@ -459,14 +459,16 @@ fn risk_at(before: &Snapshot, kernel: &Kernel, price_of: impl Fn(MarketId) -> Op
 /// each of these prices came from two lineages.
 fn verdict(decided: &Decided, window: Micros, hindsight: &Hindsight, kernel: &Kernel) -> (bool, bool) {
     let (mut known, mut healthy, mut judged) = (false, true, false);
-    let mut at = decided.at - window;
-    while at <= decided.at + window {
-        let risk = risk_at(&decided.before, kernel, |market| hindsight.at(market, at).map(|reference| reference.price));
+    let (mut at, until) = (decided.at - window, decided.at + window);
+    let held = decided.before.positions.iter();
+    let held: BTreeMap<MarketId, Stretch> =
+        held.map(|(market, _, _)| (*market, hindsight.stretch(*market, at, until))).collect();
+    while at <= until {
+        let risk = risk_at(&decided.before, kernel, |market| Some(held.get(&market)?.at(at)?.price));
         if let Some((equity, maintenance)) = risk {
             known = true;
             healthy &= maintenance <= equity * PARTS;
-            let held = &decided.before.positions;
-            judged |= held.iter().all(|held| hindsight.at(held.0, at).is_some_and(|reference| !reference.lone));
+            judged |= held.values().all(|stretch| stretch.at(at).is_some_and(|reference| !reference.lone));
         }
         at += hindsight.step().min(window);
     }
