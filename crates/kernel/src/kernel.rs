@@ -87,7 +87,6 @@ impl Kernel {
             self.one(n, input, now, out);
         }
         self.evaluate(now.at, out);
-        self.close_turned(batch, out);
         for (n, input) in step(Phase::TopUps) {
             self.one(n, input, now, out);
         }
@@ -219,19 +218,6 @@ impl Kernel {
                 pool.remove_opening_orders(id, out);
             }
             self.deadline = self.deadline.min(due);
-        }
-    }
-
-    /// A trade may have turned an exit into an order that opens: where nobody may open, it is taken back.
-    fn close_turned(&mut self, batch: &Batch, out: &mut Vec<Effect>) {
-        for input in &batch.inputs {
-            let Input::Trade(trade) = input else { continue };
-            let Ok(pool) = self.pool_of_mut(trade.market) else { continue };
-            let Some(market) = pool.market(trade.market) else { continue };
-            let resting = 0 < market.opening_buys || 0 < market.opening_sells;
-            if resting && Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side)) {
-                pool.remove_opening_orders(trade.market, out);
-            }
         }
     }
 

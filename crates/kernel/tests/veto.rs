@@ -578,3 +578,36 @@ fn a_liquidation_order_without_its_alarm_or_its_distress_breaks_an_invariant() {
     late.pools[0].alarms.insert((units::Timestamp(at.0 + 1), id));
     assert_eq!(late.check().expect_err("nobody would look in time").invariant, 19);
 }
+
+#[test]
+fn what_an_account_in_distress_closes_by_itself_is_part_of_what_it_lost_in() {
+    let taken_in = |story: &Story| {
+        let taken = &story.kernel.state().pools[0].accounts[&AccountId(1)].taken;
+        taken.iter().map(|(market, notional)| (market.0, *notional)).collect::<Vec<_>>()
+    };
+    let ready = |cents| {
+        let mut story = two(market(3), market(3), &alone());
+        both(&mut story, cents, 10_000);
+        story.batch(vec![order(1, 1, 0, -3_000, cents), order(2, 2, 0, 3_000, cents)]);
+        story.batch(vec![trade(0, OrderId(2), OrderId(1), cents, 3_000)]);
+        story
+    };
+    let in_trouble = ready(9_895);
+    assert!(in_distress(&in_trouble, 1));
+    assert_eq!(taken_in(&in_trouble), [(0, 296_850_000)]);
+    let sound = ready(10_000);
+    assert!(!in_distress(&sound, 1));
+    assert_eq!(taken_in(&sound), []);
+}
+
+#[test]
+fn what_ran_out_is_forgotten_with_the_distress() {
+    let mut story = two(market(3), market(3), &alone());
+    story.batch(vec![insurance(1_000)]);
+    both(&mut story, 9_600, 10_000);
+    let (_, _, id) = liquidations(&story.effects)[0];
+    story.batch(vec![Input::OrderDone(protocol::input::OrderDone { market: MarketId(0), order: id })]);
+    assert!(exhausted(&story, 1));
+    story.wait(1).prices(0, &[10_000; 3]);
+    assert!(!in_distress(&story, 1) && !exhausted(&story, 1));
+}

@@ -175,7 +175,6 @@ impl Model {
             same("a market that is not evaluated stays as it is", id, &kernel.index.quality, &market.index.quality)?;
             same("the mark", id, kernel.mark.price, market.mark.price)?;
         }
-        venue.take_back_turned(walk)?;
         venue.top_ups(walk)?;
         venue.entered(after);
         venue.liquidations(walk)?;

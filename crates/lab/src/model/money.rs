@@ -24,8 +24,6 @@ pub(super) struct Venue {
     /// The batch before.
     before: Timestamp,
     height: u64,
-    /// Markets of this batch's trades.
-    traded: Vec<MarketId>,
     placed: BTreeMap<usize, u16>,
     /// Accounts whose money or sizes a liquidation of somebody else moved.
     disturbed: BTreeSet<(usize, AccountId)>,
@@ -85,17 +83,7 @@ impl Venue {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
         let (placed, disturbed, stripped) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Venue {
-            books: Books::all(state, listings),
-            pools,
-            at,
-            before: state.at,
-            height,
-            traded: Vec::new(),
-            placed,
-            disturbed,
-            stripped,
-        }
+        Venue { books: Books::all(state, listings), pools, at, before: state.at, height, placed, disturbed, stripped }
     }
 
     fn pool_of(&self, market: MarketId) -> Option<usize> {
@@ -195,20 +183,7 @@ impl Venue {
             }
             self.settle(pool, order.account, trade.market, walk)?;
         }
-        self.traded.push(trade.market);
         Ok(Ok(()))
-    }
-
-    /// Where nobody may open, what a trade turned into an opening order goes.
-    pub(super) fn take_back_turned(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
-        for market in std::mem::take(&mut self.traded) {
-            let Some(pool) = self.pool_of(market) else { continue };
-            let restriction = self.books[pool].terms[&market].restriction;
-            if [Side::Long, Side::Short].into_iter().any(|side| !restriction.permits(Action::Open, side)) {
-                self.take_back_opening(market, walk)?;
-            }
-        }
-        Ok(())
     }
 
     /// What an account without positions owes is paid by others.
