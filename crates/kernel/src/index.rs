@@ -9,13 +9,17 @@
 //! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
 //!   would carry the index off the last agreed one by more than `dispute` because the others have gone silent. The value
 //!   then stays as close to the last believed index as the fresh sources allow: those of the majority, or all where none
-//!   has more than half of the weight. A majority that stands through `dispute_confirm` is believed;
+//!   has more than half of the weight. Whom a majority has contradicted for `dispute_confirm` in all is overruled and left
+//!   out, each by a clock of its own; too few voices off the agreed index are believed after as long;
 //! * **Degraded** where nobody contradicts but fewer lineages speak than the policy asks for, or where only the last
 //!   good index is left;
 //! * **None** otherwise.
 //!
 //! What moves in steps is measured against the last **agreed** index, which rests while anybody whose price moves
 //! contradicts, not against the last one: so neither a lone source nor a lying majority gets anywhere by walking.
+//!
+//! Who was overruled is heard again once it has stood by the index for `dispute_confirm`, once the index has moved on by
+//! more than `dispute` without it (whoever overruled it may be lying further), or once nobody stands by the index any more.
 //!
 //! Sources of one lineage share one voice, that of the heaviest of them, in proportion to their weights: two feeds of
 //! one operator never outvote two operators.
@@ -62,19 +66,35 @@ pub struct Source {
     pub exclusion: Option<Exclusion>,
     /// Since when it has been left out without a break: by jumps near each other, or by nonsense of whatever kind.
     pub excluded_since: Timestamp,
-    /// The price to which it jumped then.
+    /// The price to which it jumped then, or at which it was overruled.
     pub claimed: Price,
+    /// The value for which it was overruled; zero before.
+    pub overruled_for: Price,
+    /// Where it stands to the index.
+    pub standing: Standing,
+    /// How long a majority has contradicted it before `standing`, since it last stood by the index for `dispute_confirm`.
+    pub contradicted: Duration,
     /// Learned silences.
     pub gaps: Gaps,
     /// How long the source may stay silent, from `gaps` and the policy.
     pub silence_max: Duration,
 }
 
-/// A majority that contradicts somebody, and since when it has stood.
+/// Where a source stands to the median of those that are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Majority {
-    /// Its price: the newest of lineages enough for an agreed price, for they are what is confirmed; of fewer the price
-    /// with which they began, for they have nothing to show but that.
+pub enum Standing {
+    /// Neither of the others, or not heard.
+    Apart,
+    /// Within `agree` of it, since then without a break.
+    With(Timestamp),
+    /// One of those whom a majority contradicts, in a dispute that stands since then without a break.
+    Against(Timestamp),
+}
+
+/// Too few voices for an agreed price that carry the index off, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adrift {
+    /// The price with which they began: they have nothing to show but that.
     pub value: Price,
     /// Since when.
     pub since: Timestamp,
@@ -98,8 +118,8 @@ pub struct Index {
     pub agreed: Price,
     /// Until when as many supported the index, contradicted or not.
     pub supported_at: Timestamp,
-    /// In a dispute, who would be believed.
-    pub majority: Option<Majority>,
+    /// In a dispute, too few who would be believed.
+    pub adrift: Option<Adrift>,
     /// After this the evaluation would come out differently although nothing was observed.
     pub deadline: Timestamp,
 }
@@ -115,6 +135,8 @@ struct Voice {
     published_at: Timestamp,
     /// Until when its price counts as moving; after that it may be stuck.
     moving_until: Timestamp,
+    /// A majority contradicts it, in a dispute that stands.
+    is_contradicted: bool,
     weight: u64,
     lineage: u64,
     source: usize,
@@ -125,6 +147,7 @@ const SILENT: Voice = Voice {
     confidence: Price(0),
     published_at: Timestamp(0),
     moving_until: Timestamp(0),
+    is_contradicted: false,
     weight: 0,
     lineage: 0,
     source: 0,
@@ -194,6 +217,9 @@ impl Source {
             exclusion: None,
             excluded_since: Timestamp::MIN,
             claimed: Price(0),
+            overruled_for: Price(0),
+            standing: Standing::Apart,
+            contradicted: Duration::ZERO,
             gaps: Gaps::new(),
             silence_max: silence_max(Duration::ZERO, params, oracle),
         }
@@ -254,7 +280,7 @@ impl Index {
             believed_at: Timestamp::MIN,
             agreed: Price(0),
             supported_at: Timestamp::MIN,
-            majority: None,
+            adrift: None,
             deadline: Timestamp::MAX,
         }
     }
@@ -293,6 +319,10 @@ impl Index {
         if seen.received_at < source.received_at || seen.published_at < source.published_at && !ran_ahead {
             return Err(Reject::OutOfOrder);
         }
+        let stale_from = source.fresh_until(listed, &params.oracle);
+        if stale_from < seen.received_at {
+            source.stand(Stand::Apart, seen.received_at, stale_from, &params.oracle);
+        }
         let gap = seen.received_at.since(source.received_at);
         if source.received_at != Timestamp::MIN && Duration::ZERO < gap {
             source.gaps.learn(gap);
@@ -313,21 +343,71 @@ impl Index {
     pub fn evaluate(&mut self, params: &MarketParams, at: Timestamp) -> u16 {
         let before = self.exclusions();
         let lineages = Lineages::of(&params.sources);
-        if self.is_supported(params.oracle.lineages_min.min(lineages.count)) {
+        let needed = params.oracle.lineages_min.min(lineages.count);
+        // Through its deadline the last evaluation held, and not a moment longer.
+        let held_until = at.min(Timestamp(self.deadline.0.saturating_add(1)));
+        if self.is_supported(needed) {
             self.supported_at = self.supported_at.max(at.min(self.deadline));
         }
-        // Who is heard again or overruled by what the others amount to changes what they amount to.
+        self.hear_deserted(params, at);
+        // Who is heard again or overruled by what the others amount to changes what they amount to. Only the last pass
+        // leaves anything behind but that.
+        let mut look = self.pass(params, lineages, at);
+        let mut now = self.exclusions();
+        let mut overruled = look.overruled;
         let mut last = before;
-        for _ in 0..PASSES_MAX {
-            self.pass(params, lineages, at);
-            let now = self.exclusions();
+        for _ in 1..PASSES_MAX {
             if now == last {
                 break;
             }
             last = now;
+            look = self.pass(params, lineages, at);
+            overruled |= look.overruled;
+            now = self.exclusions();
         }
-        let changed = before.iter().zip(&last).map(|(before, last)| before != last);
+        self.take_stock(&look, params, at, held_until);
+        if overruled || look.confirmed || self.is_supported(needed) {
+            self.supported_at = at;
+        } else if now.contains(&Some(Exclusion::Overruled)) {
+            let deserted_at = self.supported_at.plus(params.oracle.dispute_confirm);
+            if at < deserted_at {
+                self.deadline = self.deadline.min(Timestamp(deserted_at.0.saturating_sub(1)));
+            }
+        }
+        let changed = before.iter().zip(&now).map(|(before, now)| before != now);
         changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
+    }
+
+    /// Keeps what an evaluation came to.
+    fn take_stock(&mut self, look: &Look, params: &MarketParams, at: Timestamp, held_until: Timestamp) {
+        self.quality = look.quality;
+        self.spread = look.spread.max(look.quality.confidence);
+        self.adrift = look.adrift;
+        self.deadline = look.deadline;
+        if look.believed {
+            self.believed = look.quality.value;
+            self.believed_at = at;
+        }
+        if look.agreed {
+            self.agreed = look.quality.value;
+        }
+        let oracle = &params.oracle;
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            let stand = if look.sensible & 1 << place == 0 { Stand::Apart } else { look.stand(source, oracle) };
+            source.stand(stand, at, held_until, oracle);
+            let overruled = source.exclusion == Some(Exclusion::Overruled);
+            let changes_at = match source.standing {
+                Standing::Against(since) => {
+                    since.plus(Duration(oracle.dispute_confirm.0.saturating_sub(source.contradicted.0)))
+                }
+                Standing::With(since) if overruled => since.plus(oracle.dispute_confirm),
+                Standing::With(_) | Standing::Apart => continue,
+            };
+            // What has run out already waits for something else.
+            if at < changes_at {
+                self.deadline = self.deadline.min(Timestamp(changes_at.0.saturating_sub(1)));
+            }
+        }
     }
 
     /// Why each source is left out.
@@ -339,13 +419,10 @@ impl Index {
         exclusions
     }
 
-    fn pass(&mut self, params: &MarketParams, lineages: Lineages, at: Timestamp) {
+    fn pass(&mut self, params: &MarketParams, lineages: Lineages, at: Timestamp) -> Look {
         let oracle = &params.oracle;
         let needed = oracle.lineages_min.min(lineages.count);
-        let mut look = Look { at, deadline: Timestamp::MAX };
-        self.spread = Price(0);
-        // Those who overruled somebody are no longer enough: he may be the only honest one, and speaks again.
-        let deserted = self.supported_at.plus(oracle.dispute_confirm) <= at;
+        let mut look = Look::new(at);
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
         let mut nonsense = [SILENT; MarketParams::SOURCES_MAX];
@@ -357,14 +434,12 @@ impl Index {
             if until < at || source.received_at == Timestamp::MIN {
                 continue;
             }
-            if deserted && source.exclusion == Some(Exclusion::Overruled) && source.is_a_price(listing, oracle) {
-                source.settle();
-            }
             let voice = Voice {
                 price: source.price,
                 confidence: source.confidence,
                 published_at: source.published_at,
                 moving_until: source.changed_at.plus(age_max(listing, oracle)),
+                is_contradicted: matches!(source.standing, Standing::Against(_)),
                 weight: u64::from(listing.weight),
                 lineage: lineage(listing),
                 source: place,
@@ -374,11 +449,13 @@ impl Index {
                     insert(&mut voices, usable, voice);
                     usable += 1;
                     look.deadline = look.deadline.min(until);
+                    look.sensible |= 1 << place;
                 }
                 Some(Exclusion::Jump) => {
                     insert(&mut unconfirmed, jumping, voice);
                     jumping += 1;
                     look.deadline = look.deadline.min(until);
+                    look.sensible |= 1 << place;
                 }
                 // Nonsense speaks against the price too, but not for ever: whoever talks nonsense for the whole
                 // confirmation time is set aside.
@@ -392,6 +469,10 @@ impl Index {
                 }
                 Some(Exclusion::Overruled) => {
                     look.deadline = look.deadline.min(until);
+                    if source.is_a_price(listing, oracle) {
+                        look.sensible |= 1 << place;
+                        look.waiting |= 1 << place;
+                    }
                 }
             }
         }
@@ -424,23 +505,13 @@ impl Index {
         let listed = share_voices(&params.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
-        let quality = match median(voices, oracle) {
+        match median(voices, oracle) {
             None => self.without_sources(params, unconfirmed, &mut look),
             Some(value) => {
-                self.with_sources(params, voices, unconfirmed, Totals { value, present, listed, needed }, &mut look)
-            }
-        };
-        self.quality = quality;
-        self.spread = self.spread.max(quality.confidence);
-        if self.is_supported(needed) {
-            self.supported_at = at;
-        } else if self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled)) {
-            let deserted_at = self.supported_at.plus(oracle.dispute_confirm);
-            if at < deserted_at {
-                look.deadline = look.deadline.min(Timestamp(deserted_at.0.saturating_sub(1)));
+                self.with_sources(params, voices, unconfirmed, Totals { value, present, listed, needed }, &mut look);
             }
         }
-        self.deadline = look.deadline;
+        look
     }
 
     /// Whether as many lineages as an agreed price needs, or as there are, stand by the index.
@@ -456,7 +527,7 @@ impl Index {
         unconfirmed: &[Voice],
         totals: Totals,
         look: &mut Look,
-    ) -> PriceQuality {
+    ) {
         let (oracle, at) = (&params.oracle, look.at);
         let Totals { value, present, listed, needed } = totals;
         let camp = Camp::around(value, voices.iter(), oracle);
@@ -465,9 +536,19 @@ impl Index {
         // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck: he can't say at once
         // that those who moved are wrong, nor keep them from saying so.
         let moves = |voice: &&Voice| at <= voice.moving_until;
-        let contradicted = limit_of(oracle.dispute, value) < width(heard());
-        let challenged = contradicted && limit_of(oracle.dispute, value) < width(heard().filter(moves));
-        let has_majority = present < camp.supporting * 2;
+        let limit = limit_of(oracle.dispute, value);
+        let (low, high) = hull(heard());
+        // Prices that all support the index don't contradict it, however wide `agree` is.
+        let contradicted =
+            limit < high.distance(low) && !(low.within(oracle.agree, value) && high.within(oracle.agree, value));
+        let challenged = contradicted && {
+            let (low, high) = hull(heard().filter(moves));
+            limit < high.distance(low)
+        };
+        let too_few = camp.supporters < needed;
+        // However heavy, a lone voice does not outweigh others who would be enough for an agreed price.
+        let others = || lineages_of(heard().filter(|voice| !voice.price.within(oracle.agree, value)));
+        let has_majority = present < camp.supporting * 2 && !(too_few && needed <= others());
         let mut outvoted = true;
         if contradicted {
             let moving = Camp::around(value, voices.iter().filter(moves), oracle).supporters;
@@ -482,8 +563,8 @@ impl Index {
                 moved_less || voice.price.within(near, self.agreed)
             };
             let stayed = |voice: &Voice| !farther(voice) && near(voice);
-            // In a dispute that stands already, seeming stuck by now unsays nothing.
-            let counts = |voice: &&Voice| moves(voice) || self.majority.is_some();
+            // Whom the dispute is about unsays nothing by seeming stuck by now.
+            let counts = |voice: &&Voice| moves(voice) || voice.is_contradicted;
             let all = lineages_of(heard().filter(counts));
             let left_behind = moved && heard().filter(counts).any(|voice| far(voice) && stayed(voice));
             let enough = oracle.overrule_lineages <= moving && u16::from(all) * 2 < u16::from(moving) * 3;
@@ -491,35 +572,40 @@ impl Index {
             let until = heard().filter(moves).map(|voice| voice.moving_until).min();
             look.deadline = look.deadline.min(until.unwrap_or(Timestamp::MAX));
         }
+        look.median = Some(value);
+        if !outvoted && has_majority {
+            look.contradiction = Some(Contradiction { low, high, limit });
+            for voice in heard() {
+                if let Some(source) = self.sources.get_mut(voice.source)
+                    && look.stand(source, oracle) == Stand::Against
+                    && oracle.dispute_confirm <= source.contradicted_for(at)
+                {
+                    source.exclusion = Some(Exclusion::Overruled);
+                    source.excluded_since = at;
+                    (source.claimed, source.overruled_for) = (source.price, value);
+                    look.overruled = true;
+                }
+            }
+        }
         // Whoever contradicted may only have gone silent. Too few voices do not carry the index off at once, unless the
         // market never lists enough of them; there a source's own history has to do.
-        let too_few = camp.supporters < needed;
-        let carried_off = too_few && self.agreed != Price(0) && !value.within(oracle.dispute, self.agreed);
-        let mut disputed = !has_majority || !outvoted || carried_off;
-        let mut confirmed = false;
-        if disputed && has_majority {
-            let held = self.majority.filter(|held| value.within(oracle.dispute, held.value));
-            let since = held.map_or(at, |held| held.since);
-            let value_then = if too_few { held.map_or(value, |held| held.value) } else { value };
-            self.majority = Some(Majority { value: value_then, since });
-            let believed_at = since.plus(oracle.dispute_confirm);
-            if believed_at <= at {
-                (disputed, confirmed) = (false, true);
-                let against = |voice: &&Voice| !voice.price.within(oracle.agree, value);
-                for voice in heard().filter(against) {
-                    if let Some(source) = self.sources.get_mut(voice.source) {
-                        source.exclusion = Some(Exclusion::Overruled);
-                        source.excluded_since = at;
-                    }
-                }
-            } else {
+        let mut disputed = !has_majority || !outvoted;
+        if has_majority && too_few && self.agreed != Price(0) && !value.within(oracle.dispute, self.agreed) {
+            let held = self.adrift.filter(|held| value.within(oracle.dispute, held.value));
+            let adrift = held.unwrap_or(Adrift { value, since: at });
+            let believed_at = adrift.since.plus(oracle.dispute_confirm);
+            look.confirmed = !disputed && believed_at <= at;
+            if !look.confirmed {
+                disputed = true;
+                look.adrift = Some(adrift);
+            }
+            if at < believed_at {
                 look.deadline = look.deadline.min(Timestamp(believed_at.0.saturating_sub(1)));
             }
         }
-        if !disputed || !has_majority {
-            self.majority = None;
+        if look.waiting != 0 {
+            self.readmit(value, look.waiting, params, at);
         }
-        self.readmit(value, params, at);
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
         if disputed {
@@ -529,30 +615,28 @@ impl Index {
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
             // What was believed is one of the things that contradict each other.
-            let confidence =
-                spread(value, heard()).max(self.left(self.believed, value)).max(self.left(self.agreed, value));
+            let confidence = spread(value, voices.iter())
+                .max(claims(value, unconfirmed, oracle))
+                .max(self.left(self.believed, value))
+                .max(self.left(self.agreed, value));
             let camp = Camp::around(value, voices.iter(), oracle);
             let coverage = share(camp.supporting, listed);
             let (state, rung) = (QualityState::Disputed, Rung::Primary);
-            return PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
+            look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
+            return;
         }
-        self.believed = value;
-        self.believed_at = at;
-        if confirmed {
-            self.supported_at = at;
-        }
-        if confirmed || self.agreed == Price(0) || !too_few && !challenged {
-            self.agreed = value;
-        }
-        self.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
+        look.believed = true;
+        look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
+        look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
         let mut confidence = typical_reach(value, voices, oracle);
-        if too_few {
+        if too_few && !look.agreed {
             // Few voices may walk: what they say holds as far as where more of them last stood says so too.
             confidence = confidence.max(self.left(self.agreed, value));
         }
         let state = if oracle.lineages_min <= camp.supporters { QualityState::Agreed } else { QualityState::Degraded };
         let coverage = share(camp.supporting, listed);
-        PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung: Rung::Primary }
+        let rung = Rung::Primary;
+        look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
     }
 
     /// How far `value` lies from a price of the past; nothing where there is none.
@@ -562,36 +646,60 @@ impl Index {
     }
 
     /// No source passes: an unconfirmed jump contradicts the last good index; otherwise it serves while it may.
-    fn without_sources(&mut self, params: &MarketParams, unconfirmed: &[Voice], look: &mut Look) -> PriceQuality {
+    fn without_sources(&self, params: &MarketParams, unconfirmed: &[Voice], look: &mut Look) {
         let at = look.at;
-        self.majority = None;
         let serves_until = self.believed_at.plus(params.oracle.last_good_max);
         if self.believed == Price(0) || serves_until < at {
-            return PriceQuality::NONE;
+            return;
         }
         look.deadline = look.deadline.min(serves_until);
         let state = if unconfirmed.is_empty() { QualityState::Degraded } else { QualityState::Disputed };
-        PriceQuality {
+        look.quality = PriceQuality {
             value: self.believed,
-            confidence: spread(self.believed, unconfirmed.iter()),
+            confidence: claims(self.believed, unconfirmed, &params.oracle),
             age: Duration(at.since(self.believed_at).0.max(0)),
             coverage: Ratio::ZERO,
             lineages: 0,
             state,
             rung: Rung::LastGood,
+        };
+    }
+
+    /// Where those who overruled somebody are no longer enough, he may be the only honest one, and speaks again.
+    fn hear_deserted(&mut self, params: &MarketParams, at: Timestamp) {
+        let oracle = &params.oracle;
+        if at < self.supported_at.plus(oracle.dispute_confirm) {
+            return;
+        }
+        for (source, listing) in self.sources.iter_mut().zip(&params.sources) {
+            let overruled = source.exclusion == Some(Exclusion::Overruled);
+            if overruled && at <= source.fresh_until(listing, oracle) && source.is_a_price(listing, oracle) {
+                source.readmit();
+            }
         }
     }
 
-    /// A source that was overruled is heard again once it says what everyone says.
-    fn readmit(&mut self, value: Price, params: &MarketParams, at: Timestamp) {
+    /// Of those that wait, one is heard again once it has said for long enough what everyone says, or once the index
+    /// has gone on from where it was overruled and the source, whose price moves, has not gone along.
+    fn readmit(&mut self, value: Price, waiting: u16, params: &MarketParams, at: Timestamp) {
         let oracle = &params.oracle;
-        for (source, listing) in self.sources.iter_mut().zip(&params.sources) {
-            if source.exclusion == Some(Exclusion::Overruled)
-                && source.price.within(oracle.agree, value)
-                && at <= source.fresh_until(listing, oracle)
-                && source.is_a_price(listing, oracle)
-            {
-                source.settle();
+        for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
+            if waiting & 1 << place == 0 {
+                continue;
+            }
+            let stood = match source.standing {
+                Standing::With(since) => {
+                    oracle.dispute_confirm <= at.since(since) && source.price.within(oracle.agree, value)
+                }
+                Standing::Apart | Standing::Against(_) => false,
+            };
+            let objects = || {
+                at <= source.changed_at.plus(age_max(listing, oracle))
+                    && !value.within(oracle.dispute, source.overruled_for)
+                    && !source.price.within(oracle.dispute, source.gone_along(value))
+            };
+            if stood || objects() {
+                source.readmit();
             }
         }
     }
@@ -601,6 +709,50 @@ impl Source {
     fn settle(&mut self) {
         self.settled = self.price;
         self.exclusion = None;
+    }
+
+    /// Hears an overruled source again, as if nothing had been.
+    fn readmit(&mut self) {
+        self.settle();
+        self.contradicted = Duration::ZERO;
+        self.standing = Standing::Apart;
+    }
+
+    /// Where it would be now if it had moved as the index did since it was overruled; rounded down.
+    fn gone_along(&self, value: Price) -> Price {
+        let moved = i128::from(self.claimed.0) * i128::from(value.0) / i128::from(self.overruled_for.0.max(1));
+        Price(i64::try_from(moved).unwrap_or(i64::MAX))
+    }
+
+    /// How long a majority has contradicted it in all.
+    fn contradicted_for(&self, at: Timestamp) -> Duration {
+        match self.standing {
+            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(at.since(since).0)),
+            Standing::With(_) | Standing::Apart => self.contradicted,
+        }
+    }
+
+    /// Takes its stand from `at` on; the one that it had held until `until`.
+    fn stand(&mut self, stand: Stand, at: Timestamp, until: Timestamp, oracle: &OracleParams) {
+        match (self.standing, stand) {
+            (Standing::Apart, Stand::Apart)
+            | (Standing::With(_), Stand::With)
+            | (Standing::Against(_), Stand::Against) => return,
+            (Standing::Against(_), _) => {
+                self.contradicted = self.contradicted_for(until).max(self.contradicted);
+            }
+            (Standing::With(since), _) => {
+                if oracle.dispute_confirm <= until.since(since) {
+                    self.contradicted = Duration::ZERO;
+                }
+            }
+            (Standing::Apart, _) => {}
+        }
+        self.standing = match stand {
+            Stand::Apart => Standing::Apart,
+            Stand::With => Standing::With(at),
+            Stand::Against => Standing::Against(at),
+        };
     }
 
     /// Whether the newest observation is no nonsense.
@@ -637,11 +789,81 @@ impl Source {
     }
 }
 
-/// One evaluation.
+/// A [`Standing`] without its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Apart,
+    With,
+    Against,
+}
+
+/// Fresh sources farther apart than the dispute limit, and a majority that does not outvote them at once.
+#[derive(Clone, Copy)]
+struct Contradiction {
+    /// The lowest price heard.
+    low: Price,
+    /// The highest.
+    high: Price,
+    /// How far apart prices may lie.
+    limit: i128,
+}
+
+/// What one pass of an evaluation came to.
 struct Look {
     at: Timestamp,
     /// After this it would come out differently although nothing was observed.
     deadline: Timestamp,
+    /// The sources that are fresh and talk no nonsense, as bits.
+    sensible: u16,
+    /// Those of them that were overruled before.
+    waiting: u16,
+    quality: PriceQuality,
+    spread: Price,
+    /// The median of those that are heard.
+    median: Option<Price>,
+    contradiction: Option<Contradiction>,
+    adrift: Option<Adrift>,
+    /// The value is believed.
+    believed: bool,
+    /// And agreed.
+    agreed: bool,
+    /// Too few have stood for long enough.
+    confirmed: bool,
+    /// Somebody was overruled.
+    overruled: bool,
+}
+
+impl Look {
+    const fn new(at: Timestamp) -> Look {
+        Look {
+            at,
+            deadline: Timestamp::MAX,
+            sensible: 0,
+            waiting: 0,
+            quality: PriceQuality::NONE,
+            spread: Price(0),
+            median: None,
+            contradiction: None,
+            adrift: None,
+            believed: false,
+            agreed: false,
+            confirmed: false,
+            overruled: false,
+        }
+    }
+
+    /// Where a source stands that is heard or would be.
+    fn stand(&self, source: &Source, oracle: &OracleParams) -> Stand {
+        let Some(value) = self.median else { return Stand::Apart };
+        if source.price.within(oracle.agree, value) {
+            return Stand::With;
+        }
+        let contradicted = self
+            .contradiction
+            .is_some_and(|found| found.limit < found.high.distance(source.price).max(source.price.distance(found.low)));
+        let is_heard = source.exclusion != Some(Exclusion::Overruled);
+        if contradicted && is_heard { Stand::Against } else { Stand::Apart }
+    }
 }
 
 struct Totals {
@@ -780,14 +1002,18 @@ fn weighted_median(voices: &[Voice]) -> Option<Price> {
     None
 }
 
-/// The distance between the lowest and the highest price.
-fn width<'a>(voices: impl Iterator<Item = &'a Voice>) -> i128 {
-    let (mut low, mut high) = (Price(i64::MAX), Price(i64::MIN));
-    for voice in voices {
-        low = low.min(voice.price);
-        high = high.max(voice.price);
-    }
-    if low <= high { high.distance(low) } else { 0 }
+/// The lowest and the highest price; of nothing, an empty one.
+fn hull<'a>(voices: impl Iterator<Item = &'a Voice>) -> (Price, Price) {
+    let mut voices = voices.map(|voice| voice.price);
+    let Some(first) = voices.next() else { return (Price(0), Price(0)) };
+    voices.fold((first, first), |(low, high), price| (low.min(price), high.max(price)))
+}
+
+/// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
+/// confirmation.
+fn claims(value: Price, unconfirmed: &[Voice], oracle: &OracleParams) -> Price {
+    let most = Price(i64::try_from(limit_of(oracle.jump_max, value)).unwrap_or(i64::MAX));
+    spread(value, unconfirmed.iter()).min(most)
 }
 
 /// `limit` of `value`, rounded down.
@@ -804,9 +1030,8 @@ fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
     Price(i64::try_from(widest).unwrap_or(i64::MAX))
 }
 
-/// The smallest half-width that holds two thirds of the weight of those within the dispute limit, and as many of their
-/// lineages as an agreed price needs, each with its own claim: of three equal voices none makes it wider alone, and no heavy
-/// one narrower.
+/// The smallest half-width that holds more than half of the weight of those within the dispute limit, and as many of their
+/// lineages as an agreed price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
 fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price {
     // The nearest first.
     let mut near = [(0_i128, 0_u64, 0_u64); MarketParams::SOURCES_MAX];
@@ -828,7 +1053,7 @@ fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price
     for (reach, weight, lineage) in &near[..len] {
         held += weight;
         spoken |= lineage;
-        if total * 2 <= held * 3 && needed <= spoken.count_ones() {
+        if total < held * 2 && needed <= spoken.count_ones() {
             return Price(i64::try_from(*reach).unwrap_or(i64::MAX));
         }
     }

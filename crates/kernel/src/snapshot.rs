@@ -10,7 +10,7 @@
 
 use crate::breaker::Breaker;
 use crate::detect::Memory;
-use crate::index::{Gaps, Index, Majority, Source};
+use crate::index::{Adrift, Gaps, Index, Source, Standing};
 use crate::kernel::AT_MAX;
 use crate::mark::Mark;
 use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
@@ -18,7 +18,7 @@ use crate::triggers::Triggers;
 use crate::window::{Range, Twap};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use codec::{Canonical, DecodeError, Expected, Reader, Sink, canonical_struct};
+use codec::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, canonical_struct};
 use core::fmt;
 use protocol::params::Invalid;
 use protocol::{MarketId, MarketParams, PoolId, PoolParams, VenueParams};
@@ -315,11 +315,15 @@ canonical_struct!(Source {
     exclusion,
     excluded_since,
     claimed,
+    overruled_for,
+    standing,
+    contradicted,
     gaps,
     silence_max,
 });
-canonical_struct!(Majority { value, since });
-canonical_struct!(Index { sources, quality, spread, believed, believed_at, agreed, supported_at, majority, deadline });
+canonical_enum!(Standing { 0 => Apart, 1 => With(since), 2 => Against(since) });
+canonical_struct!(Adrift { value, since });
+canonical_struct!(Index { sources, quality, spread, believed, believed_at, agreed, supported_at, adrift, deadline });
 canonical_struct!(Mark { price, premium, premium_at });
 canonical_struct!(Range { newest, lows, highs });
 canonical_struct!(Memory { levels });

@@ -391,6 +391,15 @@ impl Pool {
             if triggers != armed {
                 return broken(4, triggers as i128, armed as i128);
             }
+            let holds =
+                |id: &&AccountId| self.accounts.get(id).is_some_and(|account| account.size_in(market.id) != Size(0));
+            if !market.distressed.iter().eq(self.distressed.keys().filter(holds)) {
+                return broken(
+                    20,
+                    market.distressed.len() as i128,
+                    self.distressed.keys().filter(holds).count() as i128,
+                );
+            }
             let opening = |sign: i64| -> i128 {
                 let here = |order: &&OpenOrder| order.opening && order.market == market.id;
                 let orders = self.orders.values().filter(here).map(|order| order.remaining);
@@ -435,7 +444,8 @@ impl Pool {
             if !watched {
                 return broken(12, i128::from(id.0), 0);
             }
-            if !account.taken.is_empty() && !self.distressed.contains_key(id) {
+            let taken = account.taken.iter().all(|(market, closed)| self.place_of(*market).is_some() && 0 < *closed);
+            if !taken || !account.taken.is_empty() && !self.distressed.contains_key(id) {
                 return broken(18, i128::from(id.0), 0);
             }
             let rings =
@@ -449,7 +459,8 @@ impl Pool {
             }
         }
         let knows = |(id, order): (&OrderId, &OpenOrder)| {
-            self.accounts.get(&order.account).is_some_and(|account| account.orders.contains(id))
+            let rests = self.place_of(order.market).is_some() && order.remaining != Size(0);
+            rests && self.accounts.get(&order.account).is_some_and(|account| account.orders.contains(id))
         };
         if resting != self.orders.len() || !self.orders.iter().all(knows) {
             return broken(11, resting as i128, self.orders.len() as i128);

@@ -316,8 +316,8 @@ fn an_order_that_claims_a_market_of_another_pool_is_withdrawn_there_by_nobody() 
     story.batch(vec![order(1, 1, 0, -10, 11_000), order(2, 1, 0, -10, 11_000)]);
     change(&mut story, |state| {
         state.pools[0].orders.get_mut(&OrderId(2)).unwrap().market = MarketId(1);
-        // Nothing but the market is wrong.
-        state.check().expect("no invariant knows of it");
+        // Nothing but the market is wrong, and that is said.
+        assert_eq!(state.check().expect_err("the order rests where its pool has no market").invariant, 11);
     });
     story.effects.clear();
     story.wait(1).prices(0, &[9_700; 3]);

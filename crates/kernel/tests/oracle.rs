@@ -55,9 +55,13 @@ fn two_against_one_is_disputed_until_the_two_have_stood_for_the_confirmation_tim
     check(&story, QualityState::Agreed, 10_005);
     let index = &story.kernel.state().market(protocol::MarketId(0)).unwrap().index;
     assert_eq!(index.exclusion(2), Some(Exclusion::Overruled));
-    story.wait(1).prices(0, &[10_000, 10_010, 10_020]);
-    story.wait(1).prices(0, &[10_000, 10_010, 10_020]);
+    // It says what everyone says: for less than a minute that is not enough.
+    story.hold(0, &[10_000, 10_010, 10_020], 60);
+    check(&story, QualityState::Agreed, 10_005);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.hold(0, &[10_000, 10_010, 10_020], 1);
     check(&story, QualityState::Agreed, 10_010);
+    assert_eq!(exclusion(&story, 2), None);
 }
 
 #[test]
@@ -435,7 +439,9 @@ fn nonsense_does_not_launder_who_was_overruled() {
     story.wait(1).prices(0, &[10_000, 10_000, GONE]);
     story.batch(vec![observation(0, 2, 10_000 * (USD / 100), story.now + 1_000_001, story.now)]);
     assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
-    story.wait(1).prices(0, &[10_000, 10_000, 10_100]);
+    story.hold(0, &[10_000, 10_000, 10_100], 60);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.hold(0, &[10_000, 10_000, 10_100], 1);
     assert_eq!(exclusion(&story, 2), None);
     let returned = |effect: &&protocol::Effect| {
         matches!(effect, protocol::Effect::Source { source: protocol::SourceId(2), exclusion: None, .. })
@@ -510,4 +516,150 @@ fn one_source_of_three_does_not_widen_the_confidence_alone() {
     assert_eq!(story.quality(0).confidence, Price(2 * (USD / 100)));
     let spread = story.kernel.state().market(protocol::MarketId(0)).unwrap().index.spread;
     assert_eq!(spread, Price(201 * (USD / 100)), "the detector of disagreement still sees it");
+}
+
+/// Seconds of an hour in which the market is disputed, while two sources tell the truth and the third says what it likes.
+fn disputed_seconds(third: impl Fn(&Story, i64) -> i64) -> usize {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    let disputed = |second: i64| {
+        let said = third(&story, second);
+        story.wait(1).prices(0, &[10_000, 10_000, said]);
+        story.quality(0).state == QualityState::Disputed
+    };
+    (0..3_600).map(disputed).filter(|disputed| *disputed).count()
+}
+
+#[test]
+fn one_liar_of_three_disputes_the_market_half_of_the_time_at_most() {
+    // It lies whenever it is heard.
+    let as_often_as_it_can = |story: &Story, _: i64| if exclusion(story, 2).is_some() { 10_000 } else { 10_300 };
+    assert_eq!(disputed_seconds(as_often_as_it_can), 1_800);
+    // What it says in between does not buy it another minute, nor does going farther off.
+    assert_eq!(disputed_seconds(|_, second| if second % 60 == 59 { 10_000 } else { 10_300 }), 60);
+    assert_eq!(disputed_seconds(|_, second| if second % 4 == 3 { 10_150 } else { 10_300 + second % 500 }), 60);
+}
+
+#[test]
+fn whom_the_index_left_behind_is_heard_again_when_it_goes_on_without_him() {
+    let mut story = story(3);
+    let honest = |second: i64| 10_000 + second % 2;
+    story.prices(0, &[10_000; 3]);
+    for second in 0..61 {
+        story.wait(1).prices(0, &[9_750, 9_750, honest(second)]);
+    }
+    check(&story, QualityState::Agreed, 9_750);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // As far as the dispute limit from there: 195 cents.
+    story.wait(1).prices(0, &[9_555, 9_555, honest(0)]);
+    check(&story, QualityState::Agreed, 9_555);
+    // One past it: the next minute begins.
+    for second in 0..60 {
+        story.wait(1).prices(0, &[9_554, 9_554, honest(second)]);
+        check(&story, QualityState::Disputed, 9_554);
+    }
+    story.wait(1).prices(0, &[9_554, 9_554, honest(1)]);
+    check(&story, QualityState::Agreed, 9_554);
+    // Whoever goes along is not: it is wrong as before.
+    let along = |cents: i64| 10_000 * cents / 9_554;
+    story.wait(1).prices(0, &[9_300, 9_300, along(9_300)]);
+    check(&story, QualityState::Agreed, 9_300);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // Nor is whoever seems stuck.
+    for second in 0..11 {
+        story.wait(1).prices(0, &[9_300 + second % 2, 9_300, along(9_300)]);
+    }
+    story.wait(1).prices(0, &[9_000, 9_000, along(9_300)]);
+    check(&story, QualityState::Agreed, 9_000);
+}
+
+#[test]
+fn everybody_has_a_minute_of_his_own() {
+    // Five of eight lie. Three of them make the dispute, by a lie of their own, before the honest contradict anybody.
+    let mut story = story(8);
+    story.prices(0, &[10_020; 8]);
+    for second in 0..59 {
+        let (sham, truth) = (10_300, 10_030 + second % 2);
+        story.wait(1).prices(0, &[10_020, 10_020, sham, sham, sham, truth, truth, truth]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second}");
+    }
+    // Their minute is nearly over. The lie begins now, nearer to the majority's price than the limit.
+    for second in 0..60 {
+        let (lie, truth) = (9_830, 10_030 + second % 2);
+        story.wait(1).prices(0, &[lie, lie, lie, lie, lie, truth, truth, truth]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second}");
+    }
+    story.wait(1).prices(0, &[9_830, 9_830, 9_830, 9_830, 9_830, 10_030, 10_030, 10_030]);
+    check(&story, QualityState::Agreed, 9_830);
+}
+
+#[test]
+fn a_lone_weight_is_no_majority_against_as_many_lineages_as_an_agreed_price_needs() {
+    let mut params = market(3);
+    params.sources[0].weight = 3;
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[9_700, 10_000, 10_000], 300);
+    check(&story, QualityState::Disputed, 10_000);
+    // Against one it is, after the minute.
+    story.hold(0, &[9_700, GONE, 10_000], 64);
+    check(&story, QualityState::Degraded, 9_700);
+}
+
+#[test]
+fn whoever_is_between_contradicts_nobody_and_is_not_overruled() {
+    let mut story = story(5);
+    story.prices(0, &[10_000; 5]);
+    // Of the two that are off, the lower lies 2.6% from the third and is its adversary; the upper only from the lower.
+    story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_870], 61);
+    let excluded = |story: &Story| [0, 1, 2, 3, 4].map(|source| exclusion(story, source).is_some());
+    assert_eq!(excluded(&story), [false, false, false, true, true]);
+    // Here nobody is farther than 2% from the one at 1.3%.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000; 5]);
+    story.hold(0, &[10_000, 10_000, 10_000, 9_870, 9_790], 61);
+    assert_eq!(excluded(&story), [false, false, false, false, true]);
+    check(&story, QualityState::Agreed, 10_000);
+}
+
+#[test]
+fn silence_is_neither_contradiction_nor_calm() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    // Half a minute of contradiction, silence for a minute, and the other half.
+    story.hold(0, &[10_000, 10_000, 10_300], 30);
+    story.hold(0, &[10_000, 10_000, GONE], 60);
+    // It counted until it was stale, three seconds after its last word.
+    story.hold(0, &[10_000, 10_000, 10_300], 28);
+    assert_eq!(exclusion(&story, 2), None);
+    story.hold(0, &[10_000, 10_000, 10_300], 1);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // Calm is nothing after a silence, which by now may last ten seconds.
+    story.hold(0, &[10_000, 10_000, 10_000], 49);
+    story.hold(0, &[10_000, 10_000, GONE], 10);
+    story.hold(0, &[10_000, 10_000, 10_000], 60);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.hold(0, &[10_000, 10_000, 10_000], 1);
+    assert_eq!(exclusion(&story, 2), None);
+}
+
+#[test]
+fn an_unconfirmed_jump_makes_a_price_doubtful_as_far_as_a_price_may_step() {
+    let mut story = story(2);
+    story.prices(0, &[10_000; 2]);
+    story.wait(1).prices(0, &[10_000, 1_000_000]);
+    check(&story, QualityState::Disputed, 10_000);
+    assert_eq!(story.quality(0).confidence, Price(1_000 * (USD / 100)), "jump_max, not to a hundred times the price");
+    story.hold(0, &[GONE, 1_000_000], 4);
+    assert_eq!((story.quality(0).rung, story.quality(0).confidence), (Rung::LastGood, Price(1_000 * (USD / 100))));
+}
+
+#[test]
+fn two_of_five_do_not_widen_the_confidence() {
+    let mut story = story(5);
+    story.prices(0, &[10_000, 10_010, 9_990, 10_150, 9_850]);
+    check(&story, QualityState::Disputed, 10_000);
+    story.wait(1).prices(0, &[10_000, 10_010, 9_990, 10_150, 10_150]);
+    check(&story, QualityState::Agreed, 10_010);
+    assert_eq!(story.quality(0).confidence, Price(20 * (USD / 100)));
 }

@@ -577,6 +577,23 @@ fn a_liquidation_order_without_its_alarm_or_its_distress_breaks_an_invariant() {
     let (at, id) = late.pools[0].alarms.pop_first().unwrap();
     late.pools[0].alarms.insert((units::Timestamp(at.0 + 1), id));
     assert_eq!(late.check().expect_err("nobody would look in time").invariant, 19);
+    // Nor is an account watched whom its market does not list, or listed that holds nothing there.
+    let mut unseen = sound.clone();
+    unseen.pools[0].markets[0].distressed.clear();
+    let broken = unseen.check().expect_err("no price would bring it up");
+    assert_eq!((broken.invariant, broken.found, broken.expected), (20, 0, 1));
+    let mut stranger = sound.clone();
+    stranger.pools[0].markets[0].distressed.insert(AccountId(2));
+    assert_eq!(stranger.check().expect_err("it is not in distress").invariant, 20);
+    // What was closed was closed in a market of the pool, and was something.
+    for (market, closed) in [(9, 1), (0, 0)] {
+        let mut wrong = sound.clone();
+        wrong.pools[0].accounts.get_mut(&AccountId(1)).unwrap().taken.insert(protocol::MarketId(market), closed);
+        assert_eq!(wrong.check().expect_err("nobody could have").invariant, 18);
+    }
+    let mut empty = sound.clone();
+    empty.pools[0].orders.values_mut().next().unwrap().remaining = units::Size(0);
+    assert_eq!(empty.check().expect_err("it would never be filled").invariant, 11);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod traffic;
 
 use kernel::breaker::Breaker;
 use kernel::detect::{DETECTORS, Memory};
-use kernel::index::Index;
+use kernel::index::{Index, Source};
 use kernel::mark::Mark;
 use kernel::{Kernel, State, state};
 use oracle::History;
@@ -211,10 +211,15 @@ impl Model {
             same("a source's exclusion", (id, place), kernel.exclusion, model.exclusion)?;
             same("a source's settled price", (id, place), kernel.settled, model.settled)?;
             same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
+            let stands = |source: &Source| {
+                let overruled = (source.excluded_since, source.claimed, source.overruled_for);
+                (source.standing, source.contradicted, overruled)
+            };
+            same("where a source stands", (id, place), stands(kernel), stands(model))?;
         }
         let index = |index: &Index| {
             let remembered = (index.agreed, index.supported_at, index.spread);
-            (index.believed, index.believed_at, index.majority, remembered)
+            (index.believed, index.believed_at, index.adrift, remembered)
         };
         same("who is believed", id, index(&kernel.index), index(&market.index))?;
         demand("a deadline is not past", at <= kernel.index.deadline, || {

@@ -69,6 +69,10 @@ struct Source {
     /// Times between receipts, rising.
     gaps: Vec<i64>,
     overruled: bool,
+    /// How long its market has been disputed since it last stood by the index for [`CONFIRM`].
+    disputed_for: i64,
+    /// Since when it has stood by the index.
+    calm_since: Option<i64>,
     out_of_band: Option<Episode>,
     silent: Option<Episode>,
 }
@@ -99,7 +103,8 @@ struct Market {
     three: bool,
     one: bool,
     sources: Vec<Source>,
-    disputed_since: Option<i64>,
+    /// Until when the present dispute has been counted.
+    disputed_until: Option<i64>,
 }
 
 /// What the observer counted. Every list of violations is empty at the end.
@@ -150,7 +155,7 @@ impl Observer {
                 .iter()
                 .map(|source| Source { lineage: source.1.clone(), ..Source::default() })
                 .collect(),
-            disputed_since: None,
+            disputed_until: None,
         };
         let markets = world.markets.iter().map(market).collect();
         Observer {
@@ -311,15 +316,24 @@ impl Observer {
             return;
         }
         let index = quality.value.0;
-        // Whom a persistent majority overruled is left out; that takes a dispute of a minute.
+        // Whom a persistent majority overruled is left out; that takes disputes of a minute in all, with no minute of
+        // calm between them.
         for (place, source) in market.sources.iter_mut().enumerate() {
+            source.disputed_for += market.disputed_until.map_or(0, |until| at - until);
             let overruled = listed.index.exclusion(place) == Some(Exclusion::Overruled);
             if overruled && !source.overruled {
                 found.overruled += 1;
-                if market.disputed_since.is_none_or(|since| at - since < CONFIRM) {
-                    found.hasty.push(format!("{} at {at}: source {place}", market.name));
+                if source.disputed_for < CONFIRM {
+                    let disputed = source.disputed_for;
+                    found.hasty.push(format!("{} at {at}: source {place} after {disputed} us", market.name));
                 }
             }
+            let calm = source.fresh(at, OLD).is_some_and(|price| within(price - index, 1, index));
+            let ended = source.calm_since.filter(|_| !calm);
+            if ended.is_some_and(|since| CONFIRM <= at - since) || source.overruled && !overruled {
+                source.disputed_for = 0;
+            }
+            source.calm_since = calm.then(|| source.calm_since.unwrap_or(at));
             source.overruled = overruled;
         }
         let told = |what: &str| format!("{} at {at}: {what} {quality:?} {mode:?}", market.name);
@@ -352,10 +366,8 @@ impl Observer {
             if outside && quality.rung == Rung::Primary {
                 found.outside_hull.push(format!("{} of {hull:?}", told("outside")));
             }
-            market.disputed_since = Some(market.disputed_since.unwrap_or(at));
-        } else {
-            market.disputed_since = None;
         }
+        market.disputed_until = (quality.state == QualityState::Disputed).then_some(at);
         if quality.state == QualityState::None {
             return;
         }

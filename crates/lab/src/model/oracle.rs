@@ -3,7 +3,7 @@
 use super::Market;
 use super::exact::{Q, ceil, floor, part, q, within};
 use kernel::detect::DETECTORS;
-use kernel::index::{Index, Majority, Source};
+use kernel::index::{Adrift, Index, Source, Standing};
 use protocol::input::{BookTop, Observation};
 use protocol::params::{OracleParams, SourceParams, Thresholds};
 use protocol::quality::Exclusion;
@@ -68,6 +68,11 @@ pub(super) fn observe(
     if seen.received_at < source.received_at || older {
         return Err(Reject::OutOfOrder);
     }
+    let until = last_instant(source, listing, &params.oracle);
+    if until < seen.received_at.0 {
+        // Nobody knows where it stood while it was silent.
+        stand(source, Stand::Apart, seen.received_at, until, &params.oracle);
+    }
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
     if 0 < silence {
@@ -116,6 +121,49 @@ pub(super) fn observe(
         (source.settled, source.exclusion) = (source.price, None);
     }
     Ok(())
+}
+
+/// The last instant at which a source's newest observation counts.
+fn last_instant(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> i64 {
+    let by_receipt = source.received_at.0.saturating_add(source.silence_max.0);
+    by_receipt.min(source.published_at.0.saturating_add(age_max(listing, oracle)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Apart,
+    With,
+    Against,
+}
+
+/// What a source's standing becomes at `at`, when the one before lasted until `until`.
+fn stand(source: &mut Source, stand: Stand, at: Timestamp, until: i64, oracle: &OracleParams) {
+    let (was, since) = match source.standing {
+        Standing::Apart => (Stand::Apart, at.0),
+        Standing::With(since) => (Stand::With, since.0),
+        Standing::Against(since) => (Stand::Against, since.0),
+    };
+    if was == stand {
+        return;
+    }
+    let lasted = until.saturating_sub(since).max(0);
+    if was == Stand::Against {
+        source.contradicted = Duration(source.contradicted.0 + lasted);
+    }
+    if was == Stand::With && oracle.dispute_confirm.0 <= lasted {
+        source.contradicted = Duration(0);
+    }
+    source.standing = match stand {
+        Stand::Apart => Standing::Apart,
+        Stand::With => Standing::With(at),
+        Stand::Against => Standing::Against(at),
+    };
+}
+
+/// Hears an overruled source as if nothing had been.
+fn readmit(source: &mut Source) {
+    (source.settled, source.exclusion) = (source.price, None);
+    (source.standing, source.contradicted) = (Standing::Apart, Duration(0));
 }
 
 /// A source that is heard.
@@ -201,7 +249,7 @@ fn width(value: Price, voice: &Voice) -> i128 {
     (i128::from(voice.price.0) - i128::from(value.0)).abs() + i128::from(voice.confidence.0)
 }
 
-/// The width that holds two thirds of the weight, and as many lineages as an agreed price needs where there are as many:
+/// The width that holds more than half of the weight, and as many lineages as an agreed price needs where there are as many:
 /// the voices are taken in from the nearest on until both are reached.
 fn confidence(value: Price, near: &[Voice], oracle: &OracleParams) -> Price {
     let mut from_the_nearest: Vec<&Voice> = near.iter().collect();
@@ -214,7 +262,7 @@ fn confidence(value: Price, near: &[Voice], oracle: &OracleParams) -> Price {
     let lineages = lineages.min(oracle.lineages_min.into());
     let enough = (1..=near.len()).find(|taken| {
         let (weight, speak) = count(&from_the_nearest[..*taken]);
-        q(2) * q(all) <= q(3) * q(weight) && lineages <= speak
+        q(all) < q(2) * q(weight) && lineages <= speak
     });
     let widest = enough.map_or(0, |taken| width(value, from_the_nearest[taken - 1]));
     Price(i64::try_from(widest).unwrap_or(i64::MAX))
@@ -238,52 +286,85 @@ fn stood(quality: &PriceQuality, enough: usize) -> bool {
     said && quality.rung == Rung::Primary && enough <= usize::from(quality.lineages)
 }
 
+/// What one pass over the sources comes to.
+#[derive(Clone, Default)]
+struct Amount {
+    quality: Option<PriceQuality>,
+    spread: Price,
+    /// Undisputed.
+    believed: bool,
+    /// By enough, and unchallenged.
+    agreed: bool,
+    /// Too few that were off for long enough.
+    confirmed: bool,
+    adrift: Option<Adrift>,
+    /// How each source stands to it.
+    stands: Vec<(usize, Stand)>,
+    overruled: bool,
+}
+
 /// What the sources amount to at `at`; `index.deadline` is read and not computed.
 pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) -> PriceQuality {
+    let oracle = &params.oracle;
     let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
-    let enough = lineages.len().min(params.oracle.lineages_min.into());
+    let enough = lineages.len().min(oracle.lineages_min.into());
+    let held_until = at.0.min(index.deadline.0.saturating_add(1));
     if stood(&index.quality, enough) {
         index.supported_at = index.supported_at.max(at.min(index.deadline));
     }
+    // Nobody stands any more by what overruled somebody.
+    if oracle.dispute_confirm.0 <= at.0.saturating_sub(index.supported_at.0) {
+        for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
+            let waits = source.exclusion == Some(Exclusion::Overruled) && at.0 <= last_instant(source, listing, oracle);
+            if waits && speaks_sense(source, listing, oracle) {
+                readmit(source);
+            }
+        }
+    }
     let exclusions = |index: &Index| index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
-    let mut quality = index.quality;
+    let (mut last, mut overruled) = (Amount::default(), false);
     // Until nobody is brought in or out any more.
     for _ in 0..4 {
         let before = exclusions(index);
-        quality = amount(index, params, enough, at);
-        index.spread = index.spread.max(quality.confidence);
+        last = amount(index, params, enough, at);
+        overruled |= last.overruled;
         if before == exclusions(index) {
             break;
         }
     }
-    if stood(&quality, enough) {
+    let quality = last.quality.unwrap_or(PriceQuality::NONE);
+    index.spread = last.spread.max(quality.confidence);
+    index.adrift = last.adrift;
+    if last.believed {
+        (index.believed, index.believed_at) = (quality.value, at);
+    }
+    if last.agreed {
+        index.agreed = quality.value;
+    }
+    if overruled || last.confirmed || stood(&quality, enough) {
         index.supported_at = at;
+    }
+    for (place, source) in index.sources.iter_mut().enumerate() {
+        let found = last.stands.iter().find(|(heard, _)| *heard == place).map_or(Stand::Apart, |(_, stand)| *stand);
+        let contradicts_nobody = found == Stand::Against && source.exclusion == Some(Exclusion::Overruled);
+        stand(source, if contradicts_nobody { Stand::Apart } else { found }, at, held_until, oracle);
     }
     quality
 }
 
-fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp) -> PriceQuality {
+/// Whether the newest observation is a price, though perhaps a surprising one.
+fn speaks_sense(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> bool {
+    matches!(filtered(source, listing, oracle), None | Some(Exclusion::Jump))
+}
+
+fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp) -> Amount {
     let oracle = &params.oracle;
     let listed = listed(params);
-    index.spread = Price(0);
-    let speaks_sense = |source: &Source, listing: &SourceParams| match filtered(source, listing, oracle) {
-        None | Some(Exclusion::Jump) => true,
-        Some(_) => false,
-    };
-    let is_fresh = |source: &Source, listing: &SourceParams| {
-        source.received_at != Timestamp::MIN
-            && at.0 - source.received_at.0 <= source.silence_max.0
-            && at.0 - source.published_at.0 <= age_max(listing, oracle)
-    };
-    // Nobody stands any more by what overruled somebody.
-    let deserted = oracle.dispute_confirm.0 <= at.0.saturating_sub(index.supported_at.0);
-    let (mut usable, mut jumping, mut nonsense) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, (source, listing)) in index.sources.iter_mut().zip(&params.sources).enumerate() {
-        if !is_fresh(source, listing) {
+    let mut amount = Amount::default();
+    let (mut usable, mut jumping, mut nonsense, mut waiting) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
+        if source.received_at == Timestamp::MIN || last_instant(source, listing, oracle) < at.0 {
             continue;
-        }
-        if deserted && source.exclusion == Some(Exclusion::Overruled) && speaks_sense(source, listing) {
-            (source.settled, source.exclusion) = (source.price, None);
         }
         let voice = Voice {
             place,
@@ -297,6 +378,11 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         match source.exclusion {
             None => usable.push(voice),
             Some(Exclusion::Jump) => jumping.push(voice),
+            Some(Exclusion::Overruled) => {
+                if speaks_sense(source, listing, oracle) {
+                    waiting.push(voice);
+                }
+            }
             Some(other) => {
                 if is_nonsense(other) && at.0 - source.excluded_since.0 < oracle.dispute_confirm.0 {
                     nonsense.push(voice);
@@ -321,34 +407,44 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     };
     let (mut usable, jumping) = (shared(usable), shared(jumping));
     usable.sort_by_key(|voice| voice.price);
+    // An unconfirmed jump says no more than a step that needs no confirmation.
+    let claimed = |value: Price| {
+        let step = floor(&(part(oracle.jump_max) * q(value.0)));
+        reach(value, jumping.iter()).min(Price(i64::try_from(step).unwrap_or(i64::MAX)))
+    };
     let Some(value) = median(&usable, oracle) else {
-        index.majority = None;
         let age = at.0.saturating_sub(index.believed_at.0);
-        if index.believed == Price(0) || oracle.last_good_max.0 < age {
-            return PriceQuality::NONE;
+        if index.believed != Price(0) && age <= oracle.last_good_max.0 {
+            amount.quality = Some(PriceQuality {
+                value: index.believed,
+                confidence: claimed(index.believed),
+                age: Duration(age.max(0)),
+                coverage: Ratio::ZERO,
+                lineages: 0,
+                state: if jumping.is_empty() { QualityState::Degraded } else { QualityState::Disputed },
+                rung: Rung::LastGood,
+            });
         }
-        return PriceQuality {
-            value: index.believed,
-            confidence: reach(index.believed, jumping.iter()),
-            age: Duration(age.max(0)),
-            coverage: Ratio::ZERO,
-            lineages: 0,
-            state: if jumping.is_empty() { QualityState::Degraded } else { QualityState::Disputed },
-            rung: Rung::LastGood,
-        };
+        return amount;
     };
     let (supporting, supporters) = camp(value, &usable, oracle);
-    let heard = || usable.iter().chain(&jumping);
-    let lowest = heard().map(|voice| voice.price).min().unwrap_or(value);
-    let highest = heard().map(|voice| voice.price).max().unwrap_or(value);
-    let contradicted = q(highest.0) - q(lowest.0) > part(oracle.dispute) * q(value.0);
-    let majority = present < 2 * supporting;
-    // Who seems stuck neither outvotes nor contradicts whoever moves, except in a dispute that stands.
-    let standing = index.majority.is_some();
-    let moving: Vec<Voice> = heard().filter(|voice| voice.moving).copied().collect();
-    let spokesmen: Vec<Voice> = heard().filter(|voice| voice.moving || standing).copied().collect();
+    let few = usize::from(supporters) < enough;
+    let heard: Vec<Voice> = usable.iter().chain(&jumping).copied().collect();
+    let supports = |voice: &Voice| within(voice.price, oracle.agree, value);
+    let apart = |one: &Voice, other: &Voice| {
+        i128::from(one.price.0.abs_diff(other.price.0)) > floor(&(part(oracle.dispute) * q(value.0)))
+    };
+    // Two of them too far from each other, and not all of them supporters.
+    let torn = |voices: &[Voice]| voices.iter().any(|one| voices.iter().any(|other| apart(one, other)));
+    let contradicted = torn(&heard) && !heard.iter().all(supports);
     let count =
         |voices: &[Voice]| voices.iter().map(|voice| voice.lineage).collect::<std::collections::BTreeSet<_>>().len();
+    let others: Vec<Voice> = heard.iter().filter(|voice| !supports(voice)).copied().collect();
+    let majority = present < 2 * supporting && !(few && enough <= count(&others));
+    // Who seems stuck neither outvotes nor contradicts whoever moves, except where the dispute is about him.
+    let moving: Vec<Voice> = heard.iter().filter(|voice| voice.moving).copied().collect();
+    let accused = |voice: &Voice| matches!(index.sources[voice.place].standing, Standing::Against(_));
+    let spokesmen: Vec<Voice> = heard.iter().filter(|voice| voice.moving || accused(voice)).copied().collect();
     let movers: Vec<Voice> = usable.iter().filter(|voice| voice.moving).copied().collect();
     let outvoters = camp(value, &movers, oracle).1;
     let away = |price: Price| (i128::from(price.0) - i128::from(index.agreed.0)).abs();
@@ -363,31 +459,55 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let leaves = gone && spokesmen.iter().any(stays);
     let outvoted =
         oracle.overrule_lineages <= outvoters && q(2) / q(3) * q(count(&spokesmen) as u64) < q(outvoters) && !leaves;
-    let few = usize::from(supporters) < enough;
-    let carried_off = few && index.agreed != Price(0) && !within(value, oracle.dispute, index.agreed);
-    let mut disputed = !majority || contradicted && !outvoted || carried_off;
-    let mut confirmed = false;
-    if disputed && majority {
-        let held = index.majority.filter(|held| within(value, oracle.dispute, held.value));
-        let since = held.map_or(at, |held| held.since);
-        // A lone voice is held to the price with which it began.
-        let price = held.filter(|_| few).map_or(value, |held| held.value);
-        index.majority = Some(Majority { value: price, since });
-        if oracle.dispute_confirm.0 <= at.0 - since.0 {
-            (disputed, confirmed) = (false, true);
-            for voice in heard().filter(|voice| !within(voice.price, oracle.agree, value)) {
-                let source = &mut index.sources[voice.place];
-                (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
-            }
+    let resisted = contradicted && !outvoted;
+    for voice in heard.iter().chain(&waiting) {
+        let opposed = majority && resisted && heard.iter().any(|other| apart(voice, other));
+        let stand = match (supports(voice), opposed) {
+            (true, _) => Stand::With,
+            (false, true) => Stand::Against,
+            (false, false) => Stand::Apart,
+        };
+        amount.stands.push((voice.place, stand));
+    }
+    for (place, _) in amount.stands.iter().filter(|(_, stand)| *stand == Stand::Against) {
+        let source = &mut index.sources[*place];
+        let now = match source.standing {
+            Standing::Against(since) => at.0 - since.0,
+            Standing::With(_) | Standing::Apart => 0,
+        };
+        if source.exclusion != Some(Exclusion::Overruled)
+            && oracle.dispute_confirm.0 <= source.contradicted.0.saturating_add(now)
+        {
+            (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
+            (source.claimed, source.overruled_for) = (source.price, value);
+            amount.overruled = true;
         }
     }
-    if !(disputed && majority) {
-        index.majority = None;
+    let mut disputed = !majority || resisted;
+    if majority && few && index.agreed != Price(0) && !within(value, oracle.dispute, index.agreed) {
+        // Too few voices are held to the price with which they began.
+        let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value));
+        let begun = begun.unwrap_or(Adrift { value, since: at });
+        if !disputed && oracle.dispute_confirm.0 <= at.0 - begun.since.0 {
+            amount.confirmed = true;
+        } else {
+            disputed = true;
+            amount.adrift = Some(begun);
+        }
     }
-    for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
-        let says_so = source.exclusion == Some(Exclusion::Overruled) && within(source.price, oracle.agree, value);
-        if says_so && is_fresh(source, listing) && speaks_sense(source, listing) {
-            (source.settled, source.exclusion) = (source.price, None);
+    for voice in &waiting {
+        let source = &mut index.sources[voice.place];
+        let stood_by = match source.standing {
+            Standing::With(since) => oracle.dispute_confirm.0 <= at.0 - since.0 && supports(voice),
+            Standing::Apart | Standing::Against(_) => false,
+        };
+        let along = q(source.claimed.0) * q(value.0) / q(source.overruled_for.0.max(1));
+        let along = Price(i64::try_from(floor(&along)).unwrap_or(i64::MAX));
+        let left_behind = voice.moving
+            && !within(value, oracle.dispute, source.overruled_for)
+            && !within(source.price, oracle.dispute, along);
+        if stood_by || left_behind {
+            readmit(source);
         }
     }
     let newest = usable.iter().map(|voice| voice.published_at.0).max().unwrap_or(at.0);
@@ -395,8 +515,8 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let coverage = |weight: u64| Ratio(floor(&(q(weight) * q(Ratio::ONE.0) / q(listed))) as i64);
     if disputed {
         // The majority's own prices bound the index; without a majority everybody's do.
-        let bounds = usable.iter().filter(|voice| !majority || within(voice.price, oracle.agree, value));
-        let bounds: Vec<Price> = bounds.map(|voice| voice.price).collect();
+        let bounds: Vec<Price> =
+            usable.iter().filter(|voice| !majority || supports(voice)).map(|voice| voice.price).collect();
         let low = bounds.iter().copied().min().unwrap_or(value);
         let high = bounds.iter().copied().max().unwrap_or(value);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
@@ -404,30 +524,25 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
         let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
         let left = Price(left.unwrap_or(0));
-        return PriceQuality {
+        amount.quality = Some(PriceQuality {
             value,
-            confidence: reach(value, heard()).max(left),
+            confidence: reach(value, usable.iter()).max(claimed(value)).max(left),
             age,
             coverage: coverage(supporting),
             lineages,
             state: QualityState::Disputed,
             rung: Rung::Primary,
-        };
+        });
+        return amount;
     }
-    (index.believed, index.believed_at) = (value, at);
-    let lows = moving.iter().map(|voice| voice.price.0).min().unwrap_or(value.0);
-    let highs = moving.iter().map(|voice| voice.price.0).max().unwrap_or(value.0);
-    let challenged = part(oracle.dispute) * q(value.0) < q(highs) - q(lows);
-    if confirmed {
-        index.supported_at = at;
-    }
-    if confirmed || index.agreed == Price(0) || !few && !challenged {
-        index.agreed = value;
-    }
+    let challenged = torn(&moving) && contradicted;
+    amount.believed = true;
+    amount.agreed = amount.confirmed || index.agreed == Price(0) || !few && !challenged;
     let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();
-    index.spread = reach(value, near.iter());
-    let walked = if few { i64::try_from(index.agreed.0.abs_diff(value.0)).unwrap_or(i64::MAX) } else { 0 };
-    PriceQuality {
+    amount.spread = reach(value, near.iter());
+    let walks = few && !amount.agreed;
+    let walked = if walks { i64::try_from(index.agreed.0.abs_diff(value.0)).unwrap_or(i64::MAX) } else { 0 };
+    amount.quality = Some(PriceQuality {
         value,
         confidence: confidence(value, &near, oracle).max(Price(walked)),
         age,
@@ -435,7 +550,8 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         lineages: supporters,
         state: if oracle.lineages_min <= supporters { QualityState::Agreed } else { QualityState::Degraded },
         rung: Rung::Primary,
-    }
+    });
+    amount
 }
 
 /// What an index has been, in full: no slots, no sums.

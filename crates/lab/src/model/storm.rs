@@ -220,10 +220,14 @@ impl Storm {
                 Reject::TooSmall { min } => {
                     transfer.amount < min && !self.known.contains(&(transfer.pool, transfer.account))
                 }
-                Reject::TooManyAccounts { max } => state
-                    .pools
-                    .get(usize::from(transfer.pool.0))
-                    .is_some_and(|pool| max as usize <= pool.accounts.len()),
+                Reject::TooManyAccounts { max } => {
+                    // Whoever took everything out later in the batch made room too late.
+                    let left =
+                        |effect: &&Effect| matches!(effect, Effect::PayOut { pool, .. } if *pool == transfer.pool);
+                    let left = self.effects.iter().filter(left).count();
+                    let pool = state.pools.get(usize::from(transfer.pool.0));
+                    pool.is_some_and(|pool| max as usize <= pool.accounts.len() + left)
+                }
                 // An account's money is an `i64`.
                 Reject::Overflow => self.too_much(transfer),
                 _ => false,

@@ -102,6 +102,14 @@ pub(super) fn room() -> Room {
             "one past the confidence limit does not",
             vec![Says { confidence: 201, ..says(10_000, 1, 0) }, says(10_000, 1, 1), says(10_000, 1, 2)],
         ),
+        (
+            "one source of three fifths of the weight is no majority against two lineages",
+            vec![says(10_000, 3, 0), says(10_250, 1, 1), says(10_260, 1, 2)],
+        ),
+        (
+            "against two feeds of one it is, and contradicted",
+            vec![says(10_000, 3, 0), says(10_250, 1, 1), says(10_260, 1, 1)],
+        ),
         ("exactly the age limit is fresh", vec![Says { age: 10_000, ..says(10_000, 1, 0) }, says(10_100, 1, 1)]),
         ("past the age limit is not", vec![Says { age: 10_001, ..says(10_000, 1, 0) }, says(10_100, 1, 1)]),
         ("exactly the future limit passes", vec![Says { age: -1_000, ..says(10_000, 1, 0) }, says(10_100, 1, 1)]),
@@ -124,12 +132,13 @@ pub(super) fn room() -> Room {
                Median: the price at which the cumulative weight passes half, or where it meets exactly half the midpoint, \
                rounded down, with the next. Taken over all usable, then again over those within `dispute` (distance / \
                median <= dispute) of the first, if there are any. Supporters: usable within `agree` of the value. \
-               Contradicted: highest - lowest usable > floor(dispute * value). Majority: 2 * supporting weight > weight \
-               present. Disputed where there is no majority, or where it is contradicted and fewer than overrule_lineages \
+               Contradicted: highest - lowest usable > floor(dispute * value), and not all usable support. Majority: 2 * supporting \
+               weight > weight present; but none where fewer lineages support than min(lineages_min, lineages listed), and the \
+               usable that do not support have as many. Disputed where there is no majority, or where it is contradicted and fewer than overrule_lineages \
                lineages or no more than two thirds of the usable ones support; otherwise Agreed from lineages_min supporting \
                lineages on, Degraded below; None where nobody is usable. The width of a source: its distance plus its own \
                confidence. Confidence: the largest width of the usable where disputed; otherwise, of those within `dispute`, \
-               the smallest width up to which lie two thirds of their weight and of their lineages lineages_min, or as many \
+               the smallest width up to which lies more than half of their weight and of their lineages lineages_min, or as many \
                as there are; coverage = floor(supporting weight / weight listed); age of the \
                newest usable, at least 0",
         units: "price, confidence, value: price units; age, age_max, future_max: microseconds; agree, dispute, \

@@ -152,6 +152,7 @@ fn index(input: &Value) -> Value {
             age: big(&source["age"]),
         })
         .collect();
+    let needed = limit("lineages_min").min(distinct(&said.iter().collect::<Vec<_>>()));
     let listed = share_voices(&mut said, &limit("age_max"));
     let present: Vec<&Voice> = said.iter().filter(|voice| voice.age <= limit("age_max")).collect();
     let weight: BigInt = present.iter().map(|voice| &voice.weight).sum();
@@ -173,8 +174,9 @@ fn index(input: &Value) -> Value {
     let count = distinct(&camp);
     let supporting: BigInt = camp.iter().map(|voice| &voice.weight).sum();
     let spread = &usable[usable.len() - 1].price - &usable[0].price;
-    let contradicted = (&dispute * &value).div_floor(&ONE.into()) < spread;
-    let majority = weight < &supporting * 2;
+    let contradicted = (&dispute * &value).div_floor(&ONE.into()) < spread && camp.len() < usable.len();
+    let others: Vec<&Voice> = usable.iter().copied().filter(|voice| !within(&agree, &voice.price, &value)).collect();
+    let majority = weight < &supporting * 2 && (needed <= count || distinct(&others) < needed);
     // Nothing was said before, so nobody seems stuck.
     let speakers = distinct(&usable);
     let outvoted = limit("overrule_lineages") <= count && speakers * 2 < &count * 3;
@@ -194,7 +196,7 @@ fn index(input: &Value) -> Value {
         let needed = limit("lineages_min").min(distinct(&near));
         let enough = |width: &BigInt| {
             let held: Vec<&Voice> = near.iter().copied().filter(|voice| claim(voice) <= *width).collect();
-            weigh(&near) * 2 <= weigh(&held) * 3 && needed <= distinct(&held)
+            weigh(&near) < weigh(&held) * 2 && needed <= distinct(&held)
         };
         claims.into_iter().find(enough).unwrap_or_default()
     };
