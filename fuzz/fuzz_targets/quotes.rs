@@ -1,0 +1,35 @@
+//! Outside files of quotes, and what names files on the command line: every row is used or listed, the stream never goes
+//! back, and nothing panics.
+#![no_main]
+
+use lab::feed::{BarPath, BarsArg, Feed, FeedOptions, args};
+use libfuzzer_sys::fuzz_target;
+use std::io::Write;
+
+/// What most inputs would never find by themselves.
+const HEADER: &[u8] = b"source,market,price,confidence,published_at,received_at\n";
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    if kind % 4 == 0 {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let (_, _, _, _) =
+                (BarsArg::parse(text), BarPath::parse(text), args::parse_lag(text), args::parse_contract(text));
+        }
+        return;
+    }
+    let mut file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
+    if kind % 4 != 1 {
+        file.write_all(HEADER).expect("a write");
+    }
+    file.write_all(bytes).expect("a write");
+    let Ok(feed) = Feed::open(&FeedOptions::new(Vec::new(), vec![file.path().to_path_buf()])) else { return };
+    let counts = feed.counts();
+    assert_eq!(counts.input, counts.used + counts.listed);
+    let mut last = i64::MIN;
+    for event in feed.replay().expect("a stream") {
+        let event = event.expect("an event");
+        assert!(last <= event.received_at && 0 < event.price);
+        last = event.received_at;
+    }
+});
