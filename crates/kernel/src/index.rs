@@ -321,7 +321,7 @@ impl Index {
         }
         let stale_from = source.fresh_until(listed, &params.oracle);
         if stale_from < seen.received_at {
-            source.stand(Stand::Apart, seen.received_at, stale_from, &params.oracle);
+            source.stand(Stand::Apart, stale_from, stale_from, &params.oracle);
         }
         let gap = seen.received_at.since(source.received_at);
         if source.received_at != Timestamp::MIN && Duration::ZERO < gap {
@@ -346,6 +346,10 @@ impl Index {
         let needed = params.oracle.lineages_min.min(lineages.count);
         // Through its deadline the last evaluation held, and not a moment longer.
         let held_until = at.min(Timestamp(self.deadline.0.saturating_add(1)));
+        if let Some(adrift) = &mut self.adrift {
+            // What passed without anybody looking does not count for them.
+            adrift.since = adrift.since.plus(at.since(held_until));
+        }
         if self.is_supported(needed) {
             self.supported_at = self.supported_at.max(at.min(self.deadline));
         }
@@ -578,7 +582,7 @@ impl Index {
             for voice in heard() {
                 if let Some(source) = self.sources.get_mut(voice.source)
                     && look.stand(source, oracle) == Stand::Against
-                    && oracle.dispute_confirm <= source.contradicted_for(at)
+                    && oracle.dispute_confirm <= source.contradicted_for(at, oracle)
                 {
                     source.exclusion = Some(Exclusion::Overruled);
                     source.excluded_since = at;
@@ -724,29 +728,23 @@ impl Source {
         Price(i64::try_from(moved).unwrap_or(i64::MAX))
     }
 
-    /// How long a majority has contradicted it in all.
-    fn contradicted_for(&self, at: Timestamp) -> Duration {
+    /// How long a majority has contradicted it in all, if it has stood as it does until `until`.
+    fn contradicted_for(&self, until: Timestamp, oracle: &OracleParams) -> Duration {
         match self.standing {
-            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(at.since(since).0)),
+            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(until.since(since).0.max(0))),
+            Standing::With(since) if oracle.dispute_confirm <= until.since(since) => Duration::ZERO,
             Standing::With(_) | Standing::Apart => self.contradicted,
         }
     }
 
-    /// Takes its stand from `at` on; the one that it had held until `until`.
-    fn stand(&mut self, stand: Stand, at: Timestamp, until: Timestamp, oracle: &OracleParams) {
+    /// Takes its stand from `at` on. Contradiction that stood counts until `held_until`, through which somebody looked.
+    fn stand(&mut self, stand: Stand, at: Timestamp, held_until: Timestamp, oracle: &OracleParams) {
         match (self.standing, stand) {
             (Standing::Apart, Stand::Apart)
             | (Standing::With(_), Stand::With)
             | (Standing::Against(_), Stand::Against) => return,
-            (Standing::Against(_), _) => {
-                self.contradicted = self.contradicted_for(until).max(self.contradicted);
-            }
-            (Standing::With(since), _) => {
-                if oracle.dispute_confirm <= until.since(since) {
-                    self.contradicted = Duration::ZERO;
-                }
-            }
-            (Standing::Apart, _) => {}
+            (Standing::Against(_), _) => self.contradicted = self.contradicted_for(held_until, oracle),
+            (Standing::Apart | Standing::With(_), _) => self.contradicted = self.contradicted_for(at, oracle),
         }
         self.standing = match stand {
             Stand::Apart => Standing::Apart,

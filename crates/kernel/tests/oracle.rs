@@ -663,3 +663,32 @@ fn two_of_five_do_not_widen_the_confidence() {
     check(&story, QualityState::Agreed, 10_010);
     assert_eq!(story.quality(0).confidence, Price(20 * (USD / 100)));
 }
+
+#[test]
+fn whoever_stood_by_the_index_for_as_long_is_forgiven() {
+    // At the last moment it returns; an hour later it contradicts again, and the minute is a new one.
+    for against in [59, 60] {
+        let mut story = story(3);
+        story.prices(0, &[10_000, 10_010, 10_020]);
+        story.hold(0, &[10_000, 10_010, 10_300], against);
+        story.hold(0, &[10_000, 10_010, 10_020], 3_600);
+        story.hold(0, &[10_000, 10_010, 10_300], 60);
+        assert_eq!(exclusion(&story, 2), None, "{against}");
+        story.hold(0, &[10_000, 10_010, 10_300], 1);
+        assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled), "{against}");
+    }
+}
+
+#[test]
+fn too_few_voices_gain_nothing_while_nobody_looks() {
+    let mut story = story(3);
+    story.prices(0, &[10_000, 10_010, 10_020]);
+    story.hold(0, &[GONE, GONE, 10_300], 15);
+    check(&story, QualityState::Disputed, 10_300);
+    // Its last word was good for three seconds.
+    story.wait(70).prices(0, &[GONE, GONE, 10_300]);
+    story.hold(0, &[GONE, GONE, 10_300], 44);
+    check(&story, QualityState::Disputed, 10_300);
+    story.hold(0, &[GONE, GONE, 10_300], 5);
+    check(&story, QualityState::Degraded, 10_300);
+}

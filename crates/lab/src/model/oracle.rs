@@ -71,7 +71,7 @@ pub(super) fn observe(
     let until = last_instant(source, listing, &params.oracle);
     if until < seen.received_at.0 {
         // Nobody knows where it stood while it was silent.
-        stand(source, Stand::Apart, seen.received_at, until, &params.oracle);
+        stand(source, Stand::Apart, Timestamp(until), until, &params.oracle);
     }
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
@@ -136,7 +136,7 @@ enum Stand {
     Against,
 }
 
-/// What a source's standing becomes at `at`, when the one before lasted until `until`.
+/// What a source's standing becomes at `at`, when a contradiction before it lasted until `until`.
 fn stand(source: &mut Source, stand: Stand, at: Timestamp, until: i64, oracle: &OracleParams) {
     let (was, since) = match source.standing {
         Standing::Apart => (Stand::Apart, at.0),
@@ -146,11 +146,10 @@ fn stand(source: &mut Source, stand: Stand, at: Timestamp, until: i64, oracle: &
     if was == stand {
         return;
     }
-    let lasted = until.saturating_sub(since).max(0);
     if was == Stand::Against {
-        source.contradicted = Duration(source.contradicted.0 + lasted);
+        source.contradicted = Duration(source.contradicted.0 + (until - since).max(0));
     }
-    if was == Stand::With && oracle.dispute_confirm.0 <= lasted {
+    if was == Stand::With && oracle.dispute_confirm.0 <= at.0 - since {
         source.contradicted = Duration(0);
     }
     source.standing = match stand {
@@ -309,6 +308,8 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
     let enough = lineages.len().min(oracle.lineages_min.into());
     let held_until = at.0.min(index.deadline.0.saturating_add(1));
+    // Too few gain nothing while nobody looks.
+    index.adrift = index.adrift.map(|held| Adrift { since: Timestamp(held.since.0 + at.0 - held_until), ..held });
     if stood(&index.quality, enough) {
         index.supported_at = index.supported_at.max(at.min(index.deadline));
     }
@@ -471,13 +472,13 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     }
     for (place, _) in amount.stands.iter().filter(|(_, stand)| *stand == Stand::Against) {
         let source = &mut index.sources[*place];
-        let now = match source.standing {
-            Standing::Against(since) => at.0 - since.0,
-            Standing::With(_) | Standing::Apart => 0,
+        let in_all = match source.standing {
+            Standing::Against(since) => source.contradicted.0.saturating_add(at.0 - since.0),
+            // As long a calm forgives everything.
+            Standing::With(since) if oracle.dispute_confirm.0 <= at.0 - since.0 => 0,
+            Standing::With(_) | Standing::Apart => source.contradicted.0,
         };
-        if source.exclusion != Some(Exclusion::Overruled)
-            && oracle.dispute_confirm.0 <= source.contradicted.0.saturating_add(now)
-        {
+        if source.exclusion != Some(Exclusion::Overruled) && oracle.dispute_confirm.0 <= in_all {
             (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
             (source.claimed, source.overruled_for) = (source.price, value);
             amount.overruled = true;

@@ -43,8 +43,13 @@ enum Behaviour {
 struct World {
     price: i64,
     dollar: i64,
+    /// Its sources come and go all the time, and many of them.
+    torn: bool,
     sources: Vec<(Behaviour, i64)>,
 }
+
+/// How long a contradiction is waited out where sources are torn.
+const TORN_CONFIRM: Duration = Duration::seconds(3);
 
 /// Makes batches for one venue.
 #[derive(Clone, Debug)]
@@ -67,7 +72,9 @@ impl Traffic {
         let mut worlds = Vec::new();
         for (market, id) in params.markets.iter().zip(0_usize..) {
             let (_, _, price, dollar) = LISTINGS[id % LISTINGS.len()];
-            worlds.push(World { price, dollar, sources: vec![(Behaviour::Honest, price); market.sources.len()] });
+            // Whoever has so short a minute lives it often.
+            let torn = market.oracle.dispute_confirm <= TORN_CONFIRM;
+            worlds.push(World { price, dollar, torn, sources: vec![(Behaviour::Honest, price); market.sources.len()] });
         }
         let genesis = genesis(&mut dice, &params, &worlds);
         Traffic { dice, params, genesis, worlds, at: 1_700_000_000_000_000, order: 0 }
@@ -140,7 +147,8 @@ impl Traffic {
         let quiet = dice.once_in(40);
         let id = MarketId(market as u16);
         for (place, (behaviour, held)) in world.sources.iter_mut().enumerate() {
-            *behaviour = match (*behaviour, dice.below(3_000)) {
+            *behaviour = match (*behaviour, dice.below(if world.torn { 400 } else { 3_000 })) {
+                (Behaviour::Honest, 2 | 4..=6) if world.torn => Behaviour::Scaled(dice.between(9_300, 10_700)),
                 (Behaviour::Honest, 0) => Behaviour::Silent,
                 (Behaviour::Honest, 1) => Behaviour::Frozen,
                 (Behaviour::Honest, 2) => Behaviour::Scaled(dice.between(500, 30_000)),
@@ -149,7 +157,8 @@ impl Traffic {
                 (Behaviour::Honest, 5) => Behaviour::Ahead,
                 (Behaviour::Honest, 6) => Behaviour::Bound,
                 (Behaviour::Honest, 7) => Behaviour::Vague,
-                (_, 10..=90) => Behaviour::Honest,
+                (_, 10..=22) => Behaviour::Honest,
+                (_, 23..=90) if !world.torn => Behaviour::Honest,
                 (same, _) => same,
             };
             if quiet || *behaviour == Behaviour::Silent || dice.percent(12) {
@@ -334,8 +343,13 @@ fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
 fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
     let (price_shift, lot_decimals, price, dollar) = LISTINGS[usize::from(id) % LISTINGS.len()];
     let scale = Scale::new(price_shift, lot_decimals).expect("the listings' scales are sound");
-    let sources = if dice.once_in(5) { 1 } else { dice.between(2, 8) };
-    let lineages = dice.between(1, sources) as u64;
+    let torn = dice.once_in(4);
+    let sources = match (torn, dice.once_in(5)) {
+        (true, _) => dice.between(4, 12),
+        (false, true) => 1,
+        (false, false) => dice.between(2, 8),
+    };
+    let lineages = if torn { 2 * sources } else { dice.between(1, sources) } as u64;
     let source = |dice: &mut Dice| SourceParams {
         weight: if dice.percent(50) { 1 } else { dice.between(1, 5) as u32 },
         lineage: LineageId(dice.below(lineages) as u8),
@@ -375,7 +389,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             dispute: Ratio::bps(agree + dice.between(0, 200)),
             lineages_min,
             overrule_lineages: lineages_min + dice.below(3) as u8,
-            dispute_confirm: Duration::seconds(dice.between(2, 40)),
+            dispute_confirm: if torn { TORN_CONFIRM } else { Duration::seconds(dice.between(4, 40)) },
             last_good_max: Duration::seconds(dice.between(5, 200)),
         },
         mark: MarkParams {
