@@ -4,13 +4,14 @@
 //! that are still fresh amount to. A value is
 //!
 //! * **Agreed** where enough independent lineages support it (lie within `agree` of it), more than half of the weight
-//!   present does, and where fresh sources are farther apart than `dispute`, enough lineages whose price moves outvote
-//!   the rest: `overrule_lineages` and more than two thirds of all whose price moves, none of which was left behind;
+//!   present does, and where somebody else is farther than `dispute` from one of them, enough lineages whose price moves
+//!   outvote the rest: `overrule_lineages` and more than two thirds of all whose price moves, none of which was left behind;
 //! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
 //!   would carry the index off the last agreed one by more than `dispute` because the others have gone silent. The value
 //!   then stays as close to the last believed index as the fresh sources allow: those of the majority, or all where none
 //!   has more than half of the weight. Whom a majority has contradicted for `dispute_confirm` in all is overruled and left
-//!   out, each by a clock of its own; too few voices off the agreed index are believed after as long;
+//!   out, each by a clock of its own, which as long without contradiction sets back; too few voices off the agreed index
+//!   are believed after as long;
 //! * **Degraded** where nobody contradicts but fewer lineages speak than the policy asks for, or where only the last
 //!   good index is left;
 //! * **None** otherwise.
@@ -18,8 +19,9 @@
 //! What moves in steps is measured against the last **agreed** index, which rests while anybody whose price moves
 //! contradicts, not against the last one: so neither a lone source nor a lying majority gets anywhere by walking.
 //!
-//! Who was overruled is heard again once it has stood by the index for `dispute_confirm`, once the index has moved on by
-//! more than `dispute` without it (whoever overruled it may be lying further), or once nobody stands by the index any more.
+//! Who was overruled is heard again once it has stood for `dispute_confirm` by the index or by one of another lineage who
+//! supports it, once the index has gone on away from it by more than `dispute` (whoever overruled it may be lying further),
+//! or once no majority of enough lineages has stood for as long.
 //!
 //! Sources of one lineage share one voice, that of the heaviest of them, in proportion to their weights: two feeds of
 //! one operator never outvote two operators.
@@ -68,12 +70,14 @@ pub struct Source {
     pub excluded_since: Timestamp,
     /// The price to which it jumped then, or at which it was overruled.
     pub claimed: Price,
-    /// The value for which it was overruled; zero before.
-    pub overruled_for: Price,
+    /// The value that contradicted it last, or for which it was overruled; zero before.
+    pub refuted_by: Price,
     /// Where it stands to the index.
     pub standing: Standing,
-    /// How long a majority has contradicted it before `standing`, since it last stood by the index for `dispute_confirm`.
+    /// How long it was contradicted before `standing`, without a break of `dispute_confirm`.
     pub contradicted: Duration,
+    /// When that ended.
+    pub contradicted_until: Timestamp,
     /// Learned silences.
     pub gaps: Gaps,
     /// How long the source may stay silent, from `gaps` and the policy.
@@ -85,7 +89,7 @@ pub struct Source {
 pub enum Standing {
     /// Neither of the others, or not heard.
     Apart,
-    /// Within `agree` of it, since then without a break.
+    /// Within `agree` of it, or overruled and so near to another lineage that is; since then without a break.
     With(Timestamp),
     /// One of those whom a majority contradicts, in a dispute that stands since then without a break.
     Against(Timestamp),
@@ -217,9 +221,10 @@ impl Source {
             exclusion: None,
             excluded_since: Timestamp::MIN,
             claimed: Price(0),
-            overruled_for: Price(0),
+            refuted_by: Price(0),
             standing: Standing::Apart,
             contradicted: Duration::ZERO,
+            contradicted_until: Timestamp::MIN,
             gaps: Gaps::new(),
             silence_max: silence_max(Duration::ZERO, params, oracle),
         }
@@ -321,7 +326,7 @@ impl Index {
         }
         let stale_from = source.fresh_until(listed, &params.oracle);
         if stale_from < seen.received_at {
-            source.stand(Stand::Apart, stale_from, stale_from, &params.oracle);
+            source.fall_silent(stale_from.min(Timestamp(self.deadline.0.saturating_add(1))));
         }
         let gap = seen.received_at.since(source.received_at);
         if source.received_at != Timestamp::MIN && Duration::ZERO < gap {
@@ -346,10 +351,7 @@ impl Index {
         let needed = params.oracle.lineages_min.min(lineages.count);
         // Through its deadline the last evaluation held, and not a moment longer.
         let held_until = at.min(Timestamp(self.deadline.0.saturating_add(1)));
-        if let Some(adrift) = &mut self.adrift {
-            // What passed without anybody looking does not count for them.
-            adrift.since = adrift.since.plus(at.since(held_until));
-        }
+        self.skip_unseen(at.since(held_until));
         if self.is_supported(needed) {
             self.supported_at = self.supported_at.max(at.min(self.deadline));
         }
@@ -369,8 +371,8 @@ impl Index {
             overruled |= look.overruled;
             now = self.exclusions();
         }
-        self.take_stock(&look, params, at, held_until);
-        if overruled || look.confirmed || self.is_supported(needed) {
+        self.take_stock(&look, params, at);
+        if overruled || look.confirmed || look.stands || self.is_supported(needed) {
             self.supported_at = at;
         } else if now.contains(&Some(Exclusion::Overruled)) {
             let deserted_at = self.supported_at.plus(params.oracle.dispute_confirm);
@@ -382,8 +384,25 @@ impl Index {
         changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
     }
 
+    /// What passed without anybody looking counts for nobody.
+    fn skip_unseen(&mut self, unseen: Duration) {
+        if unseen == Duration::ZERO {
+            return;
+        }
+        if let Some(adrift) = &mut self.adrift {
+            adrift.since = adrift.since.plus(unseen);
+        }
+        for source in &mut self.sources {
+            source.contradicted_until = source.contradicted_until.plus(unseen);
+            match &mut source.standing {
+                Standing::Apart => {}
+                Standing::With(since) | Standing::Against(since) => *since = since.plus(unseen),
+            }
+        }
+    }
+
     /// Keeps what an evaluation came to.
-    fn take_stock(&mut self, look: &Look, params: &MarketParams, at: Timestamp, held_until: Timestamp) {
+    fn take_stock(&mut self, look: &Look, params: &MarketParams, at: Timestamp) {
         self.quality = look.quality;
         self.spread = look.spread.max(look.quality.confidence);
         self.adrift = look.adrift;
@@ -397,8 +416,11 @@ impl Index {
         }
         let oracle = &params.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
-            let stand = if look.sensible & 1 << place == 0 { Stand::Apart } else { look.stand(source, oracle) };
-            source.stand(stand, at, held_until, oracle);
+            let bit = 1 << place;
+            let stand = if look.sensible & bit == 0 { Stand::Apart } else { look.stand(source, oracle) };
+            let beside = look.beside & bit != 0 && source.exclusion == Some(Exclusion::Overruled);
+            let stand = if beside { Stand::With } else { stand };
+            source.stand(stand, look.median, at, oracle);
             let overruled = source.exclusion == Some(Exclusion::Overruled);
             let changes_at = match source.standing {
                 Standing::Against(since) => {
@@ -541,18 +563,22 @@ impl Index {
         // that those who moved are wrong, nor keep them from saying so.
         let moves = |voice: &&Voice| at <= voice.moving_until;
         let limit = limit_of(oracle.dispute, value);
-        let (low, high) = hull(heard());
-        // Prices that all support the index don't contradict it, however wide `agree` is.
-        let contradicted =
-            limit < high.distance(low) && !(low.within(oracle.agree, value) && high.within(oracle.agree, value));
-        let challenged = contradicted && {
-            let (low, high) = hull(heard().filter(moves));
-            limit < high.distance(low)
-        };
+        let supports = |voice: &&Voice| voice.price.within(oracle.agree, value);
+        // The majority is contradicted by who is outside of it and too far from one of it.
+        let (low, high) = hull(heard().filter(supports)).unwrap_or((value, value));
+        let contradiction = Contradiction { low, high, limit };
+        let contradicts = |voice: &&Voice| contradiction.holds(voice.price) && !supports(voice);
+        let contradicted = heard().any(|voice| contradicts(&voice));
+        let challenged = contradicted && heard().filter(moves).any(|voice| contradicts(&voice));
         let too_few = camp.supporters < needed;
         // However heavy, a lone voice does not outweigh others who would be enough for an agreed price.
-        let others = || lineages_of(heard().filter(|voice| !voice.price.within(oracle.agree, value)));
-        let has_majority = present < camp.supporting * 2 && !(too_few && needed <= others());
+        let others_agree = || {
+            let others = || heard().filter(|voice| !supports(voice));
+            let with = |one: &Voice| lineages_of(others().filter(|other| other.price.within(oracle.agree, one.price)));
+            others().any(|one| needed <= with(one))
+        };
+        let has_majority = present < camp.supporting * 2 && !(too_few && others_agree());
+        look.stands = has_majority && !too_few;
         let mut outvoted = true;
         if contradicted {
             let moving = Camp::around(value, voices.iter().filter(moves), oracle).supporters;
@@ -578,15 +604,15 @@ impl Index {
         }
         look.median = Some(value);
         if !outvoted && has_majority {
-            look.contradiction = Some(Contradiction { low, high, limit });
+            look.contradiction = Some(contradiction);
             for voice in heard() {
                 if let Some(source) = self.sources.get_mut(voice.source)
                     && look.stand(source, oracle) == Stand::Against
-                    && oracle.dispute_confirm <= source.contradicted_for(at, oracle)
+                    && oracle.dispute_confirm <= source.contradicted_for(value, at, oracle)
                 {
                     source.exclusion = Some(Exclusion::Overruled);
                     source.excluded_since = at;
-                    (source.claimed, source.overruled_for) = (source.price, value);
+                    (source.claimed, source.refuted_by) = (source.price, value);
                     look.overruled = true;
                 }
             }
@@ -608,7 +634,8 @@ impl Index {
             }
         }
         if look.waiting != 0 {
-            self.readmit(value, look.waiting, params, at);
+            look.beside = self.beside(look.waiting, voices.iter().filter(supports), params);
+            self.readmit(value, look, params, at);
         }
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
@@ -678,32 +705,51 @@ impl Index {
         for (source, listing) in self.sources.iter_mut().zip(&params.sources) {
             let overruled = source.exclusion == Some(Exclusion::Overruled);
             if overruled && at <= source.fresh_until(listing, oracle) && source.is_a_price(listing, oracle) {
-                source.readmit();
+                source.speak_again(listing, oracle);
             }
         }
     }
 
+    /// Of those that wait, as bits, who is within the agreement limit of one of another lineage who supports the index. The
+    /// index alone is no measure: with an honest source gone, one liar is half of it.
+    fn beside<'a>(
+        &self,
+        waiting: u16,
+        supporters: impl Iterator<Item = &'a Voice> + Clone,
+        params: &MarketParams,
+    ) -> u16 {
+        let beside = |(source, listing): (&Source, &SourceParams)| {
+            let near = |voice: &Voice| source.price.within(params.oracle.agree, voice.price);
+            supporters.clone().any(|voice| voice.lineage != lineage(listing) && near(voice))
+        };
+        let found = self.sources.iter().zip(&params.sources).map(beside);
+        found.zip(0..).fold(0, |bits, (found, place)| bits | u16::from(found) << place) & waiting
+    }
+
     /// Of those that wait, one is heard again once it has said for long enough what everyone says, or once the index
     /// has gone on from where it was overruled and the source, whose price moves, has not gone along.
-    fn readmit(&mut self, value: Price, waiting: u16, params: &MarketParams, at: Timestamp) {
+    fn readmit(&mut self, value: Price, look: &Look, params: &MarketParams, at: Timestamp) {
         let oracle = &params.oracle;
         for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
-            if waiting & 1 << place == 0 {
+            if look.waiting & 1 << place == 0 {
                 continue;
             }
+            let stands = source.price.within(oracle.agree, value) || look.beside & 1 << place != 0;
             let stood = match source.standing {
-                Standing::With(since) => {
-                    oracle.dispute_confirm <= at.since(since) && source.price.within(oracle.agree, value)
-                }
+                Standing::With(since) => stands && oracle.dispute_confirm <= at.since(since),
                 Standing::Apart | Standing::Against(_) => false,
             };
+            // Its price moved when it was overruled, the index has gone on away from it, and it has not gone along.
             let objects = || {
-                at <= source.changed_at.plus(age_max(listing, oracle))
-                    && !value.within(oracle.dispute, source.overruled_for)
+                source.excluded_since <= source.changed_at.plus(age_max(listing, oracle))
+                    && (value < source.refuted_by) == (source.refuted_by < source.claimed)
+                    && !value.within(oracle.dispute, source.refuted_by)
                     && !source.price.within(oracle.dispute, source.gone_along(value))
             };
-            if stood || objects() {
+            if stood {
                 source.readmit();
+            } else if objects() {
+                source.speak_again(listing, oracle);
             }
         }
     }
@@ -722,35 +768,68 @@ impl Source {
         self.standing = Standing::Apart;
     }
 
+    /// Likewise, but nobody says what it says: a jump is a jump.
+    fn speak_again(&mut self, params: &SourceParams, oracle: &OracleParams) {
+        let jumps = self.filter(params, oracle) == Some(Exclusion::Jump);
+        let settled = self.settled;
+        self.readmit();
+        if jumps {
+            self.settled = settled;
+            self.exclusion = Some(Exclusion::Jump);
+            self.excluded_since = self.received_at;
+            self.claimed = self.price;
+        }
+    }
+
     /// Where it would be now if it had moved as the index did since it was overruled; rounded down.
     fn gone_along(&self, value: Price) -> Price {
-        let moved = i128::from(self.claimed.0) * i128::from(value.0) / i128::from(self.overruled_for.0.max(1));
+        let moved = i128::from(self.claimed.0) * i128::from(value.0) / i128::from(self.refuted_by.0.max(1));
         Price(i64::try_from(moved).unwrap_or(i64::MAX))
     }
 
-    /// How long a majority has contradicted it in all, if it has stood as it does until `until`.
-    fn contradicted_for(&self, until: Timestamp, oracle: &OracleParams) -> Duration {
+    /// How long a majority has contradicted it, if `value` does so now. Without contradiction for `dispute_confirm` all is
+    /// forgiven; and who jumps from one lie to another begins anew.
+    fn contradicted_for(&self, value: Price, at: Timestamp, oracle: &OracleParams) -> Duration {
+        if !value.within(oracle.dispute, self.refuted_by) {
+            return Duration::ZERO;
+        }
         match self.standing {
-            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(until.since(since).0.max(0))),
-            Standing::With(since) if oracle.dispute_confirm <= until.since(since) => Duration::ZERO,
-            Standing::With(_) | Standing::Apart => self.contradicted,
+            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(at.since(since).0.max(0))),
+            Standing::With(_) | Standing::Apart if at.since(self.contradicted_until) < oracle.dispute_confirm => {
+                self.contradicted
+            }
+            Standing::With(_) | Standing::Apart => Duration::ZERO,
         }
     }
 
-    /// Takes its stand from `at` on. Contradiction that stood counts until `held_until`, through which somebody looked.
-    fn stand(&mut self, stand: Stand, at: Timestamp, held_until: Timestamp, oracle: &OracleParams) {
-        match (self.standing, stand) {
-            (Standing::Apart, Stand::Apart)
-            | (Standing::With(_), Stand::With)
-            | (Standing::Against(_), Stand::Against) => return,
-            (Standing::Against(_), _) => self.contradicted = self.contradicted_for(held_until, oracle),
-            (Standing::Apart | Standing::With(_), _) => self.contradicted = self.contradicted_for(at, oracle),
+    /// Takes its stand at `at`, to the median `value`.
+    fn stand(&mut self, stand: Stand, value: Option<Price>, at: Timestamp, oracle: &OracleParams) {
+        if stand == Stand::Against
+            && let Some(value) = value
+        {
+            let clock = self.contradicted_for(value, at, oracle);
+            if clock == Duration::ZERO || !matches!(self.standing, Standing::Against(_)) {
+                self.contradicted = clock;
+                self.standing = Standing::Against(at);
+            }
+            self.refuted_by = value;
+            return;
         }
-        self.standing = match stand {
-            Stand::Apart => Standing::Apart,
-            Stand::With => Standing::With(at),
-            Stand::Against => Standing::Against(at),
-        };
+        match (self.standing, stand) {
+            (Standing::With(_), Stand::With) => return,
+            (Standing::Against(_), _) => self.fall_silent(at),
+            (Standing::Apart | Standing::With(_), _) => {}
+        }
+        self.standing = if stand == Stand::With { Standing::With(at) } else { Standing::Apart };
+    }
+
+    /// Stands nowhere from `until` on.
+    fn fall_silent(&mut self, until: Timestamp) {
+        if let Standing::Against(since) = self.standing {
+            self.contradicted = Duration(self.contradicted.0.saturating_add(until.since(since).0.max(0)));
+            self.contradicted_until = until;
+        }
+        self.standing = Standing::Apart;
     }
 
     /// Whether the newest observation is no nonsense.
@@ -795,15 +874,23 @@ enum Stand {
     Against,
 }
 
-/// Fresh sources farther apart than the dispute limit, and a majority that does not outvote them at once.
+/// A majority, and how far from its prices nobody may be without contradicting it.
 #[derive(Clone, Copy)]
 struct Contradiction {
-    /// The lowest price heard.
+    /// The lowest price of those who support the index.
     low: Price,
     /// The highest.
     high: Price,
     /// How far apart prices may lie.
     limit: i128,
+}
+
+impl Contradiction {
+    /// Whether a price lies too far from one of the majority.
+    fn holds(&self, price: Price) -> bool {
+        let (to_high, to_low) = (self.high.distance(price), price.distance(self.low));
+        self.limit < to_high.max(to_low)
+    }
 }
 
 /// What one pass of an evaluation came to.
@@ -815,6 +902,10 @@ struct Look {
     sensible: u16,
     /// Those of them that were overruled before.
     waiting: u16,
+    /// Those of the waiting who stand beside somebody who supports the index.
+    beside: u16,
+    /// A majority of enough lineages stands, disputed or not.
+    stands: bool,
     quality: PriceQuality,
     spread: Price,
     /// The median of those that are heard.
@@ -838,6 +929,8 @@ impl Look {
             deadline: Timestamp::MAX,
             sensible: 0,
             waiting: 0,
+            beside: 0,
+            stands: false,
             quality: PriceQuality::NONE,
             spread: Price(0),
             median: None,
@@ -856,9 +949,7 @@ impl Look {
         if source.price.within(oracle.agree, value) {
             return Stand::With;
         }
-        let contradicted = self
-            .contradiction
-            .is_some_and(|found| found.limit < found.high.distance(source.price).max(source.price.distance(found.low)));
+        let contradicted = self.contradiction.is_some_and(|found| found.holds(source.price));
         let is_heard = source.exclusion != Some(Exclusion::Overruled);
         if contradicted && is_heard { Stand::Against } else { Stand::Apart }
     }
@@ -1000,11 +1091,11 @@ fn weighted_median(voices: &[Voice]) -> Option<Price> {
     None
 }
 
-/// The lowest and the highest price; of nothing, an empty one.
-fn hull<'a>(voices: impl Iterator<Item = &'a Voice>) -> (Price, Price) {
+/// The lowest and the highest price; `None` of nothing.
+fn hull<'a>(voices: impl Iterator<Item = &'a Voice>) -> Option<(Price, Price)> {
     let mut voices = voices.map(|voice| voice.price);
-    let Some(first) = voices.next() else { return (Price(0), Price(0)) };
-    voices.fold((first, first), |(low, high), price| (low.min(price), high.max(price)))
+    let first = voices.next()?;
+    Some(voices.fold((first, first), |(low, high), price| (low.min(price), high.max(price))))
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no

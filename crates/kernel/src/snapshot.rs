@@ -315,9 +315,10 @@ canonical_struct!(Source {
     exclusion,
     excluded_since,
     claimed,
-    overruled_for,
+    refuted_by,
     standing,
     contradicted,
+    contradicted_until,
     gaps,
     silence_max,
 });

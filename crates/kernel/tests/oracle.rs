@@ -10,7 +10,7 @@ use units::{Price, Ratio};
 const GONE: i64 = i64::MIN;
 
 fn story(sources: u8) -> Story {
-    Story::new(&venue(vec![market(sources)]), &[])
+    Story { prompt: true, ..Story::new(&venue(vec![market(sources)]), &[]) }
 }
 
 fn check(story: &Story, state: QualityState, cents: i64) {
@@ -565,12 +565,26 @@ fn whom_the_index_left_behind_is_heard_again_when_it_goes_on_without_him() {
     story.wait(1).prices(0, &[9_300, 9_300, along(9_300)]);
     check(&story, QualityState::Agreed, 9_300);
     assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
-    // Nor is whoever seems stuck.
+    // Nor is it heard where the index comes back to it.
+    story.wait(1).prices(0, &[9_800, 9_800, 10_100]);
+    check(&story, QualityState::Agreed, 9_800);
+    // To repeat a price since then unsays nothing.
     for second in 0..11 {
-        story.wait(1).prices(0, &[9_300 + second % 2, 9_300, along(9_300)]);
+        story.wait(1).prices(0, &[9_800 + second % 2, 9_800, 10_100]);
     }
-    story.wait(1).prices(0, &[9_000, 9_000, along(9_300)]);
-    check(&story, QualityState::Agreed, 9_000);
+    story.wait(1).prices(0, &[9_300, 9_300, 10_100]);
+    check(&story, QualityState::Disputed, 9_300);
+    // But who seemed stuck when it was overruled is not heard for that.
+    let mut story = self::story(3);
+    story.prices(0, &[10_000; 3]);
+    for second in 0..72 {
+        let price = 10_000 - 4 * second;
+        story.wait(1).prices(0, &[price, price, 10_000]);
+    }
+    story.hold(0, &[9_700, 9_701, 10_000], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.wait(1).prices(0, &[9_300, 9_300, 10_000]);
+    check(&story, QualityState::Agreed, 9_300);
 }
 
 #[test]
@@ -608,18 +622,22 @@ fn a_lone_weight_is_no_majority_against_as_many_lineages_as_an_agreed_price_need
 
 #[test]
 fn whoever_is_between_contradicts_nobody_and_is_not_overruled() {
+    let excluded = |story: &Story| [0, 1, 2, 3, 4].map(|source| exclusion(story, source).is_some());
+    // Two are 2.6% from each other, and neither is 2% from anybody of the majority.
     let mut story = story(5);
     story.prices(0, &[10_000; 5]);
-    // Of the two that are off, the lower lies 2.6% from the third and is its adversary; the upper only from the lower.
     story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_870], 61);
-    let excluded = |story: &Story| [0, 1, 2, 3, 4].map(|source| exclusion(story, source).is_some());
-    assert_eq!(excluded(&story), [false, false, false, true, true]);
-    // Here nobody is farther than 2% from the one at 1.3%.
-    let mut story = self::story(5);
-    story.prices(0, &[10_000; 5]);
-    story.hold(0, &[10_000, 10_000, 10_000, 9_870, 9_790], 61);
-    assert_eq!(excluded(&story), [false, false, false, false, true]);
     check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(excluded(&story), [false; 5]);
+    // Exactly 2% from the farthest of the majority, and one past it.
+    story.hold(0, &[10_000, 10_000, 10_010, 9_870, 9_810], 61);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(excluded(&story), [false; 5]);
+    story.hold(0, &[10_000, 10_000, 10_010, 9_870, 9_809], 60);
+    check(&story, QualityState::Disputed, 10_000);
+    story.hold(0, &[10_000, 10_000, 10_010, 9_870, 9_809], 1);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(excluded(&story), [false, false, false, false, true]);
 }
 
 #[test]
@@ -658,7 +676,8 @@ fn an_unconfirmed_jump_makes_a_price_doubtful_as_far_as_a_price_may_step() {
 fn two_of_five_do_not_widen_the_confidence() {
     let mut story = story(5);
     story.prices(0, &[10_000, 10_010, 9_990, 10_150, 9_850]);
-    check(&story, QualityState::Disputed, 10_000);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(story.quality(0).confidence, Price(10 * (USD / 100)));
     story.wait(1).prices(0, &[10_000, 10_010, 9_990, 10_150, 10_150]);
     check(&story, QualityState::Agreed, 10_010);
     assert_eq!(story.quality(0).confidence, Price(20 * (USD / 100)));
@@ -680,15 +699,112 @@ fn whoever_stood_by_the_index_for_as_long_is_forgiven() {
 }
 
 #[test]
-fn too_few_voices_gain_nothing_while_nobody_looks() {
+fn nobody_gains_while_nobody_looks() {
     let mut story = story(3);
+    story.prompt = false;
     story.prices(0, &[10_000, 10_010, 10_020]);
     story.hold(0, &[GONE, GONE, 10_300], 15);
     check(&story, QualityState::Disputed, 10_300);
-    // Its last word was good for three seconds.
+    // Its last word was good for three seconds, and the others' had been for as long.
     story.wait(70).prices(0, &[GONE, GONE, 10_300]);
-    story.hold(0, &[GONE, GONE, 10_300], 44);
+    story.prompt = true;
+    story.hold(0, &[GONE, GONE, 10_300], 45);
     check(&story, QualityState::Disputed, 10_300);
-    story.hold(0, &[GONE, GONE, 10_300], 5);
+    story.hold(0, &[GONE, GONE, 10_300], 3);
     check(&story, QualityState::Degraded, 10_300);
+    // A source that may be silent for longer than the others.
+    let mut params = market(3);
+    params.sources[2].heartbeat = units::Duration::seconds(100);
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    story.prices(0, &[10_000, 10_010, 10_020]);
+    story.wait(1).prices(0, &[9_700, 9_710, 10_020]);
+    story.wait(80).prices(0, &[9_700, 9_710, GONE]);
+    check(&story, QualityState::Disputed, 9_710);
+    assert_eq!(exclusion(&story, 2), None);
+}
+
+#[test]
+fn what_was_saved_up_in_one_lie_is_not_spent_on_another() {
+    // The majority lies by 2.1% for nearly a minute, and then by 9%.
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    let honest = |second: i64| 10_000 + second % 2;
+    for second in 0..58 {
+        story.wait(1).prices(0, &[9_780, 9_780, honest(second)]);
+    }
+    for second in 0..60 {
+        story.wait(1).prices(0, &[9_100, 9_100, honest(second)]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second}");
+    }
+    story.wait(1).prices(0, &[9_100, 9_100, honest(0)]);
+    check(&story, QualityState::Agreed, 9_100);
+    // Nor does it keep: a minute without contradiction forgives, even if nobody quite agreed.
+    let mut story = self::story(3);
+    story.prices(0, &[10_000; 3]);
+    for second in 0..58 {
+        story.wait(1).prices(0, &[9_780, 9_780, honest(second)]);
+    }
+    for second in 0..61 {
+        story.wait(1).prices(0, &[9_890, 9_890, honest(second)]);
+        check(&story, QualityState::Agreed, 9_890);
+    }
+    for second in 0..60 {
+        story.wait(1).prices(0, &[9_780, 9_780, honest(second)]);
+        assert_eq!(story.quality(0).state, QualityState::Disputed, "{second}");
+    }
+}
+
+#[test]
+fn whoever_stands_beside_an_honest_one_is_heard_again_though_a_liar_pulls_the_index() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    // Two that are honest, 1.1% apart, and a liar on the far side.
+    story.hold(0, &[10_000, 10_110, 9_901], 61);
+    assert_eq!(exclusion(&story, 1), Some(Exclusion::Overruled));
+    // Half of the index is the liar now, which stays 2% below: the midpoint is 1% from the honest ones.
+    story.hold(0, &[10_000, 10_010, 9_802], 60);
+    check(&story, QualityState::Agreed, 9_901);
+    story.hold(0, &[10_000, 10_010, 9_802], 1);
+    assert_eq!(exclusion(&story, 1), None);
+    assert_eq!(story.quality(0).value, Price(10_000 * (USD / 100)));
+}
+
+#[test]
+fn light_sources_that_contradict_each_other_too_hold_up_no_heavy_one() {
+    let mut params = market(4);
+    params.sources[0].weight = 8;
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), &[]) };
+    story.prices(0, &[10_000; 4]);
+    story.hold(0, &[9_500, GONE, 10_000, 10_500], 64);
+    check(&story, QualityState::Degraded, 9_500);
+}
+
+#[test]
+fn who_was_overruled_is_not_deserted_while_a_majority_stands() {
+    // Two lie in turn: while the second contradicts, the first has nobody to blame.
+    let mut params = market(4);
+    for (source, weight) in params.sources.iter_mut().zip([3, 3, 2, 2]) {
+        source.weight = weight;
+    }
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), &[]) };
+    story.prices(0, &[10_000; 4]);
+    // For ten seconds three outvote it at once; then they seem stuck.
+    story.hold(0, &[10_000, 10_000, 10_300, 10_000], 71);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.hold(0, &[10_000, 10_000, 10_300, 10_300], 61);
+    assert_eq!((exclusion(&story, 2), exclusion(&story, 3)), (Some(Exclusion::Overruled), Some(Exclusion::Overruled)));
+    check(&story, QualityState::Agreed, 10_000);
+}
+
+#[test]
+fn whoever_speaks_again_with_a_jump_has_to_stand_by_it() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[9_750, 9_751, 10_000], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // The index goes on without it, and it says a hundred times as much.
+    story.wait(1).prices(0, &[9_550, 9_551, 1_000_000]);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Jump));
+    assert_eq!(story.quality(0).state, QualityState::Disputed);
+    assert!(story.quality(0).confidence < Price(1_000 * (USD / 100)), "{:?}", story.quality(0));
 }

@@ -212,8 +212,8 @@ impl Model {
             same("a source's settled price", (id, place), kernel.settled, model.settled)?;
             same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
             let stands = |source: &Source| {
-                let overruled = (source.excluded_since, source.claimed, source.overruled_for);
-                (source.standing, source.contradicted, overruled)
+                let overruled = (source.excluded_since, source.claimed, source.refuted_by);
+                (source.standing, source.contradicted, source.contradicted_until, overruled)
             };
             same("where a source stands", (id, place), stands(kernel), stands(model))?;
         }

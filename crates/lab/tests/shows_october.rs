@@ -69,10 +69,12 @@ struct Source {
     /// Times between receipts, rising.
     gaps: Vec<i64>,
     overruled: bool,
-    /// How long its market has been disputed since it last stood by the index for [`CONFIRM`].
+    /// What it had said at the last check.
+    said: Option<i64>,
+    /// How long its market has been disputed while it was apart from somebody, without a break of [`CONFIRM`].
     disputed_for: i64,
-    /// Since when it has stood by the index.
-    calm_since: Option<i64>,
+    /// When it was last so.
+    disputed_until: i64,
     out_of_band: Option<Episode>,
     silent: Option<Episode>,
 }
@@ -103,8 +105,8 @@ struct Market {
     three: bool,
     one: bool,
     sources: Vec<Source>,
-    /// Until when the present dispute has been counted.
-    disputed_until: Option<i64>,
+    /// The present dispute at the last check: when that was, the lowest and the highest fresh price.
+    dispute: Option<(i64, i64, i64)>,
 }
 
 /// What the observer counted. Every list of violations is empty at the end.
@@ -155,7 +157,7 @@ impl Observer {
                 .iter()
                 .map(|source| Source { lineage: source.1.clone(), ..Source::default() })
                 .collect(),
-            disputed_until: None,
+            dispute: None,
         };
         let markets = world.markets.iter().map(market).collect();
         Observer {
@@ -319,7 +321,16 @@ impl Observer {
         // Whom a persistent majority overruled is left out; that takes disputes of a minute in all, with no minute of
         // calm between them.
         for (place, source) in market.sources.iter_mut().enumerate() {
-            source.disputed_for += market.disputed_until.map_or(0, |until| at - until);
+            let apart = |(_, low, high): &(i64, i64, i64)| {
+                source.said.is_some_and(|price| !within((high - price).max(price - low), 2, price.min(*low)))
+            };
+            if let Some((since, ..)) = market.dispute.filter(apart) {
+                if CONFIRM <= since - source.disputed_until {
+                    source.disputed_for = 0;
+                }
+                (source.disputed_for, source.disputed_until) = (source.disputed_for + at - since, at);
+            }
+            source.said = source.fresh(at, OLD);
             let overruled = listed.index.exclusion(place) == Some(Exclusion::Overruled);
             if overruled && !source.overruled {
                 found.overruled += 1;
@@ -328,12 +339,9 @@ impl Observer {
                     found.hasty.push(format!("{} at {at}: source {place} after {disputed} us", market.name));
                 }
             }
-            let calm = source.fresh(at, OLD).is_some_and(|price| within(price - index, 1, index));
-            let ended = source.calm_since.filter(|_| !calm);
-            if ended.is_some_and(|since| CONFIRM <= at - since) || source.overruled && !overruled {
+            if source.overruled && !overruled {
                 source.disputed_for = 0;
             }
-            source.calm_since = calm.then(|| source.calm_since.unwrap_or(at));
             source.overruled = overruled;
         }
         let told = |what: &str| format!("{} at {at}: {what} {quality:?} {mode:?}", market.name);
@@ -367,7 +375,9 @@ impl Observer {
                 found.outside_hull.push(format!("{} of {hull:?}", told("outside")));
             }
         }
-        market.disputed_until = (quality.state == QualityState::Disputed).then_some(at);
+        let hull = prices(OLD);
+        let disputed = quality.state == QualityState::Disputed;
+        market.dispute = hull.first().zip(hull.last()).filter(|_| disputed).map(|(low, high)| (at, *low, *high));
         if quality.state == QualityState::None {
             return;
         }

@@ -115,12 +115,14 @@ pub struct Story {
     pub kernel: Kernel,
     pub effects: Vec<Effect>,
     pub now: i64,
+    /// Whether the host sends a batch whenever one is due.
+    pub prompt: bool,
 }
 
 impl Story {
     pub fn new(params: &VenueParams, accounts: &[Genesis]) -> Story {
         let kernel = Kernel::new(params, accounts).expect("the story's venue is well formed");
-        Story { kernel, effects: Vec::new(), now: 1_000_000_000_000_000 }
+        Story { kernel, effects: Vec::new(), now: 1_000_000_000_000_000, prompt: false }
     }
 
     pub fn wait(&mut self, seconds: i64) -> &mut Story {
@@ -128,9 +130,21 @@ impl Story {
         self
     }
 
+    /// One batch; where the host is prompt, after the empty ones that were due before it.
     pub fn batch(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
+        while let Some(due) = self.kernel.next_due()
+            && self.prompt
+            && self.kernel.state().at < due
+            && due < Timestamp(self.now)
+        {
+            self.apply(due, vec![]);
+        }
+        self.apply(Timestamp(self.now), inputs)
+    }
+
+    fn apply(&mut self, at: Timestamp, inputs: Vec<Input>) -> Vec<Effect> {
         let height = self.kernel.state().height + 1;
-        let batch = Batch { height, at: Timestamp(self.now), seed: [0; 32], inputs };
+        let batch = Batch { height, at, seed: [0; 32], inputs };
         let mut out = Vec::new();
         self.kernel.apply(&batch, &mut out);
         self.kernel.state().check().expect("invariants hold after every batch");

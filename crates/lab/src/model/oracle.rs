@@ -70,8 +70,8 @@ pub(super) fn observe(
     }
     let until = last_instant(source, listing, &params.oracle);
     if until < seen.received_at.0 {
-        // Nobody knows where it stood while it was silent.
-        stand(source, Stand::Apart, Timestamp(until), until, &params.oracle);
+        // Nobody knows where it stood while it was silent, nor where anybody did after the last look held.
+        falls_silent(source, until.min(index.deadline.0.saturating_add(1)));
     }
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
@@ -136,33 +136,59 @@ enum Stand {
     Against,
 }
 
-/// What a source's standing becomes at `at`, when a contradiction before it lasted until `until`.
-fn stand(source: &mut Source, stand: Stand, at: Timestamp, until: i64, oracle: &OracleParams) {
-    let (was, since) = match source.standing {
-        Standing::Apart => (Stand::Apart, at.0),
-        Standing::With(since) => (Stand::With, since.0),
-        Standing::Against(since) => (Stand::Against, since.0),
+/// A source stands nowhere from `until` on.
+fn falls_silent(source: &mut Source, until: i64) {
+    if let Standing::Against(since) = source.standing {
+        source.contradicted = Duration(source.contradicted.0 + (until - since.0).max(0));
+        source.contradicted_until = Timestamp(until);
+    }
+    source.standing = Standing::Apart;
+}
+
+/// How long a source has been contradicted that `value` contradicts at `at`.
+fn contradicted_for(source: &Source, value: Price, at: Timestamp, oracle: &OracleParams) -> i64 {
+    let (running, since_then) = match source.standing {
+        Standing::Against(since) => (at.0 - since.0, 0),
+        Standing::Apart | Standing::With(_) => (0, at.0.saturating_sub(source.contradicted_until.0)),
     };
-    if was == stand {
-        return;
+    let other_lie = !within(value, oracle.dispute, source.refuted_by);
+    if other_lie || oracle.dispute_confirm.0 <= since_then { 0 } else { source.contradicted.0 + running }
+}
+
+/// What a source's standing becomes at `at`.
+fn stand(source: &mut Source, stand: Stand, value: Price, at: Timestamp, oracle: &OracleParams) {
+    match (stand, source.standing) {
+        (Stand::Against, was) => {
+            let clock = contradicted_for(source, value, at, oracle);
+            let goes_on = matches!(was, Standing::Against(_)) && clock != 0;
+            if !goes_on {
+                (source.contradicted, source.standing) = (Duration(clock), Standing::Against(at));
+            }
+            source.refuted_by = value;
+        }
+        (Stand::With, Standing::With(_)) => {}
+        (Stand::With, Standing::Apart | Standing::Against(_)) => {
+            falls_silent(source, at.0);
+            source.standing = Standing::With(at);
+        }
+        (Stand::Apart, _) => falls_silent(source, at.0),
     }
-    if was == Stand::Against {
-        source.contradicted = Duration(source.contradicted.0 + (until - since).max(0));
-    }
-    if was == Stand::With && oracle.dispute_confirm.0 <= at.0 - since {
-        source.contradicted = Duration(0);
-    }
-    source.standing = match stand {
-        Stand::Apart => Standing::Apart,
-        Stand::With => Standing::With(at),
-        Stand::Against => Standing::Against(at),
-    };
 }
 
 /// Hears an overruled source as if nothing had been.
 fn readmit(source: &mut Source) {
     (source.settled, source.exclusion) = (source.price, None);
     (source.standing, source.contradicted) = (Standing::Apart, Duration(0));
+}
+
+/// Likewise, but without anybody who says the same: what would be a jump is one.
+fn speaks_again(source: &mut Source, listing: &SourceParams, oracle: &OracleParams) {
+    let (jumps, settled) = (filtered(source, listing, oracle) == Some(Exclusion::Jump), source.settled);
+    readmit(source);
+    if jumps {
+        (source.settled, source.claimed) = (settled, source.price);
+        (source.exclusion, source.excluded_since) = (Some(Exclusion::Jump), source.received_at);
+    }
 }
 
 /// A source that is heard.
@@ -296,6 +322,9 @@ struct Amount {
     agreed: bool,
     /// Too few that were off for long enough.
     confirmed: bool,
+    /// There is a majority of enough, disputed or not.
+    stands_firm: bool,
+    value: Price,
     adrift: Option<Adrift>,
     /// How each source stands to it.
     stands: Vec<(usize, Stand)>,
@@ -308,8 +337,17 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     let lineages: std::collections::BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0 % 64).collect();
     let enough = lineages.len().min(oracle.lineages_min.into());
     let held_until = at.0.min(index.deadline.0.saturating_add(1));
-    // Too few gain nothing while nobody looks.
-    index.adrift = index.adrift.map(|held| Adrift { since: Timestamp(held.since.0 + at.0 - held_until), ..held });
+    // Nobody gains while nobody looks.
+    let later = |time: Timestamp| Timestamp(time.0.saturating_add(at.0 - held_until));
+    index.adrift = index.adrift.map(|held| Adrift { since: later(held.since), ..held });
+    for source in &mut index.sources {
+        source.contradicted_until = later(source.contradicted_until);
+        source.standing = match source.standing {
+            Standing::Apart => Standing::Apart,
+            Standing::With(since) => Standing::With(later(since)),
+            Standing::Against(since) => Standing::Against(later(since)),
+        };
+    }
     if stood(&index.quality, enough) {
         index.supported_at = index.supported_at.max(at.min(index.deadline));
     }
@@ -318,7 +356,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
             let waits = source.exclusion == Some(Exclusion::Overruled) && at.0 <= last_instant(source, listing, oracle);
             if waits && speaks_sense(source, listing, oracle) {
-                readmit(source);
+                speaks_again(source, listing, oracle);
             }
         }
     }
@@ -342,13 +380,13 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     if last.agreed {
         index.agreed = quality.value;
     }
-    if overruled || last.confirmed || stood(&quality, enough) {
+    if overruled || last.confirmed || last.stands_firm || stood(&quality, enough) {
         index.supported_at = at;
     }
     for (place, source) in index.sources.iter_mut().enumerate() {
         let found = last.stands.iter().find(|(heard, _)| *heard == place).map_or(Stand::Apart, |(_, stand)| *stand);
         let contradicts_nobody = found == Stand::Against && source.exclusion == Some(Exclusion::Overruled);
-        stand(source, if contradicts_nobody { Stand::Apart } else { found }, at, held_until, oracle);
+        stand(source, if contradicts_nobody { Stand::Apart } else { found }, last.value, at, oracle);
     }
     quality
 }
@@ -431,17 +469,24 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let (supporting, supporters) = camp(value, &usable, oracle);
     let few = usize::from(supporters) < enough;
     let heard: Vec<Voice> = usable.iter().chain(&jumping).copied().collect();
+    amount.value = value;
     let supports = |voice: &Voice| within(voice.price, oracle.agree, value);
     let apart = |one: &Voice, other: &Voice| {
         i128::from(one.price.0.abs_diff(other.price.0)) > floor(&(part(oracle.dispute) * q(value.0)))
     };
-    // Two of them too far from each other, and not all of them supporters.
-    let torn = |voices: &[Voice]| voices.iter().any(|one| voices.iter().any(|other| apart(one, other)));
-    let contradicted = torn(&heard) && !heard.iter().all(supports);
+    let (supporting_voices, others): (Vec<Voice>, Vec<Voice>) = heard.iter().partition(|voice| supports(voice));
+    // Outside of those who support the value, and too far from one of them.
+    let contradicts = |voice: &Voice| !supports(voice) && supporting_voices.iter().any(|other| apart(voice, other));
+    let contradicted = heard.iter().any(contradicts);
     let count =
         |voices: &[Voice]| voices.iter().map(|voice| voice.lineage).collect::<std::collections::BTreeSet<_>>().len();
-    let others: Vec<Voice> = heard.iter().filter(|voice| !supports(voice)).copied().collect();
-    let majority = present < 2 * supporting && !(few && enough <= count(&others));
+    let rivals = others.iter().any(|one| {
+        let with: Vec<Voice> =
+            others.iter().filter(|other| within(other.price, oracle.agree, one.price)).copied().collect();
+        enough <= count(&with)
+    });
+    let majority = present < 2 * supporting && !(few && rivals);
+    amount.stands_firm = majority && !few;
     // Who seems stuck neither outvotes nor contradicts whoever moves, except where the dispute is about him.
     let moving: Vec<Voice> = heard.iter().filter(|voice| voice.moving).copied().collect();
     let accused = |voice: &Voice| matches!(index.sources[voice.place].standing, Standing::Against(_));
@@ -461,9 +506,15 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let outvoted =
         oracle.overrule_lineages <= outvoters && q(2) / q(3) * q(count(&spokesmen) as u64) < q(outvoters) && !leaves;
     let resisted = contradicted && !outvoted;
+    let backers: Vec<Voice> = usable.iter().filter(|voice| supports(voice)).copied().collect();
+    let beside = |voice: &Voice| {
+        let near = |other: &Voice| other.lineage != voice.lineage && within(voice.price, oracle.agree, other.price);
+        backers.iter().any(near)
+    };
     for voice in heard.iter().chain(&waiting) {
-        let opposed = majority && resisted && heard.iter().any(|other| apart(voice, other));
-        let stand = match (supports(voice), opposed) {
+        let opposed = majority && resisted && contradicts(voice);
+        let waits = waiting.iter().any(|other| other.place == voice.place);
+        let stand = match (supports(voice) || waits && beside(voice), opposed) {
             (true, _) => Stand::With,
             (false, true) => Stand::Against,
             (false, false) => Stand::Apart,
@@ -472,15 +523,10 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     }
     for (place, _) in amount.stands.iter().filter(|(_, stand)| *stand == Stand::Against) {
         let source = &mut index.sources[*place];
-        let in_all = match source.standing {
-            Standing::Against(since) => source.contradicted.0.saturating_add(at.0 - since.0),
-            // As long a calm forgives everything.
-            Standing::With(since) if oracle.dispute_confirm.0 <= at.0 - since.0 => 0,
-            Standing::With(_) | Standing::Apart => source.contradicted.0,
-        };
+        let in_all = contradicted_for(source, value, at, oracle);
         if source.exclusion != Some(Exclusion::Overruled) && oracle.dispute_confirm.0 <= in_all {
             (source.exclusion, source.excluded_since) = (Some(Exclusion::Overruled), at);
-            (source.claimed, source.overruled_for) = (source.price, value);
+            (source.claimed, source.refuted_by) = (source.price, value);
             amount.overruled = true;
         }
     }
@@ -497,18 +543,25 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         }
     }
     for voice in &waiting {
+        let listing = &params.sources[voice.place];
         let source = &mut index.sources[voice.place];
         let stood_by = match source.standing {
-            Standing::With(since) => oracle.dispute_confirm.0 <= at.0 - since.0 && supports(voice),
+            Standing::With(since) => oracle.dispute_confirm.0 <= at.0 - since.0 && (supports(voice) || beside(voice)),
             Standing::Apart | Standing::Against(_) => false,
         };
-        let along = q(source.claimed.0) * q(value.0) / q(source.overruled_for.0.max(1));
+        let along = q(source.claimed.0) * q(value.0) / q(source.refuted_by.0.max(1));
         let along = Price(i64::try_from(floor(&along)).unwrap_or(i64::MAX));
-        let left_behind = voice.moving
-            && !within(value, oracle.dispute, source.overruled_for)
+        let moved_then = source.excluded_since.0.saturating_sub(source.changed_at.0) <= age_max(listing, oracle);
+        let goes_away =
+            if source.refuted_by < source.claimed { value < source.refuted_by } else { source.refuted_by <= value };
+        let left_behind = moved_then
+            && goes_away
+            && !within(value, oracle.dispute, source.refuted_by)
             && !within(source.price, oracle.dispute, along);
-        if stood_by || left_behind {
+        if stood_by {
             readmit(source);
+        } else if left_behind {
+            speaks_again(source, listing, oracle);
         }
     }
     let newest = usable.iter().map(|voice| voice.published_at.0).max().unwrap_or(at.0);
@@ -536,7 +589,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         });
         return amount;
     }
-    let challenged = torn(&moving) && contradicted;
+    let challenged = moving.iter().any(contradicts);
     amount.believed = true;
     amount.agreed = amount.confirmed || index.agreed == Price(0) || !few && !challenged;
     let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();

@@ -173,10 +173,16 @@ fn index(input: &Value) -> Value {
     let camp: Vec<&Voice> = usable.iter().copied().filter(|voice| within(&agree, &voice.price, &value)).collect();
     let count = distinct(&camp);
     let supporting: BigInt = camp.iter().map(|voice| &voice.weight).sum();
-    let spread = &usable[usable.len() - 1].price - &usable[0].price;
-    let contradicted = (&dispute * &value).div_floor(&ONE.into()) < spread && camp.len() < usable.len();
     let others: Vec<&Voice> = usable.iter().copied().filter(|voice| !within(&agree, &voice.price, &value)).collect();
-    let majority = weight < &supporting * 2 && (needed <= count || distinct(&others) < needed);
+    let limit_of_value = (&dispute * &value).div_floor(&ONE.into());
+    let apart = |one: &Voice, other: &Voice| limit_of_value < (&one.price - &other.price).abs();
+    let contradicted = others.iter().any(|one| camp.iter().any(|other| apart(one, other)));
+    let rivals = others.iter().any(|one| {
+        let with: Vec<&Voice> =
+            others.iter().copied().filter(|other| within(&agree, &other.price, &one.price)).collect();
+        needed <= distinct(&with)
+    });
+    let majority = weight < &supporting * 2 && (needed <= count || !rivals);
     // Nothing was said before, so nobody seems stuck.
     let speakers = distinct(&usable);
     let outvoted = limit("overrule_lineages") <= count && speakers * 2 < &count * 3;
