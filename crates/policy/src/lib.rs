@@ -7,7 +7,8 @@
 //!
 //! - [`Policy::parse`] reads a file, [`Policy::to_toml`] writes the canonical text, [`Policy::digest`] names it.
 //! - [`Policy::list`] meets a policy with the markets and sources that the data contains.
-//! - [`schema`] is the file's JSON Schema, [`diff`] what changed between two policies.
+//! - [`schema`] is the file's JSON Schema, [`diff`] what two policies say differently, [`compare`] what of that is in
+//!   force and which way it goes.
 //!
 //! Start at `keys`: one table of all keys drives the reader, the writer, the schema and the tests.
 
@@ -20,10 +21,15 @@ mod read;
 mod schema;
 mod write;
 
+mod compare;
+
+pub use compare::{Amendment, Stretch, compare};
 pub use error::{PolicyError, Position, Problem};
 pub use list::{Listed, Listing, MarketListing, SourceListing};
 pub use schema::schema;
 pub use write::{Change, Digest, diff};
+
+pub use protocol::direction::Direction;
 
 use protocol::params::Tier;
 use std::collections::BTreeMap;

@@ -90,7 +90,11 @@ impl Policy {
         Ok(listed)
     }
 
-    fn market(&self, listing: &MarketListing, decisions: &mut Vec<String>) -> Result<MarketParams, PolicyError> {
+    pub(crate) fn market(
+        &self,
+        listing: &MarketListing,
+        decisions: &mut Vec<String>,
+    ) -> Result<MarketParams, PolicyError> {
         let view = self.market_view(&listing.name);
         let pool_name = view.name("pool")?;
         let pool = self.said.pools.iter().position(|(name, _)| name == pool_name);
@@ -202,7 +206,7 @@ impl Policy {
     }
 
     /// The tiers of a market, and the name of the table in which they stand.
-    fn tiers(&self, market: &str) -> (&str, &[Tier]) {
+    pub(crate) fn tiers(&self, market: &str) -> (&str, &[Tier]) {
         for name in [market, DEFAULT] {
             let said = self.said.markets.get_key_value(name);
             if let Some((name, MarketSaid { tiers: Some(tiers), .. })) = said {
@@ -212,11 +216,11 @@ impl Policy {
         (DEFAULT, &[])
     }
 
-    fn pool_view<'a>(&'a self, name: &str, values: &'a Values) -> View<'a> {
+    pub(crate) fn pool_view<'a>(&'a self, name: &str, values: &'a Values) -> View<'a> {
         View { policy: self, keys: POOL, layers: vec![(join("pool", name), values)] }
     }
 
-    fn market_view(&self, market: &str) -> View<'_> {
+    pub(crate) fn market_view(&self, market: &str) -> View<'_> {
         let mut layers = Vec::new();
         for name in [market, DEFAULT] {
             layers.extend(self.said.markets.get(name).map(|said| (join("market", name), &said.values)));
@@ -224,7 +228,7 @@ impl Policy {
         View { policy: self, keys: MARKET, layers }
     }
 
-    fn source_view(&self, market: &str, source: &str) -> View<'_> {
+    pub(crate) fn source_view(&self, market: &str, source: &str) -> View<'_> {
         let mut layers = Vec::new();
         let here = self.said.markets.get(market).and_then(|said| said.sources.get(source));
         layers.extend(here.map(|values| (join(&join(&join("market", market), "source"), source), values)));
@@ -302,20 +306,20 @@ impl Policy {
 }
 
 /// Tables of one kind, the most particular first.
-struct View<'a> {
+pub(crate) struct View<'a> {
     policy: &'a Policy,
     keys: &'static [Key],
     layers: Vec<(String, &'a Values)>,
 }
 
 /// A value and the path under which it is said.
-struct Found<'a> {
-    value: &'a Value,
+pub(crate) struct Found<'a> {
+    pub(crate) value: &'a Value,
     path: String,
 }
 
 impl Found<'_> {
-    fn pico(&self) -> i128 {
+    pub(crate) fn pico(&self) -> i128 {
         match self.value {
             Value::Pico(pico) => *pico,
             Value::Int(n) => i128::from(*n),
@@ -325,7 +329,7 @@ impl Found<'_> {
 }
 
 impl<'a> View<'a> {
-    fn find(&self, key: &str) -> Option<Found<'a>> {
+    pub(crate) fn find(&self, key: &str) -> Option<Found<'a>> {
         self.layers
             .iter()
             .find_map(|(path, values)| values.get(key).map(|value| Found { value, path: format!("{path}.{key}") }))
@@ -348,7 +352,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn small<T: TryFrom<i64>>(&self, key: &str) -> Result<T, PolicyError> {
+    pub(crate) fn small<T: TryFrom<i64>>(&self, key: &str) -> Result<T, PolicyError> {
         T::try_from(self.int(key)?).map_err(|_| self.missing(key))
     }
 
@@ -356,7 +360,7 @@ impl<'a> View<'a> {
         self.int(key).map(Ratio)
     }
 
-    fn span(&self, key: &str) -> Result<Duration, PolicyError> {
+    pub(crate) fn span(&self, key: &str) -> Result<Duration, PolicyError> {
         self.int(key).map(Duration)
     }
 
@@ -367,7 +371,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn name(&self, key: &str) -> Result<&'a str, PolicyError> {
+    pub(crate) fn name(&self, key: &str) -> Result<&'a str, PolicyError> {
         match self.find(key) {
             Some(Found { value: Value::Name(name), .. }) => Ok(name),
             Some(_) | None => Err(self.missing(key)),
@@ -388,7 +392,7 @@ impl<'a> View<'a> {
     }
 }
 
-fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
+pub(crate) fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
     Ok(PoolParams {
         accounts_max: view.small("accounts_max")?,
         account_min: Notional(view.int("account_min")?),

@@ -18,7 +18,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// One key that two policies say differently; text only, in which direction is not said here.
+/// One key that two policies say differently; text only, what of it is in force is said by [`crate::compare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The key as a dotted path.
@@ -149,7 +149,7 @@ fn line(text: &mut String, name: &str, form: Form, value: &Value) {
     let _ = writeln!(text, "{name} = {quote}{value}{quote}");
 }
 
-fn tier_values(tier: &Tier) -> Values {
+pub(crate) fn tier_values(tier: &Tier) -> Values {
     let numbers =
         [("notional_from", tier.notional_from), ("initial", tier.initial.0), ("maintenance", tier.maintenance.0)];
     let known = numbers.into_iter().filter_map(|(name, n)| keys::find(TIER, name).map(|key| (key.name, Value::Int(n))));
@@ -216,7 +216,7 @@ pub(crate) mod tests {
             .prop_map(|(values, tiers, sources)| MarketSaid { values, tiers, sources })
     }
 
-    fn policy() -> impl Strategy<Value = Policy> {
+    pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         let pools = proptest::collection::btree_map(name(), values(POOL, true), 1..4).prop_shuffle_pools();
         let defaults = (values(MARKET, true), tiers(), values(SOURCE, true));
         let markets = proptest::collection::btree_map(name(), (market(), any::<prop::sample::Index>()), 0..4);

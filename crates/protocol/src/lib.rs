@@ -1,8 +1,8 @@
 //! The words that every part of Seawall speaks.
 //!
-//! Data only: no rule is applied here, except those that make a value well formed ([`params`]'s validation) and the
-//! two small algebras that everyone has to agree on: the join of [`restriction::Restriction`]s and the table
-//! [`mode::Mode`] × [`mode::Action`].
+//! Data only: no rule is applied here, except those that make a value well formed ([`params`]'s validation) and what
+//! everyone has to agree on: the join of [`restriction::Restriction`]s, the table [`mode::Mode`] × [`mode::Action`], and
+//! the [`direction::Direction`] of a change of parameters.
 //!
 //! A [`batch::Batch`] of [`input::Input`]s goes into the kernel; [`effect::Effect`]s come out.
 #![no_std]
@@ -29,6 +29,7 @@
 extern crate alloc;
 
 pub mod batch;
+pub mod direction;
 pub mod effect;
 pub mod ids;
 pub mod input;
@@ -39,6 +40,7 @@ pub mod reject;
 pub mod restriction;
 
 pub use batch::Batch;
+pub use direction::Direction;
 pub use effect::Effect;
 pub use ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 pub use input::Input;

@@ -35,7 +35,7 @@ enum Verb {
 pub(crate) enum Ended {
     /// Nothing to report.
     Well,
-    /// Something in the input was damaged; the rest was used.
+    /// Something in the input was damaged and the rest was used, or a policy loosens something.
     WithFindings,
     /// A rule that must hold did not.
     VerificationFailed,

@@ -1,0 +1,225 @@
+//! `seawall policy diff` on real files: what it prints and how it ends. 0 where nothing loosens, 1 where something does or
+//! is mixed, 2 where a file is no policy.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+const DEFAULT: &str = include_str!("../../../policies/default.toml");
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs in `directory`, so that files are named as a reader would.
+fn diff(directory: &Path, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+    let output = command.args(["policy", "diff"]).args(arguments).current_dir(directory).output().expect("starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("writes UTF-8");
+    let ended = Ended {
+        code: output.status.code().expect("ends by itself"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    };
+    assert!(ended.code != 101 && !ended.err.contains("panicked"), "{}", ended.err);
+    ended
+}
+
+/// A directory with the default policy as `old.toml`, and as `new.toml` with lines replaced and appended.
+fn files(replaced: &[(&str, &str)], appended: &str) -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut new = DEFAULT.to_owned();
+    for (from, to) in replaced {
+        assert!(new.contains(from), "{from}");
+        new = new.replacen(from, to, 1);
+    }
+    for (name, text) in [("old.toml", DEFAULT), ("new.toml", &format!("{new}{appended}"))] {
+        std::fs::write(directory.path().join(name), text).expect("writes");
+    }
+    directory
+}
+
+/// Expects the code and, below the two lines of digests, exactly this text.
+#[track_caller]
+fn check(replaced: &[(&str, &str)], appended: &str, code: i32, expected: &str) {
+    let directory = files(replaced, appended);
+    let ended = diff(directory.path(), &["old.toml", "new.toml"]);
+    let (digests, rest) = ended.out.split_once("\n\n").expect("two parts");
+    let digests: Vec<Vec<&str>> = digests.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!(digests.len(), 2);
+    for (line, side) in digests.iter().zip(["old", "new"]) {
+        assert_eq!((line[0], line[1].len(), line[2]), (side, 64, format!("{side}.toml").as_str()));
+    }
+    assert_eq!((ended.code, rest), (code, expected), "{}", ended.err);
+}
+
+#[test]
+fn a_policy_is_no_change_of_itself() {
+    check(&[], "# A remark says nothing.\n", 0, "Neutral: no change in force; both say the same\n");
+}
+
+#[test]
+fn what_is_only_written_elsewhere_is_said_to_be_no_change_in_force() {
+    let expected =
+        "Neutral: no change in force; 1 key said differently\n  market.XRP.oracle.age_max  (not said) -> 10s\n";
+    check(&[], "[market.XRP.oracle]\nage_max = \"10_000ms\"\n", 0, expected);
+    check(&[], "[market.XRP]\n", 0, "Neutral: no change in force; 0 keys said differently\n");
+}
+
+#[test]
+fn a_tightening_is_no_finding_and_one_that_can_liquidate_says_so() {
+    check(
+        &[
+            ("jump_max = \"10%\"", "jump_max = \"5%\""),
+            ("maintenance = \"2.5%\"", "maintenance = \"3%\""),
+            ("open_interest_max = \"2_000_000_000 USD\"", "open_interest_max = \"1_500_000_000 USD\""),
+        ],
+        "[market.XRP]\noracle.jump_max = \"10%\"\n",
+        0,
+        "\
+[market.default]
+  oracle.jump_max                               10% -> 5%                               Tighten
+      smaller steps wait to be confirmed; where a market lets none be taken, positions are judged less kindly
+      not in [market.XRP]
+  tier.maintenance from 0 USD to 1_000_000 USD  2.5% -> 3%                              Tighten
+      staying open needs more margin: accounts that have less are liquidated
+      not in [market.BTC], [market.ETH], [market.SOL]
+
+[market.SOL]
+  open_interest_max                             2_000_000_000 USD -> 1_500_000_000 USD  Tighten
+      less may be opened; what is open stays
+
+Tighten: 3 changes in force: 3 tighten, 0 loosen, 0 mixed, 0 neutral
+maintenance rises in 1: who has less is liquidated
+",
+    );
+}
+
+#[test]
+fn what_loosens_or_is_mixed_is_a_finding() {
+    check(
+        &[("last_good_max = \"5m\"", "last_good_max = \"10m\"")],
+        "",
+        1,
+        "\
+[market.default]
+  oracle.last_good_max  5m -> 10m  Loosen
+      the last price serves for longer without a source
+
+Loosen: 1 change in force: 0 tighten, 1 loosen, 0 mixed, 0 neutral
+",
+    );
+    check(
+        &[("order_ttl = \"3s\"", "order_ttl = \"10s\"")],
+        "[source.gemini]\nlineage = \"coinbase\"\n",
+        1,
+        "\
+[market.default]
+  liquidation.order_ttl  3s -> 10s               Mixed
+      the book has longer to take a forced order, at an older limit; the insolvent are deleveraged later
+
+[source.gemini]
+  lineage                (not said) -> coinbase  Mixed
+      it shares its voice with others than before: one voice less for some, one more for others
+
+Mixed: 2 changes in force: 0 tighten, 0 loosen, 2 mixed, 0 neutral
+",
+    );
+    check(
+        &[("confidence_max = \"2%\"", "confidence_max = \"1%\""), ("exit = \"50%\"", "exit = \"60%\"")],
+        "[pool.second]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\n\
+         insurance_share_per_account = \"1%\"\n",
+        1,
+        "\
+the venue
+  pools                  main -> main, second  Mixed
+      pools are numbered in this order: accounts, markets and insurance keep the number, whatever its pool
+
+[market.default]
+  oracle.confidence_max  2% -> 1%              Tighten
+      less certain prices are not used any more
+  detectors.exit         50% -> 60%            Loosen
+      detectors let go sooner
+
+Mixed: 3 changes in force: 1 tighten, 1 loosen, 1 mixed, 0 neutral
+",
+    );
+}
+
+#[test]
+fn many_exceptions_are_counted() {
+    let markets: String = (0..12).map(|n| format!("[market.M{n:02}]\nbreaker.calm = \"60s\"\n")).collect();
+    let directory = files(&[("calm = \"60s\"", "calm = \"30s\"")], &markets);
+    let ended = diff(directory.path(), &["old.toml", "new.toml"]);
+    assert!(ended.out.contains("[market.M06], [market.M07] and 4 more\n"), "{}", ended.out);
+    let json = diff(directory.path(), &["old.toml", "new.toml", "--json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(json["in_force"][0]["except"].as_array().map(Vec::len), Some(12));
+}
+
+#[test]
+fn machines_get_the_same_as_json() {
+    let directory =
+        files(&[("maintenance = \"2.5%\"", "maintenance = \"3%\"")], "[market.XRP]\nbreaker.calm = \"60s\"\n");
+    let ended = diff(directory.path(), &["--json", "old.toml", "new.toml"]);
+    let json: Value = serde_json::from_str(&ended.out).expect("JSON");
+    assert_eq!(ended.code, 0);
+    let digest = |side: &str| json[side]["policy_digest"].as_str().map(str::len);
+    assert_eq!((digest("old"), digest("new")), (Some(64), Some(64)));
+    assert_eq!(json["old"]["file"], "old.toml");
+    assert_eq!(json["direction"], "Tighten");
+    assert_eq!(json["counts"], serde_json::json!({ "neutral": 0, "tighten": 1, "loosen": 0, "mixed": 0 }));
+    assert_eq!(json["raise_maintenance"], 1);
+    let change = serde_json::json!({
+        "table": "market.default",
+        "key": "tier.maintenance",
+        "notional_from": "0 USD",
+        "notional_to": "1_000_000 USD",
+        "old": "2.5%",
+        "new": "3%",
+        "direction": "Tighten",
+        "why": "staying open needs more margin: accounts that have less are liquidated",
+        "raises_maintenance": true,
+        "except": ["market.BTC", "market.ETH", "market.SOL"],
+    });
+    assert_eq!(json["in_force"], serde_json::json!([change]));
+    let said = |key: &str, old: Value, new: &str| serde_json::json!({ "key": key, "old": old, "new": new });
+    let differently = [
+        said("market.XRP.breaker.calm", Value::Null, "1m"),
+        said("market.default.tier[0].maintenance", "2.5%".into(), "3%"),
+    ];
+    assert_eq!(json["said"], Value::from(differently.to_vec()));
+}
+
+#[test]
+fn the_shipped_policies_differ_in_what_the_baseline_leaves_out() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let ended = diff(&policies, &["default.toml", "competent.toml"]);
+    assert_eq!(ended.code, 1);
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(lines.last(), Some(&"Mixed: 22 changes in force: 0 tighten, 17 loosen, 5 mixed, 0 neutral"));
+    let has = |words: &[&str]| lines.iter().any(|line| line.split_whitespace().eq(words.iter().copied()));
+    assert!(has(&["oracle.age_max", "10s", "->", "1m", "Loosen"]), "{}", ended.out);
+    assert!(has(&["oracle.dispute_confirm", "1m", "->", "1ms", "Loosen"]), "{}", ended.out);
+    assert!(has(&["liquidation.order_ttl", "3s", "->", "10s", "Mixed"]), "{}", ended.out);
+    assert!(!ended.out.contains("tier."), "the tiers are the same");
+}
+
+#[test]
+fn what_is_no_policy_is_refused_with_file_line_and_remedy() {
+    let directory = files(&[("age_max = \"10s\"", "age_max = \"10\"")], "");
+    let line = 1 + DEFAULT.lines().position(|line| line == "age_max = \"10s\"").expect("a line");
+    for order in [["old.toml", "new.toml"], ["new.toml", "old.toml"]] {
+        let ended = diff(directory.path(), &order);
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+        for word in [&format!("new.toml:{line}:"), "oracle.age_max", "write one of ms, s, m, h, d after the number"] {
+            assert!(ended.err.contains(word), "{word:?} is not in: {}", ended.err);
+        }
+    }
+    let missing = PathBuf::from("none.toml").display().to_string();
+    let ended = diff(directory.path(), &["old.toml", &missing]);
+    assert!(ended.code == 2 && ended.err.contains(&missing), "{}", ended.err);
+}
