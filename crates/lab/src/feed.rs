@@ -487,10 +487,9 @@ fn in_order(shared: &mut Shared<'_>, paths: &[PathBuf], segments: Vec<Segment>) 
         clean.push(rewrite(shared, paths, segment.kind, move |spool| reader.next(spool))?);
     }
     clean.sort_by_key(|segment| (segment.stats.first, segment.stats.last));
-    // Quotes may share a receive time across files and still conflict in the time they were published, so theirs must be apart.
-    let apart = clean.windows(2).all(|pair| pair[0].stats.last < pair[1].stats.first);
-    let quotes_in_many = 1 < clean.len() && clean[0].kind == Kind::Quotes;
-    if apart && !quotes_in_many {
+    // Quotes of two files may be apart in receive time and still conflict in the time they were published, so they are never apart.
+    let apart = clean.windows(2).all(|pair| pair[0].kind == Kind::Bars && pair[0].stats.last < pair[1].stats.first);
+    if apart {
         return Ok(clean);
     }
     let mut merged = Merged::new(&clean, &shared.spool)?;

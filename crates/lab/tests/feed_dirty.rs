@@ -41,6 +41,7 @@ fn a_price_that_is_no_price() {
     check(bar(2, "100,110,0,105,3"), "price_zero");
     check(bar(2, "100,110,0.000,105,3"), "price_zero");
     check(bar(2, "100,110,-90,105,3"), "price_negative");
+    check(bar(2, "100,110,-1e-400,105,3"), "price_negative");
     check(bar(2, "100,110,90,,3"), "price_missing");
     check(bar(2, "100,110,90,12x,3"), "price_malformed");
 }
@@ -72,6 +73,59 @@ fn times() {
     check(good(1), "duplicate");
     check(bar(1, "100,999,90,105,3"), "duplicate");
     check(good(0), "out_of_order");
+}
+
+#[test]
+fn a_receive_lag_is_at_most_a_day() {
+    let files = Files::new();
+    let lags = ["86400000", "86400000.001", "nan", "", "0"];
+    let rows: String = (0..).zip(lags).map(|(minute, lag)| bar(minute, &format!("5,5,5,5,{lag}"))).collect();
+    let path = files.put("a.csv", format!("ts_s,open,high,low,close,recv_lag_ms_max\n{rows}"));
+    let feed = open(minute_bars(path)).expect("opens");
+    assert_eq!(listed(&feed), "3:bad_lag 4:bad_lag 5:bad_lag");
+    let details: Vec<&str> = feed.quarantine.samples().map(|l| l.detail.as_str()).collect();
+    assert_eq!(details, ["86400000.001: more than a day", "nan: NotANumber", ": Empty"]);
+}
+
+#[test]
+fn a_unit_in_the_name_of_a_column_holds_for_its_first_row() {
+    let files = Files::new();
+    // The first row is written in another unit than the name says; one of seconds would be a good time if the row decided.
+    for (name, wrong, zeros) in
+        [("ts_s", "000", ""), ("ts_ms", "", "000"), ("ts_us", "", "000000"), ("ts_ns", "", "000000000")]
+    {
+        let rows = format!("{START}{wrong},5,5,5,5\n{}{zeros},5,5,5,5\n", START + 60);
+        let feed = open(minute_bars(files.put("a.csv", format!("{name},open,high,low,close\n{rows}")))).expect("opens");
+        assert_eq!((listed(&feed).as_str(), feed.counts().used), ("2:absurd_time", 1), "{name}");
+    }
+}
+
+#[test]
+fn what_is_refused_by_its_place_is_listed_with_its_values() {
+    let shown = |feed: &Feed| {
+        let sample = feed.quarantine.samples().next().expect("listed");
+        format!("{}: {}: {}: {}", sample.line, sample.reason.name(), sample.detail, sample.text)
+    };
+    let files = Files::new();
+    let text = [HEADER.to_string(), good(0), bar(0, "100,110.5,90,105,3")].concat();
+    assert_eq!(
+        shown(&open(minute_bars(files.put("a.csv", text))).expect("opens")),
+        "3: duplicate: 2025-10-10T20:45:00Z after 2025-10-10T20:45:00Z in line 2: \
+         2025-10-10T20:45:00Z open 100 high 110.5 low 90 close 105"
+    );
+    let text = [HEADER.to_string(), good(9), good(1), good(2)].concat();
+    assert_eq!(
+        shown(&open(minute_bars(files.put("a.csv", text))).expect("opens")),
+        "2: time_jump: 2025-10-10T20:54:00Z is ahead of the rows that follow: 2025-10-10T20:46:00Z: \
+         2025-10-10T20:54:00Z open 100 high 110 low 90 close 105"
+    );
+    let quote = format!("o,BTC,100,0.5,{START},{START}\n");
+    assert_eq!(
+        shown(&open_quotes(files.put("q.csv", format!("{QUOTES}{quote}{quote}"))).expect("opens")),
+        "3: duplicate: received 2025-10-10T20:45:00Z published 2025-10-10T20:45:00Z after \
+         received 2025-10-10T20:45:00Z published 2025-10-10T20:45:00Z in line 2: \
+         received 2025-10-10T20:45:00Z published 2025-10-10T20:45:00Z price 100 confidence 0.5"
+    );
 }
 
 #[test]
@@ -205,9 +259,47 @@ fn files_that_cannot_be_used_at_all() {
     assert!(wrong.starts_with("a.csv:1: found ts_s,price; needed is bars: a time"), "{wrong}");
     let twice = refused("a.csv", "ts_s,open,high,low,close,close\n");
     assert!(twice.ends_with("needed is one column \"close\", not two"), "{twice}");
+    let columns = |count: usize| format!("ts_s,{}\n", vec!["x"; count - 1].join(","));
+    let most = refused("a.csv", columns(256));
+    assert!(most.contains("needed is bars: a time"), "{most}");
+    assert_eq!(refused("a.csv", columns(257)), "a.csv:1: found 257 columns; needed is at most 256 columns");
     let missing = Feed::open(&FeedOptions::new(vec![BarsArg::file("no/such/file.csv")], vec![])).expect_err("refused");
     assert!(missing.to_string().starts_with("no/such/file.csv: cannot be read"), "{missing}");
     assert!(matches!(Feed::open(&FeedOptions::new(vec![], vec![])), Err(FeedError::NoFiles)));
+}
+
+#[test]
+fn sixteen_lines_before_the_header_are_skipped() {
+    let files = Files::new();
+    let preamble = |lines: usize| {
+        let first = "# 1\n\nsep=,\nhttps://example.org\n";
+        format!("{first}{}{HEADER}{}", "#\n".repeat(lines - 4), good(0))
+    };
+    let feed = open(minute_bars(files.put("a.csv", preamble(16)))).expect("opens");
+    assert_eq!(feed.counts().used, 1);
+    assert_eq!(echoes(&feed, "was skipped"), 15);
+    for what in ["line 1 was skipped: # 1", "line 3 was skipped: sep=,", "line 4 was skipped: https://example.org"] {
+        assert_eq!(echoes(&feed, what), 1, "{what}");
+    }
+    let error = refused("a.csv", preamble(17));
+    assert!(error.starts_with("a.csv:17: found #; needed is bars: a time"), "{error}");
+}
+
+#[test]
+fn klines_without_a_header_have_twelve_columns_and_a_count_of_ten_digits() {
+    let named = |row: &str| refused("a.csv", format!("{row}\n"));
+    for row in [
+        "999999999,5,6,4,5,10,1,1,1,1,1,0",
+        "176012910x,5,6,4,5,10,1,1,1,1,1,0",
+        "1760129100,5,6,4,5,10,1,1,1,1,1",
+        "1760129100,5,6,4,5,ten,1,1,1,1,1,0",
+    ] {
+        let error = named(row);
+        assert!(error.starts_with(&format!("a.csv:1: found {row}; needed is bars: a time")), "{error}");
+    }
+    let files = Files::new();
+    let path = files.put("a.csv", "1760129100,5,6,4,5,10,1,1,1,1,1,0\n");
+    assert_eq!(open(minute_bars(path)).expect("opens").counts().used, 1);
 }
 
 #[test]
@@ -215,6 +307,25 @@ fn a_file_of_which_no_row_is_good_is_an_error_that_shows_one() {
     let text = [HEADER.to_string(), bar(0, "0,0,0,0,0"), bar(1, "0,0,0,0,0")].concat();
     let want = "no row can be used: 2 of 2 are quarantined, such as a.csv:2: price_zero: open 0";
     assert_eq!(refused("a.csv", text), want);
+}
+
+#[test]
+fn rows_that_a_filter_set_aside_are_not_among_those_that_cannot_be_used() {
+    let files = Files::new();
+    let text = [HEADER.to_string(), good(0), bar(1, "0,0,0,0,0")].concat();
+    let arg = minute_bars(files.put("a.csv", text));
+    let opened = |from: i64, to: i64| {
+        let options = FeedOptions {
+            from: Some((START + from) * 1_000_000),
+            to: Some((START + to) * 1_000_000),
+            ..FeedOptions::new(vec![arg.clone()], vec![])
+        };
+        let error = Feed::open(&options).expect_err("refused").to_string();
+        error.replace(&files.path("").display().to_string(), "")
+    };
+    let want = "no row can be used: 1 of 1 are quarantined, such as a.csv:3: price_zero: open 0";
+    assert_eq!(opened(60, 120), want);
+    assert_eq!(opened(61, 120), "all 2 rows are outside the markets or times asked for");
 }
 
 #[test]
@@ -251,6 +362,36 @@ fn a_width_is_inferred_or_asked_for_but_not_guessed() {
         refused(with("a.csv", &[0, 10, 25, 40, 55])).contains("3 of 4 steps are not multiples of the smallest, 10m")
     );
     assert!(refused(with("a_1h.csv", &[0, 1, 2])).contains("the file name says 1h, but 2 rows are only 1m apart"));
+    // Steps in minutes, so many of each.
+    let steps = |name: &str, steps: &[(usize, i64)]| {
+        let mut minutes = vec![0];
+        for (count, step) in steps {
+            for _ in 0..*count {
+                minutes.push(minutes.last().expect("a minute") + step);
+            }
+        }
+        match with(name, &minutes) {
+            Ok(feed) => format!("{}m", feed.series[0].width.expect("bars") / 60_000_000),
+            Err(error) => {
+                let text = error.to_string();
+                let (_, why) = text.split_once('(').expect("why");
+                why.split_once(')').expect("why").0.to_string()
+            }
+        }
+    };
+    // One step in twenty may be shorter than the name says, one in four no multiple of it.
+    assert_eq!(steps("a_5m.csv", &[(38, 5), (2, 1)]), "5m");
+    assert_eq!(steps("a_5m.csv", &[(37, 5), (2, 1)]), "the file name says 5m, but 2 rows are only 1m apart");
+    assert_eq!(steps("a_5m.csv", &[(6, 5), (2, 7)]), "5m");
+    assert_eq!(steps("a_5m.csv", &[(5, 5), (2, 7)]), "the file name says 5m, but 2 of 7 steps are not multiples of it");
+    // Without a name a smallest step is believed that is one in twenty, or the most common one.
+    assert_eq!(steps("a.csv", &[(38, 60), (2, 1)]), "1m");
+    assert_eq!(steps("a.csv", &[(39, 60), (2, 1)]), "most rows are 1h apart, but 2 of 41 only 1m");
+    assert_eq!(steps("a.csv", &[(1, 5), (3, 10)]), "5m");
+    let all_different: Vec<(usize, i64)> = (1..=22).map(|step| (1, step)).collect();
+    assert_eq!(steps("a.csv", &all_different), "1m");
+    assert_eq!(steps("a.csv", &[(18, 10), (2, 15)]), "10m");
+    assert_eq!(steps("a.csv", &[(17, 10), (2, 15)]), "2 of 19 steps are not multiples of the smallest, 10m");
     let hourly_with_one_stray: Vec<i64> = (0..50).map(|h| h * 60).chain([49 * 60 + 1]).collect();
     assert!(refused(with("a.csv", &hourly_with_one_stray)).contains("most rows are 1h apart, but 1 of 50 only 1m"));
 }
@@ -317,6 +458,8 @@ fn quotes_that_are_no_quotes() {
     let want =
         "3:unknown_source 4:unknown_market 5:price_zero 6:bad_confidence 7:bad_confidence 8:bad_time 9:absurd_time";
     assert_eq!(listed(&feed), want);
+    let details: Vec<&str> = feed.quarantine.samples().map(|l| l.detail.as_str()).collect();
+    assert_eq!(details, ["", "B?C in USD", "", "5", "price 0", "below zero", "NotANumber"],);
     let error = open_quotes(files.put("w.csv", "source,market,price\n")).expect_err("refused").to_string();
     assert!(
         error.contains("w.csv:1: found source,market,price; needed is quotes: source, market, price, confidence"),
@@ -339,6 +482,60 @@ fn a_market_that_the_policy_does_not_have_is_listed_and_one_not_asked_for_is_set
     let feed = Feed::open(&options).expect("opens");
     let counts = feed.counts();
     assert_eq!((counts.rows, counts.filtered, counts.input, counts.used, counts.listed), (6, 3, 3, 3, 0));
+}
+
+#[test]
+fn a_symbol_without_one_reading_is_listed_with_the_option_to_give() {
+    let opened = |columns: &str, names: &[&str], options: &str| {
+        let files = Files::new();
+        let rows: String = names.iter().map(|names| format!("{names},{START},5,5,5,5\n")).collect();
+        let path = files.put("a.csv", format!("{columns},ts_s,open,high,low,close\n{rows}"));
+        let arg = BarsArg::parse(&format!("{}:width=1m{options}", path.display())).expect("parses");
+        let feed = open(arg).expect("opens");
+        let listed: Vec<String> =
+            feed.quarantine.samples().map(|l| format!("{}:{}: {}", l.line, l.reason.name(), l.detail)).collect();
+        let series: Vec<String> = feed
+            .series
+            .iter()
+            .map(|s| format!("{} {} {}", feed.markets[s.market as usize].name, s.symbol, s.quote))
+            .collect();
+        (series.join(", "), listed.join(", "))
+    };
+    let check = |columns: &str, names: &[&str], options: &str, series: &str, listed: &str| {
+        assert_eq!(opened(columns, names, options), (series.to_string(), listed.to_string()));
+    };
+    check(
+        "symbol",
+        &["BTC-USD", "FOOTUSD"],
+        ",source=v",
+        "BTC BTCUSD USD",
+        "3:unknown_market: symbol FOOTUSD has no single reading as base and quote: give quote=, or market= and quote=",
+    );
+    check(
+        "symbol",
+        &["btc", "BTC-USD", "B?C"],
+        ",source=v,quote=USD",
+        "BTC BTC USD, BTC BTCUSD USD",
+        "4:unknown_market: symbol B?C has no single reading as base and quote: give quote=, or market= and quote=",
+    );
+    check(
+        "symbol,base",
+        &["AAVE-USD,aave", "AAVE-XYZ,AAVE", "AAVE-USD,A?"],
+        ",source=v",
+        "AAVE AAVEUSD USD",
+        "3:unknown_market: symbol AAVE-XYZ has no single reading as base and quote: give quote=, 4:unknown_market: A? is no asset",
+    );
+    check("venue,symbol", &["v,BTC-USD", "a b,BTC-USD"], "", "BTC BTCUSD USD", "3:unknown_source: a b");
+}
+
+#[test]
+fn a_series_of_which_no_row_is_good_is_none() {
+    let files = Files::new();
+    let text = format!("symbol,{HEADER}BTC-USD,{}ETH-USD,{}", good(0), bar(0, "0,0,0,0,0"));
+    let feed =
+        open(BarsArg::parse(&format!("{}:source=v,width=1m", files.put("a.csv", text).display())).expect("parses"))
+            .expect("opens");
+    assert_eq!((feed.series.len(), feed.markets.len(), listed(&feed).as_str()), (1, 1, "3:price_zero"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use feed_support::{Files, SECOND, START, check_law, echoes, events, gz, listed, minute_bars, open, open_quotes};
 use lab::feed::decimal::{format_decimal, parse_decimal};
-use lab::feed::{BarPath, BarsArg, EventKind, Feed, FeedEvent, FeedOptions, read_accounts};
+use lab::feed::{BarPath, BarsArg, EventKind, Feed, FeedEvent, FeedOptions, Progress, read_accounts};
 use proptest::prelude::*;
 
 const ONE: i128 = 1_000_000_000_000;
@@ -132,8 +132,27 @@ fn contracts_become_base_units_at_the_close() {
     // 7 contracts of 10 USD at 50 are 1.4; of 100 USD at 100,000 they are 0.007.
     assert_eq!(volumes(options.clone()), want(140_000_000, 700_000));
     // 7 contracts of 5 USD: 0.7 and 0.00035.
-    let contracts = vec![("binance-delivery".to_string(), 5 * ONE)];
-    assert_eq!(volumes(FeedOptions { contracts, ..options }), want(70_000_000, 35_000));
+    let given = |venue: &str| FeedOptions { contracts: vec![(venue.to_string(), 5 * ONE)], ..options.clone() };
+    assert_eq!(volumes(given("binance-delivery")), want(70_000_000, 35_000));
+    let said = |options: &FeedOptions| {
+        let feed = Feed::open(options).expect("opens");
+        let said = feed.decisions.iter().filter_map(|decision| decision.split_once(": volume of "));
+        said.map(|(_, said)| said.to_string()).collect::<Vec<_>>()
+    };
+    let published = "in contracts of 10 USD (BTC: 100 USD), by the venue's published specification: converted to base units at each \
+                     bar's close; contract= says otherwise";
+    let as_given = "in contracts of the size given: converted to base units at each bar's close";
+    assert_eq!(said(&options), [format!("binance-delivery is {published}")]);
+    assert_eq!(said(&given("binance-delivery")), [format!("binance-delivery is {as_given}")]);
+    assert_eq!(
+        said(&given("coinbase")),
+        [format!("binance-delivery is {published}"), format!("coinbase is {as_given}")]
+    );
+    let arg = BarsArg { contract_usd: Some(5 * ONE), ..BarsArg::file(&path) };
+    assert_eq!(
+        said(&FeedOptions::new(vec![arg], vec![])),
+        [format!("binance-delivery is {as_given}"), format!("coinbase is {as_given}")]
+    );
 }
 
 #[test]
@@ -172,17 +191,271 @@ fn a_file_from_new_to_old_is_turned_round() {
     assert_eq!(opens, (1..=5_000).collect::<Vec<i128>>());
 }
 
+/// What is said of the only series.
+#[track_caller]
+fn echo_of_series(feed: &Feed) -> &str {
+    let mut echoes = feed.decisions.iter().filter(|decision| decision.starts_with("series "));
+    let echo = echoes.next().expect("a series");
+    assert_eq!(echoes.next(), None);
+    echo
+}
+
 #[test]
 fn gaps_and_heartbeat_of_a_series() {
     let files = Files::new();
-    let minutes = [0, 1, 2, 3, 10, 11, 13, 14];
-    let rows: String = minutes.iter().map(|m| format!("{},5,5,5,5\n", START + 60 * m)).collect();
-    let feed = open(minute_bars(files.put("a.csv", format!("ts_s,open,high,low,close\n{rows}")))).expect("opens");
+    let minutes = [0, 1, 2, 3, 10, 11, 13, 14, 16, 23];
+    let rows: String = minutes.iter().map(|m| format!("{},5,5,5,5,{}\n", START + 60 * m, m % 5)).collect();
+    let feed =
+        open(minute_bars(files.put("a.csv", format!("ts_s,open,high,low,close,volume\n{rows}")))).expect("opens");
     let s = &feed.series[0];
-    assert_eq!((s.rows, s.gaps, s.gaps_missing), (8, 2, 7));
+    assert_eq!((s.rows, s.gaps, s.gaps_missing), (10, 4, 14));
+    // Of two longest steps the first is named.
     assert_eq!((s.step_max, s.step_max_after), (7 * MINUTE, OPENED + 3 * MINUTE));
     assert_eq!((s.heartbeat, s.step_p999), (MINUTE, 7 * MINUTE));
-    assert_eq!((s.first, s.last), (OPENED, OPENED + 14 * MINUTE));
+    assert_eq!((s.first, s.last), (OPENED, OPENED + 23 * MINUTE));
+    assert_eq!(s.zero_volume, 2);
+    assert_eq!(
+        echo_of_series(&feed),
+        "series venue BTC (BTCUSDT in USDT): 10 bars of 1m, 2025-10-10T20:45:00Z to 2025-10-10T21:08:00Z; gaps: 4, bars missing: 14, \
+         longest step: 7m after 2025-10-10T20:48:00Z; with a volume of zero: 2"
+    );
+    let text = format!("source,market,price,confidence,published_at,received_at\no,BTC,1,0,{START},{}\n", START + 1);
+    let feed = open_quotes(files.put("q.csv", text)).expect("opens");
+    assert_eq!(
+        echo_of_series(&feed),
+        "series o BTC (BTCUSD in USD): 1 quotes, 2025-10-10T20:45:01Z to 2025-10-10T20:45:01Z"
+    );
+}
+
+#[test]
+fn a_file_runs_from_new_to_old_if_two_steps_go_down_and_none_goes_up() {
+    let check = |minutes: &[i64], turned: usize, want: &str| {
+        let files = Files::new();
+        let rows: String = minutes.iter().map(|m| format!("{},5,5,5,5\n", START + 60 * m)).collect();
+        let feed = open(minute_bars(files.put("a.csv", format!("ts_s,open,high,low,close\n{rows}")))).expect("opens");
+        assert_eq!((echoes(&feed, "turned round"), listed(&feed).as_str()), (turned, want), "{minutes:?}");
+    };
+    check(&[1, 0], 0, "3:out_of_order");
+    check(&[2, 1, 0], 1, "");
+    check(&[5, 4, 3, 6], 0, "3:out_of_order 4:out_of_order");
+}
+
+/// Everything that was decided, with the bare names of files.
+fn decided(feed: &Feed, files: &Files) -> Vec<String> {
+    let place = files.path("").display().to_string();
+    feed.decisions.iter().map(|decision| decision.replace(&place, "")).collect()
+}
+
+#[test]
+fn all_that_was_decided_about_a_file_is_said_and_nothing_else() {
+    let files = Files::new();
+    let row = |m: i64, rest: &str| format!("{},{rest}\n", START + 60 * m);
+    let text = [
+        "# made by hand\n\nsep=,\nts_s,open,high,low,close,volume,recv_lag_ms,trades\n".to_string(),
+        row(0, "5,5,5,5,1,0,9"),
+        row(1, "5.0000000000004,5.0000000000004,5,5,,-1,9"),
+        row(2, "5,5,5,5,,-2,9"),
+        row(3, "5,5,5,5,1,1.5,9"),
+        row(4, "5,5,5,5,1,1,9"),
+        row(5, "5,5,5,5,1,1,9"),
+    ];
+    let arg = minute_bars(files.put("a.csv", text.concat().trim_end()));
+    let options = FeedOptions { to: Some(OPENED + 4 * MINUTE), ..FeedOptions::new(vec![arg], vec![]) };
+    let names =
+        "source venue from the command line, market BTC from the command line, quote USDT from the command line";
+    assert_eq!(
+        decided(&Feed::open(&options).expect("opens"), &files),
+        [
+            "a.csv: line 1 was skipped: # made by hand",
+            "a.csv: line 3 was skipped: sep=,",
+            "a.csv: columns time=ts_s, open=open, high=high, low=low, close=close, volume=volume, lag=recv_lag_ms; not used: trades",
+            "a.csv: receive lag from recv_lag_ms, per row",
+            "a.csv: time from ts_s: seconds since 1970 UTC",
+            "a.csv: the last line has no newline: used as it stands",
+            &format!("a.csv: {names}"),
+            "a.csv: 2 numbers had more than 12 decimals: rounded half to even",
+            "a.csv: 2 rows have an empty volume: unknown, not zero",
+            "a.csv: 2 rows have a negative receive lag: taken as zero",
+            "a.csv: 2 rows were set aside by the filter on markets and times",
+            "a.csv: width 1m: given",
+            "series venue BTC (BTCUSDT in USDT): 4 bars of 1m, 2025-10-10T20:45:00Z to 2025-10-10T20:48:00Z",
+            "source venue: venue venue, lineage venue",
+        ]
+    );
+    let text = format!("ts_s\topen\thigh\tlow\tclose\n{START}\t5\t5\t5\t5\n");
+    assert_eq!(
+        decided(&open(minute_bars(files.put("b.csv", text))).expect("opens"), &files),
+        [
+            "b.csv: fields are separated by '\\t'",
+            "b.csv: columns time=ts_s, open=open, high=high, low=low, close=close",
+            "b.csv: receive lag 0s (no lag column)",
+            "b.csv: no volume column: volumes are unknown",
+            "b.csv: time from ts_s: seconds since 1970 UTC",
+            &format!("b.csv: {names}"),
+            "b.csv: width 1m: given",
+            "series venue BTC (BTCUSDT in USDT): 1 bars of 1m, 2025-10-10T20:45:00Z to 2025-10-10T20:45:00Z",
+            "source venue: venue venue, lineage venue",
+        ]
+    );
+    let row = |second: i64| format!("o,BTC,5.0000000000004,0.0000000000004,{0},{0}\n", START + second);
+    let text = ["source,market,price,confidence,published_at,received_at\n".to_string(), row(0), row(1)].concat();
+    assert_eq!(
+        decided(&open_quotes(files.put("q.csv", gz(text.as_bytes()))).expect("opens"), &files),
+        [
+            "q.csv: gzip, by its first bytes",
+            "q.csv: published_at: seconds since 1970 UTC",
+            "q.csv: received_at: seconds since 1970 UTC",
+            "q.csv: 4 numbers had more than 12 decimals: rounded half to even",
+            "series o BTC (BTCUSD in USD): 2 quotes, 2025-10-10T20:45:00Z to 2025-10-10T20:45:01Z",
+            "source o: venue o, lineage o",
+        ]
+    );
+}
+
+#[test]
+fn progress_is_told_every_65536_lines_and_at_the_end_of_each_file() {
+    let files = Files::new();
+    let progress_of = |rows: usize| {
+        let row = format!("{START},5,5,5,5\n");
+        let text = format!("ts_s,open,high,low,close\n{}", row.repeat(rows));
+        let packed = gz(text.as_bytes());
+        let sizes = [text.len() as u64, packed.len() as u64];
+        let args = vec![minute_bars(files.put("a.csv", text)), minute_bars(files.put("b.csv.gz", packed))];
+        let mut told = Vec::new();
+        Feed::open_with(&FeedOptions::new(args, vec![]), &mut |progress| told.push(progress)).expect("opens");
+        (told, sizes)
+    };
+    let (told, [plain, packed]) = progress_of(65_534);
+    assert_eq!(told, [Progress { file: 0, bytes: plain }, Progress { file: 1, bytes: packed }]);
+    let (told, [plain, packed]) = progress_of(65_535);
+    assert_eq!(told.iter().map(|progress| progress.file).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    assert_eq!((told[1].bytes, told[3].bytes), (plain, packed));
+}
+
+#[test]
+fn two_files_that_are_apart_are_described_as_one_series() {
+    let files = Files::new();
+    let bars = |name: &str, minutes: [i64; 3]| {
+        let rows = minutes.map(|m| format!("{},5,{},4,5,0\n", START + 60 * m, 10 + m)).concat();
+        minute_bars(files.put(name, format!("ts_s,open,high,low,close,volume\n{rows}")))
+    };
+    let options = FeedOptions::new(vec![bars("a.csv", [0, 1, 2]), bars("b.csv", [5, 6, 8])], vec![]);
+    let feed = Feed::open(&options).expect("opens");
+    check_law(&feed);
+    let s = &feed.series[0];
+    assert_eq!((s.rows, s.zero_volume, s.gaps, s.gaps_missing), (6, 6, 2, 3));
+    assert_eq!((s.step_max, s.step_max_after), (3 * MINUTE, OPENED + 2 * MINUTE));
+    assert_eq!((s.first, s.last), (OPENED, OPENED + 8 * MINUTE));
+    assert_eq!((s.price_min, s.price_max), (4 * ONE, 18 * ONE));
+    assert_eq!((feed.markets[0].price_min, feed.markets[0].price_max), (4 * ONE, 18 * ONE));
+}
+
+#[test]
+fn a_series_is_one_venue_symbol_market_and_quote() {
+    let files = Files::new();
+    let rows = |names: &[&str]| names.iter().map(|names| format!("{names},{START},5,5,5,5\n")).collect::<String>();
+    let named = |feed: &Feed| {
+        let name = |s: &lab::feed::SeriesInfo| {
+            let (source, market) = (&feed.sources[s.source as usize], &feed.markets[s.market as usize]);
+            format!("{} {} {} {} {}", source.name, market.name, s.symbol, s.quote, s.rows)
+        };
+        feed.series.iter().map(name).collect::<Vec<_>>()
+    };
+    // Another spelling of the first is a duplicate of it; each other row differs in its venue, its symbol, or its quote.
+    let names = ["v,BTC-USD", "v,btcusd", "w,BTC-USD", "v,BTCUSD_PERP", "v,BTC-USDT"].map(|name| format!("{name},BTC"));
+    let text = format!("venue,symbol,base,ts_s,open,high,low,close\n{}", rows(&names.each_ref().map(String::as_str)));
+    let arg = BarsArg::parse(&format!("{}:width=1m", files.put("a.csv", text).display())).expect("parses");
+    let feed = open(arg).expect("opens");
+    assert_eq!(listed(&feed), "3:duplicate");
+    let want = [
+        "v BTC BTCUSD USD 1",
+        "v:BTCUSDPERP BTC BTCUSDPERP USD 1",
+        "v:BTCUSDT BTC BTCUSDT USDT 1",
+        "w BTC BTCUSD USD 1",
+    ];
+    let mut got = named(&feed);
+    got.sort();
+    assert_eq!(got, want);
+    // One symbol of two markets.
+    let text = format!("symbol,base,ts_s,open,high,low,close\n{}", rows(&["X,BTC", "X,ETH"]));
+    let arg =
+        BarsArg::parse(&format!("{}:source=v,quote=USD,width=1m", files.put("b.csv", text).display())).expect("parses");
+    assert_eq!(named(&open(arg).expect("opens")), ["v BTC X USD 1", "v ETH X USD 1"]);
+    // What the command line says of the market goes before the file's name.
+    let text = format!("ts_s,open,high,low,close\n{START},5,5,5,5\n");
+    let feed = open(minute_bars(files.put("binance_ETHUSDC_1m.csv", text))).expect("opens");
+    assert_eq!(named(&feed), ["venue BTC BTCUSDT USDT 1"]);
+}
+
+#[test]
+fn a_quote_without_a_currency_is_in_that_of_its_symbol_or_in_usd() {
+    let files = Files::new();
+    let row = |market: &str, quote: &str| format!("o,{market},{quote},5,0,{START},{START}\n");
+    let rows = [row("btc", ""), row("ETH-EUR", ""), row("sol", "eur"), row("AVAX", "E?R")].concat();
+    let path = files.put("q.csv", format!("source,market,quote,price,confidence,published_at,received_at\n{rows}"));
+    let feed = open_quotes(path).expect("opens");
+    let series: Vec<(&str, &str)> = feed.series.iter().map(|s| (s.symbol.as_str(), s.quote.as_str())).collect();
+    assert_eq!(series, [("BTCUSD", "USD"), ("ETHEUR", "EUR"), ("SOLEUR", "EUR")]);
+    assert_eq!(feed.quarantine.samples().map(|l| l.detail.as_str()).collect::<Vec<_>>(), ["AVAX in E?R"]);
+}
+
+#[test]
+fn a_volume_in_money_is_not_taken_for_one_in_base_units() {
+    let files = Files::new();
+    let volume = |columns: &str| {
+        let text = format!("ts_s,open,high,low,close,{columns}\n{START},5,5,5,5,7,9\n");
+        let feed = open(minute_bars(files.put("a.csv", text))).expect("opens");
+        events(&feed).last().and_then(|event| event.bar).expect("a bar").volume
+    };
+    assert_eq!(volume("Volume USDT,Volume BTC"), Some(900_000_000));
+    assert_eq!(volume("Volume BTC,Volume USDT"), Some(700_000_000));
+    assert_eq!(volume("Volume Quote,Volume USDT"), None);
+    assert_eq!(volume("Volume (BTC),trades"), None);
+    assert_eq!(volume("volume_usd,volume"), Some(900_000_000));
+}
+
+/// `file:line:reason` of everything listed.
+fn listed_by_file(feed: &Feed) -> Vec<String> {
+    let name = |path: &std::path::Path| path.file_name().expect("a file").to_string_lossy().into_owned();
+    feed.quarantine.samples().map(|l| format!("{}:{}:{}", name(&l.file), l.line, l.reason.name())).collect()
+}
+
+#[test]
+fn a_bar_at_which_two_files_meet_is_used_once() {
+    let check = |first: [i64; 3], second: [i64; 3], used: u64, want: &[&str]| {
+        let files = Files::new();
+        let bars = |name: &str, minutes: [i64; 3]| {
+            let rows = minutes.map(|m| format!("{},5,5,5,5\n", START + 60 * m)).concat();
+            minute_bars(files.put(name, format!("ts_s,open,high,low,close\n{rows}")))
+        };
+        let options = FeedOptions::new(vec![bars("a.csv", first), bars("b.csv", second)], vec![]);
+        let feed = Feed::open(&options).expect("opens");
+        check_law(&feed);
+        assert_eq!((feed.counts().used, listed_by_file(&feed)), (used, want.iter().map(|w| w.to_string()).collect()));
+    };
+    check([0, 1, 2], [3, 4, 5], 6, &[]);
+    check([0, 1, 2], [2, 3, 4], 5, &["b.csv:2:duplicate"]);
+    check([2, 3, 4], [0, 1, 2], 5, &["b.csv:4:duplicate"]);
+    check([0, 1, 3], [2, 4, 5], 6, &[]);
+}
+
+#[test]
+fn quotes_of_two_files_are_held_against_each_other_in_both_times() {
+    let check = |first: (i64, i64), second: (i64, i64), want: &[&str]| {
+        let files = Files::new();
+        let quote = |name: &str, (published, received): (i64, i64)| {
+            let header = "source,market,price,confidence,published_at,received_at";
+            files.put(name, format!("{header}\no,BTC,5,0,{},{}\n", START + published, START + received))
+        };
+        let options = FeedOptions::new(vec![], vec![quote("a.csv", first), quote("b.csv", second)]);
+        let feed = Feed::open(&options).expect("opens");
+        check_law(&feed);
+        assert_eq!(listed_by_file(&feed), want);
+    };
+    check((5, 6), (5, 8), &[]);
+    check((5, 6), (4, 8), &["b.csv:2:out_of_order"]);
+    check((5, 6), (6, 6), &[]);
+    check((5, 6), (5, 6), &["b.csv:2:duplicate"]);
 }
 
 #[test]
@@ -269,6 +542,8 @@ fn accounts_are_exact_or_refused_with_their_line() {
             .to_string();
         error.replace(&files.path("").display().to_string(), "")
     };
+    assert_eq!(refused("a\u{7},p,BTC,1,5,USD,1"), "bad.csv:3: account: a\\u{7} is no name");
+    assert_eq!(refused("a,p,BTC,1,5,U\u{7f}D,1"), "bad.csv:3: collateral_asset: U\\u{7f}D is no name");
     assert_eq!(refused("a,p,BTC,nan,5,USD,1"), "bad.csv:3: size: nan is no amount (NotANumber)");
     assert_eq!(refused("a,p,BTC,1e400,5,USD,1"), "bad.csv:3: size: 1e400 is no amount (TooLarge)");
     assert_eq!(

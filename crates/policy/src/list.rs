@@ -639,8 +639,10 @@ mod tests {
 
     #[test]
     fn what_was_decided_is_said() {
-        let lines = "[market.LUNA]\noracle.jump_max = \"5%\"\n[source.gamma]\nweight = 2\n[market.SOL.source.delta]\nweight = 2\n[market.SOL]\norder_size_max = \"10_000_000 USD\"\nopen_interest_max = \"0.01 USD\"";
-        let listed = policy(lines).list(&listing()).unwrap();
+        let lines = "[market.LUNA]\noracle.jump_max = \"5%\"\n[source.gamma]\nweight = 2\n[market.SOL.source.delta]\nweight = 2\n[market.AVAX.source.delta]\nweight = 2\n[market.SOL]\norder_size_max = \"10_000_000 USD\"\nopen_interest_max = \"0.01 USD\"";
+        let mut data = listing();
+        data.markets[1].sources.push(source("delta"));
+        let listed = policy(lines).list(&data).unwrap();
         assert_eq!(
             listed.decisions[0],
             "market SOL: pool main, 2 sources of 2 lineages; at 100 USD order_size_max 10_000_000 USD = 100_000_000 lots and open_interest_max 0.01 USD = 1 lot (a lot is worth more than the limit)"
@@ -697,6 +699,19 @@ mod tests {
             "[source.beta]\nprice_min = \"100_000_000_000 USD\"",
             &listing(),
             "p.toml:LINE:1: source.beta.price_min: `100_000_000_000 USD` is above every price that market SOL can express; lower it, or list the market with a coarser price unit",
+        );
+        refuse(
+            "[source.beta]\nheartbeat = \"0s\"",
+            &listing(),
+            "p.toml:LINE:1: source.beta.heartbeat: must be positive and at most ten years (found in source beta of SOL)",
+        );
+        // Where the data gives the interval, only the interval is the data's fault.
+        let mut data = listing();
+        data.markets[0].sources[1].heartbeat = Some(Duration::seconds(60));
+        refuse(
+            "[source.beta]\nweight = 0",
+            &data,
+            "p.toml:LINE:1: source.beta.weight: must lie in 1 ..= 1,000,000 (found in source beta of SOL)",
         );
         refuse(
             "[pool.second]\naccounts_max = 0\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",

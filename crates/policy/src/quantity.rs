@@ -31,8 +31,9 @@ const RATIO: &[Unit] = &[("%", 10_000_000_000), ("bps", 100_000_000)];
 const MONEY: &[Unit] = &[("USD", 1_000_000)];
 const PRICE: &[Unit] = &[("USD", 1_000_000_000_000)];
 
-/// Digits after the point beyond which nothing can be exact.
-const DECIMALS_MAX: usize = 18;
+/// Digits after the point beyond which nothing can be exact: a day is 2^13 times an odd number of the kept parts, and no
+/// unit has a higher power of 2 or of 5.
+const DECIMALS_MAX: usize = 13;
 
 impl Form {
     fn units(self) -> &'static [Unit] {
@@ -142,7 +143,7 @@ pub(crate) fn read(key: &'static Key, text: &str) -> Result<Value, Problem> {
         rest = rest * 10 + u128::from(digit - b'0');
         scale *= 10;
     }
-    // rest < 10^18 and parts <= 10^12, so the product fits.
+    // rest < 10^13 and parts <= 10^12, so the product fits.
     let rest = rest * parts;
     if rest % scale != 0 {
         return Err(Problem::TooFine { text: shown(text), step: form.step() });
@@ -351,7 +352,25 @@ mod tests {
             "0.0000000000000000001%",
             Err("`0.0000000000000000001%` is finer than 0.0000000001%, the smallest step that is kept; round it"),
         );
+        check(
+            "oracle.age_max",
+            "0.00012207031251d",
+            Err("`0.00012207031251d` is finer than 0.001ms, the smallest step that is kept; round it"),
+        );
+        let zeros = "0".repeat(50);
+        check(
+            "oracle.age_max",
+            &format!("0.{zeros}1d"),
+            Err(&format!("`0.{zeros}1d` is finer than 0.001ms, the smallest step that is kept; round it")),
+        );
         check("oracle.agree", "-1%", Err("`-1%` is negative; no key of a policy may be"));
+    }
+
+    #[test]
+    fn outside_text_is_shown_escaped_and_up_to_sixty_characters() {
+        assert_eq!(shown(&"µ".repeat(60)), "µ".repeat(60));
+        assert_eq!(shown(&"µ".repeat(61)), "µ".repeat(60) + "…");
+        assert_eq!(shown("a\u{1b}[2J\n"), "a\\u{1b}[2J\\n");
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Reader<'_> {
             for entry in entries(table) {
                 match entry.name {
                     "tier" => market_said.tiers = Some(self.tiers(&entry, &join(&path, "tier"))?),
-                    "source" if !is_default => {
+                    // Under the default, `values` has refused it.
+                    "source" => {
                         self.sources(&entry, &join(&path, "source"), false, &mut market_said.sources)?;
                     }
                     // `values` has read the others.
@@ -475,6 +476,11 @@ mod tests {
         check_appended(
             "[market.BTC.source.default]",
             "p.toml:LINE:20: market.BTC.source.default: unknown key; known here: the name of a source",
+        );
+        check(
+            "[market.default.mark]",
+            "[market.default.source.x]",
+            "p.toml:LINE:17: market.default.source: unknown key; known here: pool, order_size_max, open_interest_max, oracle, mark, detectors, breaker, liquidation, tier",
         );
         check_appended(
             "[market.BTC]\n\"oracle.age_max\" = \"1s\"",

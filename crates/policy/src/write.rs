@@ -290,6 +290,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_canonical_text_parts_its_tables_by_one_blank_line() {
+        let mut text = String::new();
+        header(&mut text, "[pool.main]");
+        header(&mut text, "[source.default]");
+        assert_eq!(text, "[pool.main]\n\n[source.default]\n");
+        let whole = shipped("default.toml").to_toml();
+        assert!(whole.starts_with("[pool.main]\naccounts_max = "), "{whole}");
+        assert_eq!(whole.matches("\n\n").count() + 1, whole.lines().filter(|line| line.starts_with('[')).count());
+    }
+
+    #[test]
     fn a_diff_names_what_changed_and_only_that() {
         let old = shipped("default.toml");
         let text = old.to_toml().replacen("\nage_max = \"10s\"", "\nage_max = \"5s\"", 1);

@@ -115,10 +115,26 @@ fn a_claimed_length_is_held_against_the_bytes_left() {
 }
 
 #[test]
+fn a_list_takes_its_memory_at_once_but_no_more_than_there_are_bytes_left() {
+    let mut body = vec![0; 4 + 5 * 8];
+    body[0] = 5;
+    assert_eq!(read::<Vec<u64>>(&body).map(|items| items.capacity()), Ok(5));
+    // Each of these bytes could begin an item of 64 KiB. Memory for as many items as bytes is 4 GiB, for a multiple of
+    // that it is more than an address can reach; memory for the bytes is that of no item at all.
+    type Wide = Option<[u64; 8_192]>;
+    let bytes = [2; 65_536];
+    let found = Wide::decode_all(&mut Reader::new(&bytes), usize::MAX);
+    assert_eq!(found.map(|_| ()), refused(0, Expected::Tag { of: "Option", found: 2 }));
+}
+
+#[test]
 fn the_least_size_of_a_struct_is_the_sum_of_its_fields() {
     assert_eq!(protocol::input::Observation::SIZE_MIN, 2 + 1 + 2 + 8 + 8 + 8 + 8);
     assert_eq!(Batch::SIZE_MIN, 8 + 8 + 32 + 4);
     assert_eq!(<[Option<u64>; 3]>::SIZE_MIN, 3);
+    assert_eq!(<[u64; 3]>::SIZE_MIN, 24);
+    assert_eq!(Restriction::SIZE_MIN, 20);
+    assert_eq!(Scale::SIZE_MIN, 2);
     assert_eq!(Reader::new(&[1, 0, 0, 0]).count::<Batch>().map_err(|e| e.offset), Err(0));
 }
 

@@ -212,6 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn options_without_a_file_are_a_file_name() {
+        assert_eq!(BarsArg::parse(":source=x").expect("parses"), BarsArg::file(":source=x"));
+        assert_eq!(BarsArg::parse("a:=x").expect("parses"), BarsArg::file("a:=x"));
+    }
+
+    #[test]
+    fn dates_are_read_the_way_that_is_said() {
+        assert_eq!(BarsArg::parse("a:dates=dmy").expect("parses").day_first, Some(true));
+        assert_eq!(BarsArg::parse("a:dates=mdy").expect("parses").day_first, Some(false));
+    }
+
+    #[test]
+    fn a_bar_path_is_one_of_four_words() {
+        let known =
+            [("auto", BarPath::Auto), ("ohlc", BarPath::Ohlc), ("olhc", BarPath::Olhc), ("close", BarPath::Close)];
+        for (text, path) in known {
+            assert_eq!(BarPath::parse(text), Some(path));
+        }
+        assert_eq!(BarPath::parse("Auto"), None);
+        assert_eq!(BarPath::parse(""), None);
+    }
+
+    #[test]
     fn options_out_of_range_say_what_is_needed() {
         let refused = |text: &str| BarsArg::parse(text).expect_err("refused").to_string();
         assert_eq!(refused("a:width=2d"), "option width=2d: needed is a length from 1s to 1d, such as 1m");
@@ -219,7 +242,21 @@ mod tests {
         assert!(BarsArg::parse("a:width=1s").is_ok());
         assert!(BarsArg::parse("a:width=1d").is_ok());
         assert_eq!(refused("a:lag=2d"), "option lag=2d: needed is a length up to 1d, such as 250ms");
+        assert_eq!(BarsArg::parse("a:lag=1d").expect("parses").lag, Some(DAY));
+        assert_eq!(refused("a:lag=86400001ms"), "option lag=86400001ms: needed is a length up to 1d, such as 250ms");
         assert_eq!(refused("a:contract=0"), "option contract=0: needed is an amount such as 10usd");
+        assert_eq!(BarsArg::parse("a:contract=1000000").expect("parses").contract_usd, Some(10i128.pow(18)));
+        assert_eq!(
+            refused("a:contract=1000000.1usd"),
+            "option contract=1000000.1usd: needed is an amount such as 10usd"
+        );
+        let name = "x".repeat(64);
+        assert_eq!(BarsArg::parse(&format!("a:source={name}")).expect("parses").source, Some(name.clone()));
+        for name in [String::new(), "a b".to_string(), "a\u{7}".to_string(), format!("{name}x")] {
+            let needed = "needed is a name without blanks, at most 64 characters";
+            assert_eq!(refused(&format!("a:source={name}")), format!("option source={name}: {needed}"));
+        }
+        assert_eq!(refused("a:quote=U$D"), "option quote=U$D: needed is letters and digits, at most 15");
         assert_eq!(refused("a:dates=ymd"), "option dates=ymd: needed is dmy or mdy");
         assert!(refused("a:sauce=x").starts_with("option sauce=x: needed is source, market, quote"));
     }

@@ -135,7 +135,7 @@ fn parse_any(text: &[u8], scale: u32) -> Result<Decimal, NumberError> {
     if INTEGER_DIGITS_MAX + i64::from(scale) < significant + shift {
         return Err(NumberError::TooLarge);
     }
-    let keep = if shift < 0 { significant + shift } else { significant };
+    let keep = significant + shift.min(0);
 
     // Pass 2: the digits that are kept, then what decides the rounding: the first digit dropped and whether any other is not zero.
     let mut units: i128 = 0;
@@ -159,9 +159,7 @@ fn parse_any(text: &[u8], scale: u32) -> Result<Decimal, NumberError> {
         // Every digit lies at least two places below the scale: less than a tenth of a count.
         return Ok(Decimal { units: 0, rounded: true, zero: false });
     }
-    if 0 < shift {
-        units *= POWERS_OF_TEN[usize::try_from(shift).expect("bounded by the digit limit above")];
-    }
+    units *= POWERS_OF_TEN[usize::try_from(shift.max(0)).expect("bounded by the digit limit above")];
     let odd = units % 2 != 0;
     if 5 < first_dropped || (first_dropped == 5 && (rest_dropped || odd)) {
         units += 1;
@@ -228,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn nineteen_characters_without_a_sign_are_read_in_one_pass() {
+        assert_eq!(parse_short(b"63.42", 12), Some(63_420_000_000_000));
+        assert_eq!(parse_short(b"9999999999999999999", 0), Some(9_999_999_999_999_999_999));
+        assert_eq!(parse_short(b"0.12345678901234567", 12), None);
+        assert_eq!(parse_short(b"10000000000000000000", 0), None);
+        assert_eq!(parse_short(b"", 0), None);
+    }
+
+    #[test]
     fn exponents_are_plain_numbers() {
         check("4e-05", "40000000");
         check("1e-05", "10000000");
@@ -242,6 +249,7 @@ mod tests {
         check("1.0000000000015", "1000000000002 rounded");
         check("1.00000000000050000001", "1000000000001 rounded");
         check("1.0000000000004999", "1000000000000 rounded");
+        check("1.000000000000500101", "1000000000001 rounded");
         check("1.00302319431652", "1003023194317 rounded");
         check("0.9999999999995", "1000000000000 rounded");
         check("0.99999999999949", "999999999999 rounded");
@@ -272,10 +280,14 @@ mod tests {
         check("NaN", "NotANumber");
         check("nan", "NotANumber");
         check("-nan", "NotANumber");
-        check("null", "NotANumber");
+        for text in ["null", "None", "N/A", "na"] {
+            check(text, "NotANumber");
+        }
         check("inf", "Infinite");
         check("-Infinity", "Infinite");
         check("1,5", "Malformed");
+        check("1:", "Malformed");
+        check("/1", "Malformed");
         check("1.2.3", "Malformed");
         check(".", "Malformed");
         check("-", "Malformed");
@@ -292,5 +304,6 @@ mod tests {
         assert_eq!(format_decimal(63_420_000_000_000, 12), "63.42");
         assert_eq!(format_decimal(-1, 12), "-0.000000000001");
         assert_eq!(format_decimal(10, 0), "10");
+        assert_eq!(format_decimal(0, 12), "0");
     }
 }

@@ -17,6 +17,8 @@ use super::FeedError;
 pub const LINE_MAX: usize = 64 * 1024;
 
 const BUFFER: usize = 256 * 1024;
+/// The first bytes, by which a format is recognised: as many as the longest of them has.
+const MAGIC_MAX: u64 = 6;
 
 /// What the reader found next.
 #[derive(Debug)]
@@ -60,15 +62,14 @@ impl Lines {
                 "this is a directory; give one file at a time",
             )));
         }
-        let mut magic = [0u8; 6];
-        let got = fill(&mut file, &mut magic).map_err(unreadable)?;
-        let magic = &magic[..got];
-        if let Some(format) = foreign_format(magic) {
+        let mut magic = Vec::new();
+        file.by_ref().take(MAGIC_MAX).read_to_end(&mut magic).map_err(unreadable)?;
+        if let Some(format) = foreign_format(&magic) {
             return Err(FeedError::Format { path: path.to_path_buf(), format });
         }
         let compressed = magic.starts_with(&[0x1f, 0x8b]);
         let consumed = Rc::new(Cell::new(0));
-        let raw = Counted { input: io::Cursor::new(magic.to_vec()).chain(file), consumed: Rc::clone(&consumed) };
+        let raw = Counted { input: io::Cursor::new(magic).chain(file), consumed: Rc::clone(&consumed) };
         let input: Box<dyn Read> = if compressed {
             Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, raw)))
         } else {
@@ -140,11 +141,9 @@ impl Lines {
     /// Moves what is pending to the front; returns by how much it moved.
     fn make_room(&mut self) -> usize {
         let moved = self.start;
-        if 0 < moved {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= moved;
-            self.start = 0;
-        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= moved;
+        self.start = 0;
         moved
     }
 
@@ -225,19 +224,6 @@ fn is_bad_stream(error: &io::Error) -> bool {
     )
 }
 
-fn fill(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while got < into.len() {
-        match file.read(&mut into[got..]) {
-            Ok(0) => break,
-            Ok(n) => got += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
-}
-
 /// Formats that people rename to `.csv`: named, instead of a complaint about their bytes.
 fn foreign_format(magic: &[u8]) -> Option<&'static str> {
     let known: [(&[u8], &str); 8] = [
@@ -251,4 +237,91 @@ fn foreign_format(magic: &[u8]) -> Option<&'static str> {
         (b"\xfe\xff", "UTF-16 text"),
     ];
     known.iter().find(|(start, _)| magic.starts_with(start)).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one chunk, or one error, a read.
+    struct Chunks(std::vec::IntoIter<Result<Vec<u8>, io::ErrorKind>>);
+
+    impl Read for Chunks {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.next() {
+                None => Ok(0),
+                Some(Ok(chunk)) => {
+                    into[..chunk.len()].copy_from_slice(&chunk);
+                    Ok(chunk.len())
+                }
+                Some(Err(kind)) => Err(kind.into()),
+            }
+        }
+    }
+
+    /// What is read of these chunks: each line's length, and how the file ends.
+    #[track_caller]
+    fn check(compressed: bool, chunks: Vec<Result<Vec<u8>, io::ErrorKind>>, want: &str) {
+        let mut lines = Lines {
+            input: Box::new(Chunks(chunks.into_iter())),
+            compressed,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            state: State::Reading,
+            number: 0,
+            unterminated: false,
+            consumed: Rc::new(Cell::new(0)),
+        };
+        let mut got = Vec::new();
+        loop {
+            match lines.next() {
+                Ok(Line::Text(text)) => got.push(format!("{}", text.len())),
+                Ok(Line::TooLong { length, .. }) => got.push(format!("too long {length}")),
+                Ok(Line::Broken { tail, truncated, .. }) => {
+                    got.push(format!("{} {}", if truncated { "truncated" } else { "broken" }, tail.len()));
+                }
+                Ok(Line::End) => break,
+                Err(error) => {
+                    got.push(format!("{:?}", error.kind()));
+                    break;
+                }
+            }
+        }
+        assert_eq!(got.join(", "), want);
+    }
+
+    fn long(length: usize) -> Result<Vec<u8>, io::ErrorKind> {
+        Ok(vec![b'x'; length])
+    }
+
+    fn text(text: &str) -> Result<Vec<u8>, io::ErrorKind> {
+        Ok(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn the_limit_of_a_line_is_the_same_wherever_reads_cut_it() {
+        check(false, vec![long(65_536), text("\nab\n")], "65536, 2");
+        check(false, vec![long(65_537), text("\nab\n")], "too long 65537, 2");
+        check(false, vec![long(65_536), text("x\nab\n")], "too long 65537, 2");
+        check(false, vec![text("ab\n"), long(65_530), text("xxxxxx\nab")], "2, 65536, 2");
+        check(false, vec![long(65_000), long(65_000), text("x\n"), text("a"), text("b")], "too long 130001, 2");
+    }
+
+    #[test]
+    fn an_interrupted_read_is_read_again() {
+        let chunks = || vec![text("a"), Err(io::ErrorKind::Interrupted), text("b\n")];
+        check(false, chunks(), "2");
+        check(true, chunks(), "2");
+    }
+
+    #[test]
+    fn wrong_bytes_end_a_compressed_file_and_a_failing_medium_any() {
+        let after = |kind| vec![text("ab\nc"), Err(kind)];
+        check(true, after(io::ErrorKind::UnexpectedEof), "2, truncated 1");
+        check(true, after(io::ErrorKind::InvalidData), "2, broken 1");
+        check(true, after(io::ErrorKind::PermissionDenied), "2, PermissionDenied");
+        check(false, after(io::ErrorKind::UnexpectedEof), "2, UnexpectedEof");
+        check(false, after(io::ErrorKind::InvalidData), "2, InvalidData");
+    }
 }

@@ -875,17 +875,23 @@ pub(crate) fn decide_width(arg: &BarsArg, loaded: &Loaded) -> Result<(Micros, St
     for series in &loaded.series {
         steps.join(&series.segment.stats.steps);
     }
-    let table: Vec<(Micros, u64)> = steps.table().into_iter().filter(|(step, _)| 0 < *step).collect();
+    let table = steps.table();
     let total: u64 = table.iter().map(|(_, count)| count).sum();
     let smallest = table.first().map(|(step, count)| (*step, *count));
     if let Some(hint) = loaded.width_hint {
         // Rows may lie further apart than the width (no trade, no bar) but not closer, save for a few that are wrong.
         let closer: u64 = table.iter().filter(|(step, _)| *step < hint).map(|(_, count)| count).sum();
         let off: u64 = table.iter().filter(|(step, _)| step % hint != 0).map(|(_, count)| count).sum();
-        if total < 20 * closer || total < 4 * off {
+        let name = format_span(hint);
+        if total < 20 * closer {
             let (step, count) = smallest.unwrap_or_default();
-            let (name, step) = (format_span(hint), format_span(step));
+            let step = format_span(step);
             return Err(undecided(format!("the file name says {name}, but {count} rows are only {step} apart")));
+        }
+        if total < 4 * off {
+            return Err(undecided(format!(
+                "the file name says {name}, but {off} of {total} steps are not multiples of it"
+            )));
         }
         return Ok((hint, "from the file name, and the rows agree".to_string()));
     }

@@ -43,7 +43,7 @@ pub(crate) fn split_symbol(symbol: &str) -> Option<Pair> {
         None => symbol,
     };
     let mut parts: Vec<&str> = symbol.split(['-', '_', '/']).collect();
-    while 1 < parts.len() && parts.last().is_some_and(|last| INSTRUMENTS.contains(last)) {
+    while parts.last().is_some_and(|last| INSTRUMENTS.contains(last)) {
         parts.pop();
     }
     match parts[..] {
@@ -162,8 +162,7 @@ fn symbol_token(tokens: &[&str]) -> Option<(usize, String, Pair)> {
 fn width_token(token: &str) -> Option<Micros> {
     let unit = token.chars().last()?;
     let digits = token.strip_suffix(unit)?;
-    let is_width =
-        matches!(unit, 's' | 'm' | 'h' | 'd') && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_width = matches!(unit, 's' | 'm' | 'h' | 'd') && digits.bytes().all(|b| b.is_ascii_digit());
     is_width.then(|| parse_span(token)).flatten().filter(|w| 0 < *w)
 }
 
@@ -216,6 +215,10 @@ mod tests {
         check("BTCTUSD", "BTC TUSD");
         check("LUNABUSD", "LUNA BUSD");
         check("FOOTUSD", "-");
+        // Any base has a price in money, only a known one in a coin.
+        check("XYZCAD", "XYZ CAD");
+        check("XYZBTC", "-");
+        check("XYZ-BTC", "XYZ BTC");
     }
 
     #[test]
@@ -225,6 +228,9 @@ mod tests {
         check("WBTC", "-");
         check("STETH", "-");
         check("INDEX-BTCUSD", "-");
+        check("PERP", "-");
+        check("BTC/USDT:XYZ", "-");
+        check("BTC:USDT", "-");
         check("", "-");
         check("-USD", "-");
         check("ÄUSD", "-");
@@ -235,6 +241,7 @@ mod tests {
     fn the_base_column_leaves_the_quote() {
         assert_eq!(quote_after_base("DOTUSD_PERP", "DOT").as_deref(), Some("USD"));
         assert_eq!(quote_after_base("AAVE-USD", "AAVE").as_deref(), Some("USD"));
+        assert_eq!(quote_after_base("xyz_btc-swap", "xyz").as_deref(), Some("BTC"));
         assert_eq!(quote_after_base("AAVE-XYZ", "AAVE"), None);
         assert_eq!(quote_after_base("AAVE", "BTC"), None);
     }
@@ -263,9 +270,29 @@ mod tests {
         assert_eq!(hint("trades_1s_bars_20h45_22h15.csv.gz"), "- | - | - | 1");
         assert_eq!(hint("panel_1h_2022-05-01_2022-06-30.csv.gz"), "- | - | - | 3600");
         assert_eq!(hint("tradingview_INDEX-BTCUSD_1d_2011_2022-10-24.csv.gz"), "- | - | - | 86400");
+        assert_eq!(hint("ethbtc_1h.csv"), "- | - | - | 3600");
+        assert_eq!(hint("ETHBTC_1h.csv"), "- | ETHBTC | ETH BTC | 3600");
+        assert_eq!(hint("ethcad_1h.csv"), "- | ethcad | ETH CAD | 3600");
+        assert_eq!(hint("eth_btc_1h.csv"), "- | - | - | 3600");
+        assert_eq!(hint("eth_cad_1h.csv"), "- | ETH-CAD | ETH CAD | 3600");
+        assert_eq!(hint("BTCUSDT_1m_5m.csv"), "- | BTCUSDT | BTC USDT | 0");
         assert_eq!(hint("sp500.csv.gz"), "- | - | - | 0");
         assert_eq!(hint("labels.csv.gz"), "- | - | - | 0");
         assert_eq!(hint("uniswap_v3_USDe-USDT_per_block_2025-10-10.csv.gz"), "uniswap_v3 | USDe-USDT | USDE USDT | 0");
+    }
+
+    #[test]
+    fn a_width_in_a_file_name_is_a_count_and_one_letter() {
+        assert_eq!(width_token("1s"), Some(1_000_000));
+        for token in ["", "m", "0m", "5", "5ms", "5us", "x5m", "5x", "µ"] {
+            assert_eq!(width_token(token), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn an_asset_has_one_to_fifteen_letters_and_digits() {
+        assert!(is_asset("A") && is_asset("1INCH") && is_asset(&"A".repeat(15)));
+        assert!(!is_asset("") && !is_asset(&"A".repeat(16)) && !is_asset("A-B") && !is_asset("Ä"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! whose files overlap in time, passes through here.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::io;
 
 use super::Micros;
@@ -56,17 +56,11 @@ pub(crate) fn keep_ascending(
     mut keep: impl FnMut(Row) -> io::Result<()>,
     mut refuse: impl FnMut(Refused) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut ahead: VecDeque<Row> = VecDeque::new();
+    let mut ahead = next()?;
     let mut kept: Option<Row> = None;
     let mut held: Option<Row> = None;
-    loop {
-        while ahead.len() < 2 {
-            match next()? {
-                Some(row) => ahead.push_back(row),
-                None => break,
-            }
-        }
-        let Some(row) = ahead.pop_front() else { break };
+    while let Some(row) = ahead {
+        ahead = next()?;
         let Some(last) = held.take() else {
             held = Some(row);
             continue;
@@ -78,9 +72,8 @@ pub(crate) fn keep_ascending(
                 held = Some(row);
             }
             Some(reason) => {
-                let jumped = row.at() < last.at()
-                    && kept.as_ref().is_none_or(|k| conflict(k, &row).is_none())
-                    && ahead.front().is_some_and(|after| row.at() < after.at() && after.at() < last.at());
+                let jumped = kept.as_ref().is_none_or(|k| conflict(k, &row).is_none())
+                    && ahead.as_ref().is_some_and(|after| row.at() < after.at() && after.at() < last.at());
                 if jumped {
                     let detail = format!(
                         "{} is ahead of the rows that follow: {}",
@@ -199,6 +192,12 @@ mod tests {
     fn one_row_far_ahead_does_not_cost_the_rest() {
         check(&[1, 2, 900, 3, 4, 5], &[1, 2, 3, 4, 5], "4:time_jump");
         check(&[900, 1, 2, 3], &[1, 2, 3], "2:time_jump");
+        // Two rows have to follow it, neither as late as it nor in conflict with what was there before.
+        check(&[1, 900, 2], &[1, 900], "4:out_of_order");
+        check(&[1, 900, 2, 2, 3], &[1, 2, 3], "4:out_of_order 3:time_jump");
+        check(&[1, 900, 2, 900, 901], &[1, 900, 901], "4:out_of_order 5:duplicate");
+        check(&[1, 900, 2, 899, 901], &[1, 2, 899, 901], "3:time_jump");
+        check(&[3, 900, 2, 4, 5], &[3, 4, 5], "4:out_of_order 3:time_jump");
     }
 
     #[test]

@@ -234,7 +234,8 @@ mod tests {
     #[test]
     fn excerpts_are_printable_and_short() {
         assert_eq!(excerpt(b"a,\xff,b\x00"), "a,\\xff,b\\u{0}");
-        assert_eq!(excerpt(&[b'x'; 500]).chars().count(), EXCERPT_MAX + 1);
+        assert_eq!(excerpt(&[b'x'; 160]), "x".repeat(160));
+        assert_eq!(excerpt(&[b'x'; 161]), "x".repeat(160) + "…");
     }
 
     #[test]
@@ -251,6 +252,7 @@ mod tests {
             quarantine.list(listed).expect("spool");
         }
         assert_eq!(quarantine.count(Reason::PriceZero), 1_500);
+        assert_eq!(quarantine.counts(), &BTreeMap::from([(Reason::PriceZero, 1_500)]));
         assert_eq!(quarantine.samples().count(), SAMPLES_MAX);
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("quarantine.csv");

@@ -478,6 +478,85 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_small_from_the_hundred_and_twenty_ninth_series_on() {
+        let mut spool = Spool::new().expect("spool");
+        let segment = SegmentWriter::new(Kind::Bars, 0).finish(&mut spool).expect("finish");
+        for (open_already, block) in [(127, 65_536), (128, 16_384)] {
+            assert_eq!(SegmentWriter::new(Kind::Bars, open_already).block, block);
+            assert_eq!(SegmentReader::new(&segment, false, open_already).block, block);
+        }
+    }
+
+    #[test]
+    fn a_block_is_written_as_soon_as_the_next_row_would_not_fit() {
+        let mut spool = Spool::new().expect("spool");
+        let mut writer = SegmentWriter::new(Kind::Bars, SERIES_FEW);
+        for line in 0..150 {
+            writer.push(&bar(line), &mut spool).expect("push");
+        }
+        assert_eq!((writer.buffer.len(), spool.end), (150 * 108, 0));
+        writer.push(&bar(150), &mut spool).expect("push");
+        assert_eq!((writer.buffer.len(), spool.end), (0, 151 * 108));
+        writer.push(&bar(151), &mut spool).expect("push");
+        // What follows without a gap is one extent.
+        let segment = writer.finish(&mut spool).expect("finish");
+        assert_eq!(segment.extents.iter().map(|e| (e.offset, e.length)).collect::<Vec<_>>(), [(0, 152 * 108)]);
+    }
+
+    #[test]
+    fn a_row_conflicts_with_the_one_before_it_unless_a_time_is_later_and_none_earlier() {
+        let check = |rows: [(Micros, Micros); 2], up_down_conflicts| {
+            let mut stats = Stats::default();
+            for (received_at, published_at) in rows {
+                let body = Body::Quote { received_at, published_at, price: 1, confidence: 0 };
+                stats.note(&Row { file: 0, line: 2, body });
+            }
+            assert_eq!((stats.up, stats.down, stats.conflicts), up_down_conflicts, "{rows:?}");
+            assert_eq!(stats.rows, 2);
+        };
+        check([(1, 1), (2, 1)], (1, 0, 0));
+        check([(2, 2), (2, 3)], (0, 0, 0));
+        check([(1, 1), (1, 1)], (0, 0, 1));
+        check([(2, 2), (3, 1)], (1, 0, 1));
+        check([(2, 2), (2, 1)], (0, 0, 1));
+        check([(2, 2), (1, 1)], (0, 1, 0));
+    }
+
+    #[test]
+    fn steps_past_the_five_hundred_and_twelfth_are_rounded_up_by_at_most_a_thirty_second() {
+        for (step, rounded) in [(0, 0), (1, 1), (63, 63), (64, 64), (65, 66), (1_000, 1_008), (1_024, 1_024)] {
+            assert_eq!(rounded_up(step), rounded, "{step}");
+        }
+        let mut steps = Steps::default();
+        for i in 1..=514 {
+            steps.note(0, i * 1_000);
+        }
+        // The last one is still counted apart.
+        let last: Vec<(Micros, u64)> = steps.table().into_iter().rev().take(3).collect();
+        assert_eq!(last, [(516_096, 1), (514_000, 1), (512_000, 1)]);
+        // A known one stays exact.
+        steps.note(0, 512_000);
+        steps.note(0, 1_000);
+        assert_eq!(steps.table().into_iter().find(|(step, _)| *step == 512_000), Some((512_000, 2)));
+    }
+
+    #[test]
+    fn of_two_longest_steps_the_first_is_named() {
+        let mut steps = Steps::default();
+        steps.note(10, 17);
+        steps.note(17, 10);
+        steps.note(20, 27);
+        assert_eq!((steps.longest, steps.total, steps.table()), ((7, 10), 3, vec![(7, 3)]));
+        let mut later = Steps::default();
+        later.note(30, 37);
+        steps.join(&later);
+        assert_eq!((steps.longest, steps.total, steps.table()), ((7, 10), 4, vec![(7, 4)]));
+        later.note(37, 45);
+        steps.join(&later);
+        assert_eq!((steps.longest, steps.total, steps.table()), ((8, 37), 6, vec![(7, 5), (8, 1)]));
+    }
+
+    #[test]
     fn steps_are_exact_until_there_are_too_many_different_ones() {
         let mut steps = Steps::default();
         for i in 1..=1_000 {

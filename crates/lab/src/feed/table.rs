@@ -209,13 +209,17 @@ mod tests {
         check(b"\"a,b\",c", 2, "a,b|c");
         check(b"a,\"b\"", 2, "a|b");
         check(b"a,\"\",", 3, "a||");
+        check("a,µ,\"µ\"".as_bytes(), 3, "a|µ|µ");
+        check(b"a,\x07,c", 3, "a|\x07|c");
     }
 
     #[test]
     fn lines_that_do_not() {
         check(b"a,b", 3, "wrong_field_count 2 fields, the header has 3");
         check(b"a,b,c,d", 3, "wrong_field_count 4 fields, the header has 3");
+        check(b"a\tb,c", 3, "wrong_field_count 2 fields, the header has 3");
         check(b"\x00\x01\x02", 3, "binary_bytes 1 fields, the header has 3");
+        check(b"a\x7f,c", 3, "binary_bytes 2 fields, the header has 3");
         check(b"a,\xff,c", 3, "bad_utf8 ");
         check(b"a,\"b,c", 3, "bad_quoting column 3");
         check(b"a,b\"c,d", 3, "bad_quoting column 4");

@@ -170,7 +170,7 @@ impl TimeColumn {
 
 /// A count of seconds, milliseconds, …, possibly with decimals or an exponent.
 fn parse_count(text: &[u8], per_second: i64) -> Result<Micros, TimeError> {
-    let plain = !text.is_empty() && text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
+    let plain = text.len() <= 18 && text.iter().all(u8::is_ascii_digit);
     if plain {
         let count = number(text)?;
         return if per_second <= SECOND {
@@ -354,6 +354,7 @@ mod tests {
         check("1760131225000", Ok((CRASH, TimeShape::Count(1_000))));
         check("1760131225000.5", Ok((CRASH + 500, TimeShape::Count(1_000))));
         check("1760131225000001", Ok((CRASH + 1, TimeShape::Count(1_000_000))));
+        check("1760131225000001.25", Ok((CRASH + 1, TimeShape::Count(1_000_000))));
         check("1760131225000001999", Ok((CRASH + 1, TimeShape::Count(1_000_000_000))));
         check("1.760131225e9", Ok((CRASH, TimeShape::Count(1))));
         check("0", Err(TimeError::Absurd));
@@ -371,9 +372,16 @@ mod tests {
         check("2025-10-10 21:20:25+00:00", Ok((CRASH, TimeShape::Iso)));
         check("2025-10-10 23:20:25.0000009+0200", Ok((CRASH, TimeShape::Iso)));
         check("2025-10-10 21:20:25.123456789 UTC", Ok((CRASH + 123_456, TimeShape::Iso)));
+        check("2025-10/10", Err(TimeError::Malformed));
+        check("2025.10.10", Err(TimeError::Malformed));
         check("2025-10-10", Ok((CRASH - (21 * 3_600 + 20 * 60 + 25) * SECOND, TimeShape::Iso)));
         check("10/10/2025 21:20", Ok((CRASH - 25 * SECOND, TimeShape::MonthDayYear)));
         check("1/4/1999", Ok((915_408_000 * SECOND, TimeShape::MonthDayYear)));
+        check("12/10/2025", Ok((1_765_324_800 * SECOND, TimeShape::MonthDayYear)));
+        check("13/12/2025", Err(TimeError::OtherDayOrder));
+        check("31/12/2025", Err(TimeError::OtherDayOrder));
+        check("32/12/2025", Err(TimeError::Malformed));
+        check("31/13/2025", Err(TimeError::Malformed));
         check("23/12/2025", Err(TimeError::OtherDayOrder));
         check("2025-13-01", Err(TimeError::Malformed));
         check("2025-02-29", Err(TimeError::Malformed));
@@ -384,6 +392,110 @@ mod tests {
         check("2100-01-01", Err(TimeError::Absurd));
         check("2099-12-31", Ok((TIME_MAX - DAY, TimeShape::Iso)));
         check("1990-01-01", Ok((TIME_MIN, TimeShape::Iso)));
+    }
+
+    #[test]
+    fn a_time_of_day_and_its_zone_have_edges() {
+        let seconds = |n: Micros| Ok(n * SECOND);
+        let no = Err(TimeError::Malformed);
+        for (text, want) in [
+            ("", seconds(0)),
+            ("T00:00", seconds(0)),
+            ("t7:05", seconds(25_500)),
+            (" 23:59:59", seconds(86_399)),
+            (" 23:59:60", seconds(86_400)),
+            (" 24:00", no),
+            (" 23:60", no),
+            (" 23:59:61", no),
+            (" 7", no),
+            (" 7:05:", no),
+            (" :05", no),
+            ("x7:05", no),
+            (" 0:00:00.000001", Ok(1)),
+            (" 0:00:00,5", Ok(500_000)),
+            (" 0:00:00.123456789", Ok(123_456)),
+            (" 0:00:00.1234567891", no),
+            (" 0:00:00.", no),
+            (" 12:00Z", seconds(43_200)),
+            (" 12:00 Utc", seconds(43_200)),
+            (" 12:00 GMT", seconds(43_200)),
+            (" 12:00 EST", no),
+            (" 12:00+02", seconds(36_000)),
+            (" 12:00-02", seconds(50_400)),
+            (" 12:00+0230", seconds(34_200)),
+            (" 12:00-02:30", seconds(52_200)),
+            (" 12:00+02x30", no),
+            (" 12:00+2", no),
+            (" 12:00+14:59", seconds(-10_740)),
+            (" 12:00+15:00", no),
+            (" 12:00+14:60", no),
+        ] {
+            assert_eq!(time_of_day(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_one_to_eighteen_digits() {
+        assert_eq!(number(b"999999999999999999"), Ok(999_999_999_999_999_999));
+        for text in ["", "1000000000000000000", "1x", "-1"] {
+            assert_eq!(number(text.as_bytes()), Err(TimeError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_month_has_its_days_and_a_leap_year_one_more() {
+        let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        for (month, length) in (1..).zip(lengths) {
+            assert!(civil_day(2025, month, length).is_ok(), "{month}");
+            assert_eq!(civil_day(2025, month, length + 1), Err(TimeError::Malformed), "{month}");
+            assert_eq!(civil_day(2025, month, 0), Err(TimeError::Malformed), "{month}");
+        }
+        assert_eq!(civil_day(2025, 0, 1), Err(TimeError::Malformed));
+        assert_eq!(civil_day(2025, 13, 1), Err(TimeError::Malformed));
+        assert_eq!(civil_day(2000, 2, 29), Ok(11_016));
+        assert_eq!(civil_day(1900, 2, 29), Err(TimeError::Malformed));
+        assert_eq!(civil_day(2100, 2, 29), Err(TimeError::Malformed));
+        assert_eq!(civil_day(1899, 12, 31), Err(TimeError::Absurd));
+        assert_eq!(civil_day(1900, 1, 1), Ok(-25_567));
+        assert_eq!(civil_day(2199, 12, 31), Ok(84_005));
+        assert_eq!(civil_day(2200, 1, 1), Err(TimeError::Absurd));
+    }
+
+    #[test]
+    fn a_day_above_twelve_says_which_of_the_two_it_is() {
+        let described = |texts: &[&str], day_first| {
+            let mut column = TimeColumn::new(None, day_first);
+            for text in texts {
+                column.parse(text.as_bytes()).expect("a date");
+            }
+            column.describe()
+        };
+        let doubt = " (no date in it tells day and month apart; dates=mdy or dates=dmy says which)";
+        assert_eq!(described(&[], false), None);
+        assert_eq!(described(&["1/12/2025"], false), Some(format!("M/D/YYYY, UTC{doubt}")));
+        assert_eq!(described(&["1/13/2025", "1/12/2025"], false), Some("M/D/YYYY, UTC".to_string()));
+        assert_eq!(described(&["12/1/2025"], true), Some(format!("D/M/YYYY, UTC{doubt}")));
+        assert_eq!(described(&["13/1/2025", "14/1/2025"], true), Some("D/M/YYYY, UTC".to_string()));
+        assert_eq!(described(&["1760131225"], false), Some("seconds since 1970 UTC".to_string()));
+        assert_eq!(described(&["1760131225000"], false), Some("milliseconds since 1970 UTC".to_string()));
+        assert_eq!(described(&["1760131225000000"], false), Some("microseconds since 1970 UTC".to_string()));
+        assert_eq!(described(&["1760131225000000000"], false), Some("nanoseconds since 1970 UTC".to_string()));
+        assert_eq!(described(&["2025-10-10"], true), Some("ISO-8601, UTC where no zone is given".to_string()));
+    }
+
+    #[test]
+    fn one_time_is_read_like_a_column_of_one() {
+        assert_eq!(parse_instant(" 2025-10-10T21:20:25Z "), Some(CRASH));
+        assert_eq!(parse_instant("1760131225"), Some(CRASH));
+        assert_eq!(parse_instant("13/10/2025"), None);
+        assert_eq!(parse_instant(""), None);
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_microsecond_where_it_has_any() {
+        assert_eq!(format_time(CRASH), "2025-10-10T21:20:25Z");
+        assert_eq!(format_time(CRASH + 7), "2025-10-10T21:20:25.000007Z");
+        assert_eq!(format_time(-1), "1969-12-31T23:59:59.999999Z");
     }
 
     #[test]
@@ -406,12 +518,22 @@ mod tests {
 
     #[test]
     fn spans() {
-        assert_eq!(parse_span("250ms"), Some(250_000));
-        assert_eq!(parse_span("1d"), Some(DAY));
+        let spans = [
+            ("10us", 10),
+            ("250ms", 250_000),
+            ("5s", 5_000_000),
+            ("5m", 300_000_000),
+            ("2h", 7_200_000_000),
+            ("1d", 86_400_000_000),
+        ];
+        for (text, span) in spans {
+            assert_eq!(parse_span(text), Some(span));
+            assert_eq!(format_span(span), text);
+        }
+        assert_eq!(parse_span("5min"), Some(300 * SECOND));
         assert_eq!(parse_span("5"), None);
         assert_eq!(parse_span("m"), None);
         assert_eq!(parse_span("99999999999999999d"), None);
-        assert_eq!(format_span(300 * SECOND), "5m");
         assert_eq!(format_span(0), "0s");
         assert_eq!(format_span(1_500_001), "1500001us");
     }
