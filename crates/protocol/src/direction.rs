@@ -123,10 +123,10 @@ impl Difference {
         Difference { subject: Subject::Venue, field: "pools", direction: Mixed, why }
     }
 
-    /// Whether it raises what an open position needs: a tightening that can liquidate.
+    /// Whether it raises what an open position needs: the venue is safer, and whoever has less is liquidated.
     #[must_use]
     pub fn raises_maintenance(&self) -> bool {
-        self.field == MAINTENANCE && self.direction == Tighten
+        self.field == MAINTENANCE && self.direction == Mixed
     }
 }
 
@@ -646,7 +646,8 @@ fn check_tiers(found: &mut Found, market: usize, old: &[Tier], new: &[Tier]) {
         );
         found.ordered(
             MAINTENANCE,
-            Tighten,
+            // No tightening takes away what somebody holds: that has to be as slow as a loosening.
+            if old_maintenance < new_maintenance { Mixed } else { Tighten },
             [
                 "staying open needs more margin: accounts that have less are liquidated",
                 "accounts are liquidated later, with less left for who has to close them",
@@ -804,8 +805,13 @@ mod tests {
         // Of the two rates only the initial one rises at the upper bound, which now is reached later.
         ("tier.initial", MOVED, Loosen, |v| v.markets[0].tiers[1].notional_from += 1),
         ("tier.initial", TOP, Tighten, |v| v.markets[0].tiers[1].initial.0 += 1),
-        ("tier.maintenance", TOP, Tighten, |v| v.markets[0].tiers[1].maintenance.0 += 1),
+        ("tier.maintenance", TOP, Mixed, |v| v.markets[0].tiers[1].maintenance.0 += 1),
     ];
+
+    /// A rise of maintenance is Mixed; its fall only loosens.
+    fn way_back(field: &str, direction: Direction) -> Direction {
+        if field == MAINTENANCE { Loosen } else { direction.reversed() }
+    }
 
     #[test]
     fn every_field_has_its_direction_and_the_way_back_the_reverse() {
@@ -816,7 +822,7 @@ mod tests {
             let found: Vec<_> = old.compare(&new).iter().map(|d| (d.field, d.subject, d.direction)).collect();
             assert_eq!(found, [(*field, *subject, *direction)]);
             let back: Vec<_> = new.compare(&old).iter().map(|d| (d.field, d.subject, d.direction)).collect();
-            assert_eq!(back, [(*field, *subject, direction.reversed())]);
+            assert_eq!(back, [(*field, *subject, way_back(field, *direction))]);
         }
     }
 
@@ -832,7 +838,7 @@ mod tests {
         assert_eq!(there.len(), STEPS.len() - 2);
         for (there, back) in there.iter().zip(&back) {
             assert_eq!((there.field, there.subject), (back.field, back.subject));
-            assert_eq!(there.direction.reversed(), back.direction);
+            assert_eq!(way_back(there.field, there.direction), back.direction);
             let ordered = there.why != back.why;
             let unordered = ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage"];
             assert_ne!(ordered, unordered.contains(&there.field), "{}", there.field);
@@ -886,11 +892,11 @@ mod tests {
         let between = [(100, Some(150), "tier.initial", Loosen), (100, Some(150), "tier.maintenance", Loosen)];
         check(two, &[(0, 10, 5), (150, 20, 10)], &between);
         // A tier more above.
-        check(two, &[(0, 10, 5), (100, 20, 10), (200, 20, 15)], &[(200, None, "tier.maintenance", Tighten)]);
+        check(two, &[(0, 10, 5), (100, 20, 10), (200, 20, 15)], &[(200, None, "tier.maintenance", Mixed)]);
         // A tier less.
         check(two, &[(0, 10, 5)], &[(100, None, "tier.initial", Loosen), (100, None, "tier.maintenance", Loosen)]);
         // More here and less there.
-        let crossed = [(0, Some(100), "tier.maintenance", Tighten), (100, None, "tier.initial", Loosen)];
+        let crossed = [(0, Some(100), "tier.maintenance", Mixed), (100, None, "tier.initial", Loosen)];
         check(two, &[(0, 10, 6), (100, 15, 10)], &crossed);
         // Disorder, which validation refuses, is no disorder here.
         check(two, &[(100, 20, 10), (0, 10, 5)], &[]);

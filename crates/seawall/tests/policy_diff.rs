@@ -70,29 +70,43 @@ fn what_is_only_written_elsewhere_is_said_to_be_no_change_in_force() {
 }
 
 #[test]
-fn a_tightening_is_no_finding_and_one_that_can_liquidate_says_so() {
+fn a_tightening_is_no_finding() {
     check(
         &[
             ("jump_max = \"10%\"", "jump_max = \"5%\""),
-            ("maintenance = \"2.5%\"", "maintenance = \"3%\""),
             ("open_interest_max = \"2_000_000_000 USD\"", "open_interest_max = \"1_500_000_000 USD\""),
         ],
         "[market.XRP]\noracle.jump_max = \"10%\"\n",
         0,
         "\
 [market.default]
-  oracle.jump_max                               10% -> 5%                               Tighten
+  oracle.jump_max    10% -> 5%                               Tighten
       smaller steps wait to be confirmed; where a market lets none be taken, positions are judged less kindly
       not in [market.XRP]
-  tier.maintenance from 0 USD to 1_000_000 USD  2.5% -> 3%                              Tighten
+
+[market.SOL]
+  open_interest_max  2_000_000_000 USD -> 1_500_000_000 USD  Tighten
+      less may be opened; what is open stays
+
+Tighten: 2 changes in force: 2 tighten, 0 loosen, 0 mixed, 0 neutral
+",
+    );
+}
+
+#[test]
+fn what_takes_from_whoever_holds_a_position_is_no_tightening() {
+    let (lower, higher) = ("maintenance = \"2.5%\"", "maintenance = \"3%\"");
+    check(
+        &[(lower, higher)],
+        "",
+        1,
+        "\
+[market.default]
+  tier.maintenance from 0 USD to 1_000_000 USD  2.5% -> 3%  Mixed
       staying open needs more margin: accounts that have less are liquidated
       not in [market.BTC], [market.ETH], [market.SOL]
 
-[market.SOL]
-  open_interest_max                             2_000_000_000 USD -> 1_500_000_000 USD  Tighten
-      less may be opened; what is open stays
-
-Tighten: 3 changes in force: 3 tighten, 0 loosen, 0 mixed, 0 neutral
+Mixed: 1 change in force: 0 tighten, 0 loosen, 1 mixed, 0 neutral
 maintenance rises in 1: who has less is liquidated
 ",
     );
@@ -166,12 +180,12 @@ fn machines_get_the_same_as_json() {
         files(&[("maintenance = \"2.5%\"", "maintenance = \"3%\"")], "[market.XRP]\nbreaker.calm = \"60s\"\n");
     let ended = diff(directory.path(), &["--json", "old.toml", "new.toml"]);
     let json: Value = serde_json::from_str(&ended.out).expect("JSON");
-    assert_eq!(ended.code, 0);
+    assert_eq!(ended.code, 1);
     let digest = |side: &str| json[side]["policy_digest"].as_str().map(str::len);
     assert_eq!((digest("old"), digest("new")), (Some(64), Some(64)));
     assert_eq!(json["old"]["file"], "old.toml");
-    assert_eq!(json["direction"], "Tighten");
-    assert_eq!(json["counts"], serde_json::json!({ "neutral": 0, "tighten": 1, "loosen": 0, "mixed": 0 }));
+    assert_eq!(json["direction"], "Mixed");
+    assert_eq!(json["counts"], serde_json::json!({ "neutral": 0, "tighten": 0, "loosen": 0, "mixed": 1 }));
     assert_eq!(json["raise_maintenance"], 1);
     let change = serde_json::json!({
         "table": "market.default",
@@ -180,7 +194,7 @@ fn machines_get_the_same_as_json() {
         "notional_to": "1_000_000 USD",
         "old": "2.5%",
         "new": "3%",
-        "direction": "Tighten",
+        "direction": "Mixed",
         "why": "staying open needs more margin: accounts that have less are liquidated",
         "raises_maintenance": true,
         "except": ["market.BTC", "market.ETH", "market.SOL"],
