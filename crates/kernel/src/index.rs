@@ -416,11 +416,7 @@ impl Index {
         }
         let oracle = &params.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
-            let bit = 1 << place;
-            let stand = if look.sensible & bit == 0 { Stand::Apart } else { look.stand(source, oracle) };
-            let beside = look.beside & bit != 0 && source.exclusion == Some(Exclusion::Overruled);
-            let stand = if beside { Stand::With } else { stand };
-            source.stand(stand, look.median, at, oracle);
+            source.stand(look.stand(place, source), look.median, at, oracle);
             let overruled = source.exclusion == Some(Exclusion::Overruled);
             let changes_at = match source.standing {
                 Standing::Against(since) => {
@@ -563,11 +559,17 @@ impl Index {
         // that those who moved are wrong, nor keep them from saying so.
         let moves = |voice: &&Voice| at <= voice.moving_until;
         let limit = limit_of(oracle.dispute, value);
-        let supports = |voice: &&Voice| voice.price.within(oracle.agree, value);
         // The majority is contradicted by who is outside of it and too far from one of it.
-        let (low, high) = hull(heard().filter(supports)).unwrap_or((value, value));
-        let contradiction = Contradiction { low, high, limit };
-        let contradicts = |voice: &&Voice| contradiction.holds(voice.price) && !supports(voice);
+        let mut contradiction = Contradiction { low: camp.low, high: camp.high, limit };
+        look.camp = camp.members;
+        for voice in unconfirmed.iter().filter(|voice| voice.price.within(oracle.agree, value)) {
+            look.camp |= 1 << voice.source;
+            contradiction.low = contradiction.low.min(voice.price);
+            contradiction.high = contradiction.high.max(voice.price);
+        }
+        let members = look.camp;
+        let supports = |voice: &&Voice| members & 1 << voice.source != 0;
+        let contradicts = |voice: &&Voice| !supports(voice) && contradiction.holds(voice.price);
         let contradicted = heard().any(|voice| contradicts(&voice));
         let challenged = contradicted && heard().filter(moves).any(|voice| contradicts(&voice));
         let too_few = camp.supporters < needed;
@@ -607,7 +609,7 @@ impl Index {
             look.contradiction = Some(contradiction);
             for voice in heard() {
                 if let Some(source) = self.sources.get_mut(voice.source)
-                    && look.stand(source, oracle) == Stand::Against
+                    && look.stand(voice.source, source) == Stand::Against
                     && oracle.dispute_confirm <= source.contradicted_for(value, at, oracle)
                 {
                     source.exclusion = Some(Exclusion::Overruled);
@@ -635,7 +637,12 @@ impl Index {
         }
         if look.waiting != 0 {
             look.beside = self.beside(look.waiting, voices.iter().filter(supports), params);
-            self.readmit(value, look, params, at);
+            for (place, source) in self.sources.iter().enumerate() {
+                if source.price.within(oracle.agree, value) {
+                    look.camp |= 1 << place & look.waiting;
+                }
+            }
+            self.readmit(look, value, params, at);
         }
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
@@ -728,13 +735,13 @@ impl Index {
 
     /// Of those that wait, one is heard again once it has said for long enough what everyone says, or once the index
     /// has gone on from where it was overruled and the source, whose price moves, has not gone along.
-    fn readmit(&mut self, value: Price, look: &Look, params: &MarketParams, at: Timestamp) {
+    fn readmit(&mut self, look: &Look, value: Price, params: &MarketParams, at: Timestamp) {
         let oracle = &params.oracle;
         for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
             if look.waiting & 1 << place == 0 {
                 continue;
             }
-            let stands = source.price.within(oracle.agree, value) || look.beside & 1 << place != 0;
+            let stands = (look.camp | look.beside) & 1 << place != 0;
             let stood = match source.standing {
                 Standing::With(since) => stands && oracle.dispute_confirm <= at.since(since),
                 Standing::Apart | Standing::Against(_) => false,
@@ -888,7 +895,8 @@ struct Contradiction {
 impl Contradiction {
     /// Whether a price lies too far from one of the majority.
     fn holds(&self, price: Price) -> bool {
-        let (to_high, to_low) = (self.high.distance(price), price.distance(self.low));
+        let away = |high: Price, low: Price| i128::from(high.0) - i128::from(low.0);
+        let (to_high, to_low) = (away(self.high, price), away(price, self.low));
         self.limit < to_high.max(to_low)
     }
 }
@@ -902,7 +910,9 @@ struct Look {
     sensible: u16,
     /// Those of them that were overruled before.
     waiting: u16,
-    /// Those of the waiting who stand beside somebody who supports the index.
+    /// The sensible who support the index.
+    camp: u16,
+    /// Those of the waiting who stand beside one of them.
     beside: u16,
     /// A majority of enough lineages stands, disputed or not.
     stands: bool,
@@ -929,6 +939,7 @@ impl Look {
             deadline: Timestamp::MAX,
             sensible: 0,
             waiting: 0,
+            camp: 0,
             beside: 0,
             stands: false,
             quality: PriceQuality::NONE,
@@ -944,14 +955,18 @@ impl Look {
     }
 
     /// Where a source stands that is heard or would be.
-    fn stand(&self, source: &Source, oracle: &OracleParams) -> Stand {
-        let Some(value) = self.median else { return Stand::Apart };
-        if source.price.within(oracle.agree, value) {
-            return Stand::With;
+    fn stand(&self, place: usize, source: &Source) -> Stand {
+        let bit = 1 << place;
+        let is_overruled = source.exclusion == Some(Exclusion::Overruled);
+        if self.sensible & bit == 0 || self.median.is_none() {
+            Stand::Apart
+        } else if self.camp & bit != 0 || is_overruled && self.beside & bit != 0 {
+            Stand::With
+        } else if !is_overruled && self.contradiction.is_some_and(|found| found.holds(source.price)) {
+            Stand::Against
+        } else {
+            Stand::Apart
         }
-        let contradicted = self.contradiction.is_some_and(|found| found.holds(source.price));
-        let is_heard = source.exclusion != Some(Exclusion::Overruled);
-        if contradicted && is_heard { Stand::Against } else { Stand::Apart }
     }
 }
 
@@ -971,16 +986,26 @@ struct Camp {
     supporting: u64,
     /// Their independent lineages.
     supporters: u8,
+    /// Who they are, as bits.
+    members: u16,
+    /// The lowest of their prices and the highest; of nobody, upside down.
+    low: Price,
+    high: Price,
 }
 
 impl Camp {
     fn around<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>, oracle: &OracleParams) -> Camp {
-        let (mut supporting, mut lineages) = (0, 0_u64);
+        let mut camp = Camp { supporting: 0, supporters: 0, members: 0, low: Price(i64::MAX), high: Price(i64::MIN) };
+        let mut lineages = 0_u64;
         for voice in voices.filter(|voice| voice.price.within(oracle.agree, value)) {
-            supporting += voice.weight;
+            camp.supporting += voice.weight;
             lineages |= voice.lineage;
+            camp.members |= 1 << voice.source;
+            camp.low = camp.low.min(voice.price);
+            camp.high = camp.high.max(voice.price);
         }
-        Camp { supporting, supporters: u8::try_from(lineages.count_ones()).unwrap_or(u8::MAX) }
+        camp.supporters = u8::try_from(lineages.count_ones()).unwrap_or(u8::MAX);
+        camp
     }
 }
 
@@ -1089,13 +1114,6 @@ fn weighted_median(voices: &[Voice]) -> Option<Price> {
         }
     }
     None
-}
-
-/// The lowest and the highest price; `None` of nothing.
-fn hull<'a>(voices: impl Iterator<Item = &'a Voice>) -> Option<(Price, Price)> {
-    let mut voices = voices.map(|voice| voice.price);
-    let first = voices.next()?;
-    Some(voices.fold((first, first), |(low, high), price| (low.min(price), high.max(price))))
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
