@@ -1,5 +1,5 @@
-//! Incidents as reconstructions from public statements: points that sources state, points set between them, and one-second bars made
-//! from both. The files of `incidents/` are part of the binary, so a replay needs nothing but it.
+//! Incidents as reconstructions from public statements: points that sources state, points set between them, and bars
+//! made from both. The files of `incidents/` are part of the binary, so a replay needs nothing but it.
 //!
 //! - [`list`] names the incidents, [`load`] reads one, [`materialise`] writes its bars to a temporary file for a feed.
 //! - Every point is `stated` (a source states its price) or `interpolated`; [`Share`] says how many are which, and whoever shows an
@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tempfile::TempDir;
 
 use crate::feed::time::{SECOND, parse_instant};
@@ -21,12 +22,21 @@ use crate::feed::{BarsArg, Micros};
 
 pub use expand::{Bar, expand};
 
-/// An incident's files: id, description, points.
-const FILES: [(&str, &str, &str); 1] = [(
-    "I-17",
-    include_str!("../../../incidents/I-17/incident.toml"),
-    include_str!("../../../incidents/I-17/points.csv"),
-)];
+macro_rules! files {
+    ($($id:literal)*) => {
+        [$((
+            $id,
+            include_str!(concat!("../../../incidents/", $id, "/incident.toml")),
+            include_str!(concat!("../../../incidents/", $id, "/points.csv")),
+        )),*]
+    };
+}
+
+/// The incidents' files: id, description, points.
+const FILES: [(&str, &str, &str); 18] = files![
+    "I-01" "I-03" "I-04" "I-05" "I-06" "I-08" "I-09" "I-11" "I-14"
+    "I-15" "I-16" "I-17" "I-18" "I-19" "I-21" "I-22" "I-23" "I-24"
+];
 
 /// Why an incident can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +112,8 @@ pub struct Incident {
     pub from: Micros,
     /// End of the last bar.
     pub to: Micros,
+    /// Length of a bar.
+    pub width: Micros,
     /// Points in the order of the file: grouped by series, ascending in time.
     pub points: Vec<Point>,
 }
@@ -118,15 +130,18 @@ pub struct About {
     pub date: String,
     from: String,
     to: String,
+    /// Seconds of a bar.
+    #[serde(default = "one")]
+    pub bar_seconds: u32,
     /// What happened, in a sentence or two.
     pub summary: String,
     /// Digest of the default policy that was committed before the incident.
     pub policy_digest: String,
     /// Chooses the paths between points.
     pub seed: String,
-    /// One second's step of a market as a whole, basis points.
+    /// One bar's step of a market as a whole, basis points.
     pub market_bps: f64,
-    /// One second's noise of a venue around it, basis points.
+    /// One bar's noise of a venue around it, basis points.
     pub venue_bps: f64,
     /// What a safety layer should have done.
     pub should_have_tripped: Vec<String>,
@@ -165,8 +180,15 @@ pub struct Series {
     pub symbol: String,
     /// Decimals of its prices.
     pub decimals: usize,
-    /// Share of seconds with a trade.
+    /// Share of bars with a trade.
     pub traded: f64,
+    /// Whether its price stays where the last point put it, without noise: an oracle's rounds, a bound, a feed that is
+    /// stuck.
+    #[serde(default)]
+    pub held: bool,
+    /// From when until when it says nothing, also not at a point.
+    #[serde(default, deserialize_with = "spans")]
+    pub silent: Vec<(Micros, Micros)>,
 }
 
 /// Something that happened around the prices, as stated.
@@ -200,16 +222,16 @@ pub enum Basis {
     Interpolated,
 }
 
-/// A price of one venue at one second.
+/// A price of one venue at one time.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// A whole second.
+    /// Where a bar may open.
     pub at: Micros,
     /// Position in [`About::series`].
     pub series: usize,
-    /// US dollars.
+    /// US dollars, or what the market's prices are in; zero where a venue said zero.
     pub price: f64,
-    /// US dollars traded in a second.
+    /// Traded in a second, US dollars or what the market's prices are in.
     pub volume_usd: f64,
     /// Milliseconds from the trade to its receipt.
     pub lag_ms: f64,
@@ -258,12 +280,13 @@ pub fn materialise(id: &str) -> Result<Materialised, IncidentError> {
     let incident = load(id)?;
     let bars = expand(&incident);
     let directory = TempDir::with_prefix("seawall-incident-")?;
-    let path = directory.path().join(format!("{}_reconstruction_1s.csv", incident.about.id));
+    let name = format!("{}_reconstruction_{}s.csv", incident.about.id, incident.about.bar_seconds);
+    let path = directory.path().join(name);
     let mut file = io::BufWriter::new(std::fs::File::create(&path)?);
     file.write_all(as_csv(&incident, &bars).as_bytes())?;
     file.flush()?;
     let mut arg = BarsArg::file(path);
-    arg.width = Some(SECOND);
+    arg.width = Some(incident.width);
     Ok(Materialised { directory, bars: vec![arg], incident, rows: bars.len() })
 }
 
@@ -311,8 +334,12 @@ impl Incident {
         if to <= from {
             return Err(refuse("to is not after from".to_string()));
         }
+        let width = SECOND * Micros::from(about.bar_seconds);
+        if !(1..=3_600).contains(&about.bar_seconds) || (to - from) % width != 0 {
+            return Err(refuse(format!("bar_seconds = {} does not divide the window", about.bar_seconds)));
+        }
         check_names(&about).map_err(refuse)?;
-        let points = parse_points(id, &about, points)?;
+        let points = parse_points(id, &about, from, points)?;
         for (series, of) in about.series.iter().enumerate() {
             let own = || points.iter().filter(|point| point.series == series).map(|point| point.at);
             if !(own().next().is_some_and(|first| first <= from) && own().next_back().is_some_and(|last| to <= last)) {
@@ -320,8 +347,22 @@ impl Incident {
                 return Err(refuse(what));
             }
         }
-        Ok(Self { about, from, to, points })
+        Ok(Self { about, from, to, width, points })
     }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// Pairs of times.
+fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Micros, Micros)>, D::Error> {
+    let texts = Vec::<[String; 2]>::deserialize(deserializer)?;
+    let span = |[from, to]: &[String; 2]| match (parse_instant(from), parse_instant(to)) {
+        (Some(from), Some(to)) if from < to => Ok((from, to)),
+        (_, _) => Err(D::Error::custom(format!("silent from {from:?} to {to:?}: needed are two times in order"))),
+    };
+    texts.iter().map(span).collect()
 }
 
 fn check_names(about: &About) -> Result<(), String> {
@@ -368,12 +409,16 @@ struct PointRow {
     citation: String,
 }
 
-fn parse_points(id: &str, about: &About, text: &str) -> Result<Vec<Point>, IncidentError> {
+fn parse_points(id: &str, about: &About, from: Micros, text: &str) -> Result<Vec<Point>, IncidentError> {
     let mut points: Vec<Point> = Vec::new();
     for (row, line) in csv::Reader::from_reader(text.as_bytes()).deserialize::<PointRow>().zip(2..) {
         let refuse = |what: String| IncidentError::Point { id: id.to_string(), line, what };
         let row = row.map_err(|error| refuse(error.to_string()))?;
         let point = point(about, row).map_err(&refuse)?;
+        let width = SECOND * Micros::from(about.bar_seconds);
+        if (point.at - from) % width != 0 {
+            return Err(refuse(format!("no bar of {} s opens at this time", about.bar_seconds)));
+        }
         if let Some(last) = points.iter().rfind(|last| last.series == point.series)
             && point.at <= last.at
         {
@@ -389,7 +434,7 @@ fn point(about: &About, row: PointRow) -> Result<Point, String> {
         parse_instant(&row.at).filter(|at| at % SECOND == 0).ok_or(format!("at {:?} is no whole second", row.at))?;
     let of = |series: &Series| series.market == row.market && series.source == row.source;
     let series = about.series.iter().position(of).ok_or(format!("no [[series]] {} at {}", row.market, row.source))?;
-    if !(row.price.is_finite() && 0.0 < row.price) {
+    if !(row.price.is_finite() && 0.0 <= row.price) {
         return Err(format!("price {}", row.price));
     }
     for (name, value) in [("volume_usd", row.volume_usd), ("lag_ms", row.lag_ms)] {

@@ -229,7 +229,7 @@ fn an_incident_and_files_or_neither_or_an_unknown_one_is_refused() {
     let files = Files::new();
     let file = files.put("a.csv", [HEADER, &good(0), &good(1)].concat());
     seawall(&["replay", "I-17", "--bars", &named(&file)]).is(2).says(&["an incident or files, not both"]);
-    seawall(&["replay"]).is(2).says(&["name an incident (I-17)", "--bars or --quotes"]);
+    seawall(&["replay"]).is(2).says(&["name an incident (I-01, ", "--bars or --quotes"]);
     seawall(&["replay", "I-99"]).is(2).says(&["I-99", "I-17"]);
     seawall(&["oracle"]).is(2).says(&["--bars FILE"]);
     seawall(&["replay", "--bars", &named(&file), "--draw", "lots"]).is(2).says(&["--draw"]);

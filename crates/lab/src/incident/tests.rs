@@ -5,14 +5,14 @@ use policy::Policy;
 #[test]
 fn the_files_are_read_and_the_share_is_said() {
     let listed = list().expect("all incidents can be read");
-    assert_eq!(listed.len(), 1);
+    assert_eq!(listed.len(), FILES.len());
     let incident = load("i-17").expect("in either case");
     let heading = "I-17 · 10 October 2025: the tariff cascade · reconstruction, 10 of 198 points stated";
     assert_eq!(incident.heading(), heading);
     let share = "10 of 198 points (5.1%) are stated, the others and all between them interpolated";
     assert_eq!(incident.share().to_string(), share);
     let unknown = load("I-99").expect_err("there is none").to_string();
-    assert_eq!(unknown, "no incident I-99; there are: I-17");
+    assert!(unknown.starts_with("no incident I-99; there are: I-01, I-03, "), "{unknown}");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn refused(description: &str, points: &str, want: &str) {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    let (_, description, points) = FILES[0];
+    let (_, description, points) = *FILES.iter().find(|(id, ..)| *id == "I-17").expect("there is one");
     let line = |from: &str, to: &str| points.replacen(from, to, 1);
     refused(description, &line(",stated,amberdata", ",stated,nobody"), "points.csv:2: stated, but no [[citation]]");
     refused(description, &line(",stated,amberdata", ",guessed,amberdata"), "points.csv:2: basis \"guessed\"");
@@ -142,4 +142,84 @@ fn what_contradicts_itself_is_refused() {
     refused(&description.replacen("traded = 1.0", "traded = 1.1", 1), points, "0 < traded <= 1");
     refused(&description.replacen("name = \"gemini\"", "name = \"other\"", 1), points, "no [[venue]] has this name");
     refused(&format!("surplus = 1\n{description}"), points, "unknown field");
+}
+
+/// One market at two venues for ten bars of two seconds, with what else its series say.
+fn small(series: [&str; 2], points: &str) -> Result<Incident, IncidentError> {
+    let one = |source: &str, more: &str| {
+        format!(
+            "[[series]]\nmarket = \"X\"\nsource = \"{source}\"\nsymbol = \"XUSD\"\ndecimals = 2\ntraded = 1.0\n{more}\n\
+             [[venue]]\nname = \"{source}\"\nabout = \"\"\n"
+        )
+    };
+    let description = format!(
+        "id = \"X\"\ntitle = \"\"\ndate = \"\"\nfrom = \"2025-01-01T00:00:00Z\"\nto = \"2025-01-01T00:00:20Z\"\nbar_seconds = 2\n\
+         summary = \"\"\npolicy_digest = \"\"\nseed = \"x\"\nmarket_bps = 5.0\nvenue_bps = 5.0\nshould_have_tripped = []\n\
+         fact = []\ncitation = []\n{}{}",
+        one("a", series[0]),
+        one("b", series[1])
+    );
+    let row = |line: &str| {
+        let (second, rest) = line.split_once(' ').expect("a second");
+        let (source, price) = rest.split_once(' ').expect("a source and a price");
+        format!("2025-01-01T00:00:{second}Z,X,{source},{price},1000,0,interpolated,\n")
+    };
+    let rows: String = points.split(", ").map(row).collect();
+    Incident::parse("X", &description, &format!("at,market,source,price,volume_usd,lag_ms,basis,citation\n{rows}"))
+}
+
+/// The opens of a source's bars.
+fn opens(incident: &Incident, series: usize) -> Vec<f64> {
+    expand(incident).iter().filter(|bar| bar.series == series).map(|bar| bar.open).collect()
+}
+
+const FLAT: &str = "00 a 100, 20 a 100, ";
+
+#[test]
+fn a_held_series_says_its_last_point_until_the_next() {
+    let incident = small(["", "held = true"], &format!("{FLAT}00 b 100, 06 b 0, 10 b 7, 20 b 7")).expect("well formed");
+    assert_eq!(opens(&incident, 1), [100.0, 100.0, 100.0, 0.0, 0.0, 7.0, 7.0, 7.0, 7.0, 7.0]);
+    for bar in expand(&incident).iter().filter(|bar| bar.series == 1) {
+        assert_eq!((bar.high, bar.low, bar.close), (bar.open, bar.open, bar.open), "no noise");
+        assert_eq!(bar.volume == 0.0, bar.open == 0.0, "{bar:?}");
+    }
+}
+
+#[test]
+fn beside_a_point_of_zero_a_series_stands() {
+    let incident = small(["", ""], &format!("{FLAT}00 b 100, 06 b 0, 10 b 7, 20 b 7")).expect("well formed");
+    assert_eq!(opens(&incident, 1)[..6], [100.0, 100.0, 100.0, 0.0, 0.0, 7.0]);
+    let text = as_csv(&incident, &expand(&incident));
+    assert_eq!(text.lines().filter(|line| line.contains(",b,") || line.starts_with("b,")).count(), 10);
+    assert!(text.contains("b,XUSD,X,1735689606000,0.00,0.00,0.00,0.00,0.000000,0"), "{text}");
+}
+
+#[test]
+fn a_silent_series_says_nothing_even_at_a_point() {
+    let (from, to) = ("2025-01-01T00:00:18Z", "2025-01-01T00:00:20Z");
+    let silent = format!(r#"silent = [["2025-01-01T00:00:04Z", "2025-01-01T00:00:10Z"], ["{from}", "{to}"]]"#);
+    let incident = small(["", &silent], &format!("{FLAT}00 b 100, 06 b 100, 20 b 100")).expect("well formed");
+    let seconds: Vec<i64> = expand(&incident)
+        .iter()
+        .filter(|bar| bar.series == 1)
+        .map(|bar| (bar.opened_at - incident.from) / SECOND)
+        .collect();
+    assert_eq!(seconds, [0, 2, 10, 12, 14, 16]);
+}
+
+#[test]
+fn bars_are_as_long_as_the_incident_says() {
+    let incident = small(["", ""], &format!("{FLAT}00 b 100, 20 b 100")).expect("well formed");
+    let bars = expand(&incident);
+    assert_eq!(bars.len(), 20);
+    assert_eq!((bars[1].opened_at - bars[0].opened_at, incident.width), (2 * SECOND, 2 * SECOND));
+    // What is traded in a second, for two of them, at 100: 20 units, and up to half more or less.
+    assert!(bars.iter().all(|bar| 10.0 <= bar.volume && bar.volume <= 30.0), "{bars:?}");
+    let refused = |series, points: &str, want: &str| {
+        let error = small(series, points).expect_err("refused").to_string();
+        assert!(error.contains(want), "{error}");
+    };
+    refused(["", ""], &format!("{FLAT}00 b 100, 03 b 100, 20 b 100"), "points.csv:5: no bar of 2 s opens at this time");
+    refused(["bar_seconds = 7", ""], FLAT.trim_end_matches(", "), "unknown field");
+    refused([r#"silent = [["2025-01-01T00:00:04Z", "2025-01-01T00:00:04Z"]]"#, ""], "00 a 1", "needed are two times");
 }
