@@ -1,5 +1,6 @@
 //! The `seawall` command.
 
+mod corpus;
 mod input;
 mod oracle;
 mod policy_command;

@@ -1,6 +1,7 @@
 //! `seawall replay`.
 
 use crate::Ended;
+use crate::corpus;
 use crate::input::{Input, bar, competent, echo};
 use crate::table;
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,6 +12,7 @@ use lab::replay::accounts::AccountsFrom;
 use lab::replay::outcome::Outcome;
 use lab::replay::{Options, replay};
 use lab::report;
+use policy::Policy;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -22,12 +24,15 @@ const CHART_POINTS: usize = 4_000;
 pub(crate) struct Arguments {
     /// A bundled incident, as I-17; not together with files
     #[arg(value_name = "INCIDENT")]
-    incident: Option<String>,
+    pub(crate) incident: Option<String>,
+    /// Every bundled incident under one policy, in one table
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
-    input: Input,
+    pub(crate) input: Input,
     /// Accounts: CSV of account, pool, market, size, entry_price, collateral_asset, collateral_amount
     #[arg(long, value_name = "FILE")]
-    accounts: Option<PathBuf>,
+    pub(crate) accounts: Option<PathBuf>,
     /// Accounts to draw in each market where no file is named
     #[arg(long, value_name = "N", default_value_t = 250)]
     draw: u32,
@@ -48,13 +53,13 @@ pub(crate) struct Arguments {
     no_sensitivity: bool,
     /// Write the report to this HTML file
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     /// Write accounts, runs, markets and the timeline as CSV into this directory
     #[arg(long, value_name = "DIR")]
-    csv: Option<PathBuf>,
+    pub(crate) csv: Option<PathBuf>,
     /// Print the outcome as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Runs at the same time
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
@@ -65,6 +70,7 @@ impl Arguments {
     pub(crate) fn bundled() -> Arguments {
         Arguments {
             incident: Some("I-17".to_owned()),
+            all: false,
             input: Input { lag: "0ms".to_owned(), bar_path: "auto".to_owned(), ..Input::default() },
             accounts: None,
             draw: 250,
@@ -93,6 +99,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     if 100_000 < arguments.draw {
         bail!("--draw: write a number of at most 100,000 accounts a market");
     }
+    if arguments.all {
+        let title = String::new();
+        return corpus::run(arguments, &options(arguments, title, arguments.input.policy()?)?);
+    }
     let materialised = match (&arguments.incident, arguments.input.is_empty()) {
         (Some(_), false) => bail!("name an incident or files, not both"),
         (None, true) => {
@@ -114,22 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             format!("{} markets: {}", names.len(), names.join(", "))
         }
     };
-    let accounts = match &arguments.accounts {
-        Some(path) => AccountsFrom::File(path.clone()),
-        None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },
-    };
-    let options = Options {
-        title,
-        policy,
-        competent: competent()?,
-        accounts,
-        insurance_usd: arguments.insurance,
-        volume_assumed_usd: arguments.assume_volume,
-        single: !arguments.no_single,
-        sensitivity: !arguments.no_sensitivity,
-        chart_points: if arguments.report.is_some() { CHART_POINTS } else { 0 },
-        threads: arguments.threads,
-    };
+    let options = options(arguments, title, policy)?;
     let bar = bar("replaying", "observations");
     let mut outcome = replay(&feed, &options, &|_, n| bar.inc(n)).map_err(|error| anyhow!("{error}"))?;
     bar.finish_and_clear();
@@ -159,6 +154,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         write!(out, "{}", table::show(&outcome, &feed))?;
     }
     Ok(ended_by(&feed, outcome.runs.policy.invariants_broken + outcome.runs.competent.invariants_broken))
+}
+
+fn options(arguments: &Arguments, title: String, policy: Policy) -> Result<Options> {
+    let accounts = match &arguments.accounts {
+        Some(path) => AccountsFrom::File(path.clone()),
+        None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },
+    };
+    let chart_points = match (arguments.all, &arguments.report) {
+        // A line of the table needs the changes of mode, which come with the charts.
+        (true, _) => 1,
+        (false, Some(_)) => CHART_POINTS,
+        (false, None) => 0,
+    };
+    Ok(Options {
+        title,
+        policy,
+        competent: competent()?,
+        accounts,
+        insurance_usd: arguments.insurance,
+        volume_assumed_usd: arguments.assume_volume,
+        single: !arguments.no_single,
+        sensitivity: !arguments.no_sensitivity && !arguments.all,
+        chart_points,
+        threads: arguments.threads,
+    })
 }
 
 /// The outcome with what was listed and why.

@@ -162,7 +162,7 @@ fn stages(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 /// A whole number with commas.
-fn grouped(amount: f64) -> String {
+pub(crate) fn grouped(amount: f64) -> String {
     let digits = format!("{:.0}", amount.abs());
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -1,0 +1,83 @@
+//! `seawall replay --all`: the table and the JSON say the same, of every bundled incident, those first in which the
+//! policy is not better.
+
+use lab::incident::{self, Share};
+use serde_json::Value;
+use std::process::Command;
+
+/// How the command ended, what it printed, and what it said.
+fn seawall(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_seawall")).args(arguments).output().expect("starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("writes UTF-8");
+    (output.status.code().expect("ends by itself"), text(output.stdout), text(output.stderr))
+}
+
+/// Few accounts and no single sources: what is tested here is the table.
+fn all(more: &[&str]) -> String {
+    let (code, out, err) = seawall(&[&["replay", "--all", "--draw", "20", "--no-single"], more].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    out
+}
+
+#[test]
+fn the_table_and_the_json_say_the_same_of_every_incident() {
+    let (table, json) = (all(&[]), all(&["--json"]));
+    let json: Value = serde_json::from_str(&json).expect(&json);
+    let digest = json["policy_digest"].as_str().expect("a digest");
+    assert_eq!(table.lines().next(), Some(format!("policy {digest}").as_str()));
+    let rows = json["incidents"].as_array().expect("a list");
+    let lines: Vec<&str> = table.lines().filter(|line| line.get(2..4) == Some("I-")).collect();
+    assert_eq!(lines.len(), rows.len());
+    let mut named: Vec<String> = Vec::new();
+    let mut last = 0;
+    for (line, row) in lines.iter().zip(rows) {
+        let id = row["incident"].as_str().expect("a name");
+        let Share { stated, points } = incident::load(id).expect("a bundled incident").share();
+        assert_eq!(
+            (row["stated"].as_u64(), row["points"].as_u64()),
+            (Some(stated as u64), Some(points as u64)),
+            "{id}"
+        );
+        let (mark, place) = match row["verdict"].as_str() {
+            Some("worse") => ('!', 0),
+            Some("same") => ('=', 1),
+            Some("better") => (' ', 2),
+            other => panic!("{id}: {other:?}"),
+        };
+        assert!(last <= place, "{id} stands after better ones");
+        last = place;
+        let accounts = |of: &str| format!("{}/{}/-", row["policy"][of], row["competent"][of]);
+        assert!(line.starts_with(&format!("{mark} {id}  {}", row["title"].as_str().expect("a title"))), "{line}");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for word in [format!("{stated}/{points}"), accounts("liquidated"), accounts("unjustified")] {
+            assert!(words.contains(&word.as_str()), "{word:?} is not in: {line}");
+        }
+        let usd = format!("{:.0} /", row["policy"]["bad_debt_usd"].as_f64().expect("a number"));
+        assert!(line.replace(',', "").contains(&usd), "{usd:?} is not in: {line}");
+        let seconds = format!("{:.0}", row["reduce_only_seconds"].as_f64().expect("a number"));
+        assert!(words.contains(&seconds.as_str()), "{seconds:?} is not in: {line}");
+        assert!(row["worst_single"].is_null(), "{row}");
+        named.push(id.to_owned());
+    }
+    named.sort_unstable();
+    let known: Vec<String> = incident::list().expect("reads").into_iter().map(|listed| listed.id).collect();
+    assert_eq!(named, known);
+}
+
+#[test]
+fn what_narrows_all_is_refused() {
+    let check = |more: &[&str], word: &str| {
+        let (code, out, err) = seawall(&[&["replay", "--all"], more].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{more:?}");
+        assert!(err.contains(word), "{err}");
+    };
+    check(&["I-17"], "whole");
+    check(&["--bars", "a.csv"], "whole");
+    check(&["--market", "BTC"], "whole");
+    check(&["--from", "2025-10-10T21:00:00Z"], "whole");
+    check(&["--lag", "1s"], "whole");
+    check(&["--accounts", "book.csv"], "whole");
+    check(&["--report", "out.html"], "--all prints a table or --json");
+    check(&["--csv", "out"], "--all prints a table or --json");
+    check(&["--policy", "none.toml"], "none.toml");
+}
