@@ -606,3 +606,52 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_may_be_as_large_as_the_most_lots_and_not_one_larger() {
+        let most = i64::try_from(LOTS_MAX).unwrap();
+        for sign in [1, -1] {
+            let onto = |held: i64, lots: i64| {
+                let filled = fill(Notional(0), Size(sign * held), Notional(0), Size(sign * lots), 0);
+                filled.map(|filled| filled.size)
+            };
+            assert_eq!(onto(most - 1, 1), Ok(Size(sign * most)));
+            assert_eq!(onto(most, 1), Err(Reject::Overflow));
+            assert_eq!(onto(most, 2), Err(Reject::Overflow));
+            // Whoever has too many may have fewer, and turning around is no way past the limit.
+            assert_eq!(onto(most + 1, -1), Ok(Size(sign * most)));
+            assert_eq!(onto(-1, most + 2), Err(Reject::Overflow));
+        }
+    }
+
+    #[test]
+    fn a_fill_keeps_the_part_of_the_cost_that_stays_and_realises_the_rest() {
+        let booked = |size: i64, cost: i64, change: i64, amount: i128| {
+            let filled = fill(Notional(1_000), Size(size), Notional(cost), Size(change), amount).unwrap();
+            assert_eq!(i128::from(filled.cash.0) - i128::from(filled.cost.0), i128::from(1_000 - cost) - amount);
+            (filled.size.0, filled.cost.0, filled.cash.0)
+        };
+        // Opens, grows, shrinks, closes and turns around, long and short.
+        assert_eq!(booked(0, 0, 3, 30), (3, 30, 1_000));
+        assert_eq!(booked(3, 30, 1, 12), (4, 42, 1_000));
+        assert_eq!(booked(3, 30, -1, -12), (2, 20, 1_002));
+        assert_eq!(booked(3, 30, -3, -36), (0, 0, 1_006));
+        assert_eq!(booked(3, 30, -5, -60), (-2, -24, 1_006));
+        assert_eq!(booked(-3, -30, -1, -12), (-4, -42, 1_000));
+        assert_eq!(booked(-3, -30, 1, 12), (-2, -20, 998));
+        assert_eq!(booked(-3, -30, 5, 60), (2, 24, 994));
+    }
+
+    #[test]
+    fn only_the_losing_side_of_the_mark_counts_against_a_limit() {
+        let mark = Price(100);
+        assert_eq!(against(Size(1), Price(103), mark), Price(3));
+        assert_eq!(against(Size(1), Price(97), mark), Price(0));
+        assert_eq!(against(Size(-1), Price(97), mark), Price(3));
+        assert_eq!(against(Size(-1), Price(103), mark), Price(0));
+    }
+}

@@ -808,3 +808,22 @@ fn whoever_speaks_again_with_a_jump_has_to_stand_by_it() {
     assert_eq!(story.quality(0).state, QualityState::Disputed);
     assert!(story.quality(0).confidence < Price(1_000 * (USD / 100)), "{:?}", story.quality(0));
 }
+
+#[test]
+fn an_average_over_exactly_enough_of_its_window_is_used_and_one_over_less_is_not() {
+    let params = market(2);
+    let least = params.detectors.twap_coverage_min;
+    let view = |coverage: i64| kernel::detect::MarketView {
+        index: Price(110),
+        state: QualityState::Agreed,
+        rung: Rung::Primary,
+        spread: Price(0),
+        coverage: Ratio::ONE,
+        lineages: 2,
+        twap: Some(Price(100)),
+        twap_coverage: Ratio(coverage),
+        range: None,
+    };
+    let asked = |coverage: i64| kernel::detect::band::detect(&view(coverage), &params, Mode::Normal);
+    assert_eq!((asked(least.0), asked(least.0 - 1)), (Mode::ReduceOnly, Mode::Normal));
+}
