@@ -700,8 +700,10 @@ impl Venue {
             for (id, purse) in &mut books.accounts {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
-                // A batch may have the time of the one before, in which it was in distress already.
-                let still = self.before == self.at && books.since.get(id) == since;
+                // A batch may have the time of the one before, in which it was in distress already; it has left and come
+                // back since only if there was something to forget.
+                let same = self.before == self.at && books.since.get(id) == since;
+                let still = same && purse.taken.is_empty();
                 if since.is_none_or(|since| *since == self.at && forgot && !still) {
                     purse.taken.clear();
                     purse.exhausted = false;
