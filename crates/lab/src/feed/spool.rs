@@ -501,6 +501,15 @@ mod tests {
         // What follows without a gap is one extent.
         let segment = writer.finish(&mut spool).expect("finish");
         assert_eq!(segment.extents.iter().map(|e| (e.offset, e.length)).collect::<Vec<_>>(), [(0, 152 * 108)]);
+        // It is read back in blocks of whole rows, too.
+        for backwards in [false, true] {
+            let mut reader = SegmentReader::new(&segment, backwards, SERIES_FEW);
+            let mut lengths = Vec::new();
+            while reader.next(&spool).expect("read").is_some() {
+                lengths.push(reader.buffer.len());
+            }
+            assert_eq!((lengths[0], lengths[150], lengths[151]), (151 * 108, 151 * 108, 108));
+        }
     }
 
     #[test]
