@@ -4,8 +4,8 @@
 //! that are still fresh amount to. A value is
 //!
 //! * **Agreed** where enough independent lineages support it (lie within `agree` of it), more than half of the weight
-//!   present does, and where somebody else is farther than `dispute` from one of them, enough lineages whose price moves
-//!   outvote the rest: `overrule_lineages` and more than two thirds of all whose price moves, none of which was left behind;
+//!   present does, and where fresh sources are farther apart than `dispute`, enough lineages whose price moves outvote
+//!   the rest: `overrule_lineages` and more than two thirds of all whose price moves, none of which was left behind;
 //! * **Disputed** where fresh sources contradict each other so and nobody has been believed yet, or where too few voices
 //!   would carry the index off the last agreed one by more than `dispute` because the others have gone silent. The value
 //!   then stays as close to the last believed index as the fresh sources allow: those of the majority, or all where none
@@ -359,29 +359,25 @@ impl Index {
         // Who is heard again or overruled by what the others amount to changes what they amount to. Only the last pass
         // leaves anything behind but that.
         let mut look = self.pass(params, lineages, at);
-        let mut now = self.exclusions();
         let mut overruled = look.overruled;
-        let mut last = before;
         for _ in 1..PASSES_MAX {
-            if now == last {
+            if !look.changed {
                 break;
             }
-            last = now;
             look = self.pass(params, lineages, at);
             overruled |= look.overruled;
-            now = self.exclusions();
         }
         self.take_stock(&look, params, at);
         if overruled || look.confirmed || look.stands || self.is_supported(needed) {
             self.supported_at = at;
-        } else if now.contains(&Some(Exclusion::Overruled)) {
+        } else if self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled)) {
             let deserted_at = self.supported_at.plus(params.oracle.dispute_confirm);
             if at < deserted_at {
                 self.deadline = self.deadline.min(Timestamp(deserted_at.0.saturating_sub(1)));
             }
         }
-        let changed = before.iter().zip(&now).map(|(before, now)| before != now);
-        changed.rev().fold(0, |bits, changed| bits << 1 | u16::from(changed))
+        let changed = self.sources.iter().zip(before).map(|(source, before)| source.exclusion != before);
+        changed.zip(0..).fold(0, |bits, (changed, place)| bits | u16::from(changed) << place)
     }
 
     /// What passed without anybody looking counts for nobody.
@@ -447,10 +443,9 @@ impl Index {
         let mut look = Look::new(at);
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
-        let mut nonsense = [SILENT; MarketParams::SOURCES_MAX];
-        let mut talking_nonsense = 0;
-        let mut unconfirmed = [SILENT; MarketParams::SOURCES_MAX];
-        let mut jumping = 0;
+        // Unconfirmed jumps from the front on, nonsense from the back.
+        let mut aside = [SILENT; MarketParams::SOURCES_MAX];
+        let (mut jumping, mut nonsense_from) = (0, aside.len());
         for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
             let until = source.fresh_until(listing, oracle);
             if until < at || source.received_at == Timestamp::MIN {
@@ -474,7 +469,7 @@ impl Index {
                     look.sensible |= 1 << place;
                 }
                 Some(Exclusion::Jump) => {
-                    insert(&mut unconfirmed, jumping, voice);
+                    insert(&mut aside, jumping, voice);
                     jumping += 1;
                     look.deadline = look.deadline.min(until);
                     look.sensible |= 1 << place;
@@ -484,8 +479,8 @@ impl Index {
                 Some(Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain) => {
                     let counts_until = source.excluded_since.plus(oracle.dispute_confirm);
                     if at < counts_until {
-                        insert(&mut nonsense, talking_nonsense, voice);
-                        talking_nonsense += 1;
+                        nonsense_from -= 1;
+                        aside[nonsense_from] = voice;
                         look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
@@ -499,8 +494,8 @@ impl Index {
             }
         }
         // A jump that another lineage confirms is no longer only the source's own word.
-        let mut k = 0;
-        while k < jumping {
+        let (unconfirmed, nonsense) = aside.split_at_mut(nonsense_from);
+        for k in 0..jumping {
             let voice = unconfirmed[k];
             let confirmed = voices[..usable]
                 .iter()
@@ -508,8 +503,8 @@ impl Index {
                 .any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
             if confirmed && let Some(source) = self.sources.get_mut(voice.source) {
                 source.settle();
+                look.changed = true;
             }
-            k += 1;
         }
         let mut still = 0;
         for k in 0..jumping {
@@ -522,8 +517,7 @@ impl Index {
                 still += 1;
             }
         }
-        let (voices, unconfirmed, nonsense) =
-            (&mut voices[..usable], &mut unconfirmed[..still], &mut nonsense[..talking_nonsense]);
+        let (voices, unconfirmed) = (&mut voices[..usable], &mut unconfirmed[..still]);
         let listed = share_voices(&params.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
@@ -559,18 +553,22 @@ impl Index {
         // that those who moved are wrong, nor keep them from saying so.
         let moves = |voice: &&Voice| at <= voice.moving_until;
         let limit = limit_of(oracle.dispute, value);
-        // The majority is contradicted by who is outside of it and too far from one of it.
-        let mut contradiction = Contradiction { low: camp.low, high: camp.high, limit };
         look.camp = camp.members;
+        let mut majority = Contradiction { low: camp.low, high: camp.high, limit };
         for voice in unconfirmed.iter().filter(|voice| voice.price.within(oracle.agree, value)) {
             look.camp |= 1 << voice.source;
-            contradiction.low = contradiction.low.min(voice.price);
-            contradiction.high = contradiction.high.max(voice.price);
+            (majority.low, majority.high) = (majority.low.min(voice.price), majority.high.max(voice.price));
         }
         let members = look.camp;
         let supports = |voice: &&Voice| members & 1 << voice.source != 0;
+        // Whoever is outside of the majority and too far from one of it contradicts it; where nobody does, those outside
+        // of it contradict who is too far from them.
+        let everybody = Contradiction { limit, ..Contradiction::between(voices, unconfirmed) };
+        let apart = everybody.is_wide();
+        let is_against = |of: Contradiction| heard().any(|voice| !supports(&voice) && of.holds(voice.price));
+        let contradiction = if apart && is_against(majority) { majority } else { everybody };
         let contradicts = |voice: &&Voice| !supports(voice) && contradiction.holds(voice.price);
-        let contradicted = heard().any(|voice| contradicts(&voice));
+        let contradicted = apart && heard().any(|voice| contradicts(&voice));
         let challenged = contradicted && heard().filter(moves).any(|voice| contradicts(&voice));
         let too_few = camp.supporters < needed;
         // However heavy, a lone voice does not outweigh others who would be enough for an agreed price.
@@ -606,7 +604,7 @@ impl Index {
         }
         look.median = Some(value);
         if !outvoted && has_majority {
-            look.contradiction = Some(contradiction);
+            look.contradiction = contradicted.then_some(contradiction);
             for voice in heard() {
                 if let Some(source) = self.sources.get_mut(voice.source)
                     && look.stand(voice.source, source) == Stand::Against
@@ -615,7 +613,7 @@ impl Index {
                     source.exclusion = Some(Exclusion::Overruled);
                     source.excluded_since = at;
                     (source.claimed, source.refuted_by) = (source.price, value);
-                    look.overruled = true;
+                    (look.overruled, look.changed) = (true, true);
                 }
             }
         }
@@ -642,7 +640,7 @@ impl Index {
                     look.camp |= 1 << place & look.waiting;
                 }
             }
-            self.readmit(look, value, params, at);
+            look.changed |= self.readmit(look, value, params, at);
         }
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
@@ -735,8 +733,10 @@ impl Index {
 
     /// Of those that wait, one is heard again once it has said for long enough what everyone says, or once the index
     /// has gone on from where it was overruled and the source, whose price moves, has not gone along.
-    fn readmit(&mut self, look: &Look, value: Price, params: &MarketParams, at: Timestamp) {
+    /// Returns whether anybody is.
+    fn readmit(&mut self, look: &Look, value: Price, params: &MarketParams, at: Timestamp) -> bool {
         let oracle = &params.oracle;
+        let mut heard = false;
         for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
             if look.waiting & 1 << place == 0 {
                 continue;
@@ -757,8 +757,12 @@ impl Index {
                 source.readmit();
             } else if objects() {
                 source.speak_again(listing, oracle);
+            } else {
+                continue;
             }
+            heard = true;
         }
+        heard
     }
 }
 
@@ -881,10 +885,10 @@ enum Stand {
     Against,
 }
 
-/// A majority, and how far from its prices nobody may be without contradicting it.
+/// Prices from which nobody may be too far without contradicting them.
 #[derive(Clone, Copy)]
 struct Contradiction {
-    /// The lowest price of those who support the index.
+    /// The lowest of them.
     low: Price,
     /// The highest.
     high: Price,
@@ -893,11 +897,23 @@ struct Contradiction {
 }
 
 impl Contradiction {
-    /// Whether a price lies too far from one of the majority.
+    /// The lowest and the highest of two groups, each in order of price.
+    fn between(voices: &[Voice], unconfirmed: &[Voice]) -> Contradiction {
+        let ends = [voices.first(), voices.last(), unconfirmed.first(), unconfirmed.last()];
+        let prices = || ends.iter().flatten().map(|voice| voice.price);
+        let (low, high) = (prices().min(), prices().max());
+        Contradiction { low: low.unwrap_or(Price(i64::MAX)), high: high.unwrap_or(Price(i64::MIN)), limit: 0 }
+    }
+
+    /// Whether a price lies too far from one of them.
     fn holds(&self, price: Price) -> bool {
         let away = |high: Price, low: Price| i128::from(high.0) - i128::from(low.0);
-        let (to_high, to_low) = (away(self.high, price), away(price, self.low));
-        self.limit < to_high.max(to_low)
+        self.limit < away(self.high, price).max(away(price, self.low))
+    }
+
+    /// Whether one of them lies too far from another.
+    fn is_wide(&self) -> bool {
+        self.holds(self.low)
     }
 }
 
@@ -930,6 +946,8 @@ struct Look {
     confirmed: bool,
     /// Somebody was overruled.
     overruled: bool,
+    /// Somebody is in or out who was not before.
+    changed: bool,
 }
 
 impl Look {
@@ -951,6 +969,7 @@ impl Look {
             agreed: false,
             confirmed: false,
             overruled: false,
+            changed: false,
         }
     }
 
@@ -1119,7 +1138,8 @@ fn weighted_median(voices: &[Voice]) -> Option<Price> {
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
 /// confirmation.
 fn claims(value: Price, unconfirmed: &[Voice], oracle: &OracleParams) -> Price {
-    let most = Price(i64::try_from(limit_of(oracle.jump_max, value)).unwrap_or(i64::MAX));
+    let most = oracle.jump_max.of(i128::from(value.0), Rounding::Down).and_then(|most| i64::try_from(most).ok());
+    let most = most.map_or(Price(i64::MAX), Price);
     spread(value, unconfirmed.iter()).min(most)
 }
 

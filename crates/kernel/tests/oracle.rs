@@ -623,13 +623,24 @@ fn a_lone_weight_is_no_majority_against_as_many_lineages_as_an_agreed_price_need
 #[test]
 fn whoever_is_between_contradicts_nobody_and_is_not_overruled() {
     let excluded = |story: &Story| [0, 1, 2, 3, 4].map(|source| exclusion(story, source).is_some());
-    // Two are 2.6% from each other, and neither is 2% from anybody of the majority.
+    // Two are 2.6% from each other, and neither is 2% from anybody of the majority: each is the other's adversary.
     let mut story = story(5);
     story.prices(0, &[10_000; 5]);
-    story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_870], 61);
-    check(&story, QualityState::Agreed, 10_000);
+    story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_870], 60);
+    check(&story, QualityState::Disputed, 10_000);
     assert_eq!(excluded(&story), [false; 5]);
+    story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_870], 1);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(excluded(&story), [false, false, false, true, true]);
+    // But where somebody contradicts the majority, whoever is only far from him is not overruled with him.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000; 5]);
+    story.hold(0, &[10_000, 10_000, 10_000, 10_130, 9_500], 61);
+    check(&story, QualityState::Agreed, 10_000);
+    assert_eq!(excluded(&story), [false, false, false, false, true]);
     // Exactly 2% from the farthest of the majority, and one past it.
+    let mut story = self::story(5);
+    story.prices(0, &[10_000; 5]);
     story.hold(0, &[10_000, 10_000, 10_010, 9_870, 9_810], 61);
     check(&story, QualityState::Agreed, 10_000);
     assert_eq!(excluded(&story), [false; 5]);
@@ -638,6 +649,12 @@ fn whoever_is_between_contradicts_nobody_and_is_not_overruled() {
     story.hold(0, &[10_000, 10_000, 10_010, 9_870, 9_809], 1);
     check(&story, QualityState::Agreed, 10_000);
     assert_eq!(excluded(&story), [false, false, false, false, true]);
+    // One heavy source between two that are 2.4% apart is no reason to believe it at once.
+    let mut params = market(3);
+    params.sources[0].weight = 3;
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), &[]) };
+    story.prices(0, &[10_000, 10_120, 9_880]);
+    check(&story, QualityState::Disputed, 10_000);
 }
 
 #[test]
@@ -676,8 +693,7 @@ fn an_unconfirmed_jump_makes_a_price_doubtful_as_far_as_a_price_may_step() {
 fn two_of_five_do_not_widen_the_confidence() {
     let mut story = story(5);
     story.prices(0, &[10_000, 10_010, 9_990, 10_150, 9_850]);
-    check(&story, QualityState::Agreed, 10_000);
-    assert_eq!(story.quality(0).confidence, Price(10 * (USD / 100)));
+    check(&story, QualityState::Disputed, 10_000);
     story.wait(1).prices(0, &[10_000, 10_010, 9_990, 10_150, 10_150]);
     check(&story, QualityState::Agreed, 10_010);
     assert_eq!(story.quality(0).confidence, Price(20 * (USD / 100)));

@@ -475,8 +475,11 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         i128::from(one.price.0.abs_diff(other.price.0)) > floor(&(part(oracle.dispute) * q(value.0)))
     };
     let (supporting_voices, others): (Vec<Voice>, Vec<Voice>) = heard.iter().partition(|voice| supports(voice));
-    // Outside of those who support the value, and too far from one of them.
-    let contradicts = |voice: &Voice| !supports(voice) && supporting_voices.iter().any(|other| apart(voice, other));
+    // Outside of those who support the value, and too far from one of them; or, where nobody is, from anybody.
+    let far_from = |voice: &Voice, some: &[Voice]| some.iter().any(|other| apart(voice, other));
+    let against_them = others.iter().any(|voice| far_from(voice, &supporting_voices));
+    let adversaries = if against_them { &supporting_voices } else { &heard };
+    let contradicts = |voice: &Voice| !supports(voice) && far_from(voice, adversaries);
     let contradicted = heard.iter().any(contradicts);
     let count =
         |voices: &[Voice]| voices.iter().map(|voice| voice.lineage).collect::<std::collections::BTreeSet<_>>().len();

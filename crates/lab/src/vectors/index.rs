@@ -132,7 +132,7 @@ pub(super) fn room() -> Room {
                Median: the price at which the cumulative weight passes half, or where it meets exactly half the midpoint, \
                rounded down, with the next. Taken over all usable, then again over those within `dispute` (distance / \
                median <= dispute) of the first, if there are any. Supporters: usable within `agree` of the value. \
-               Contradicted: by a usable that does not support and lies more than floor(dispute * value) from one that does. \
+               Contradicted: by a usable that does not support and lies more than floor(dispute * value) from another. \
                Majority: 2 * supporting weight > weight present; but none where fewer lineages support than min(lineages_min, \
                lineages listed), and of the usable that do not support as many lie within `agree` of one of them. Disputed where there is no majority, or where it is contradicted and fewer than overrule_lineages \
                lineages or no more than two thirds of the usable ones support; otherwise Agreed from lineages_min supporting \

@@ -176,7 +176,7 @@ fn index(input: &Value) -> Value {
     let others: Vec<&Voice> = usable.iter().copied().filter(|voice| !within(&agree, &voice.price, &value)).collect();
     let limit_of_value = (&dispute * &value).div_floor(&ONE.into());
     let apart = |one: &Voice, other: &Voice| limit_of_value < (&one.price - &other.price).abs();
-    let contradicted = others.iter().any(|one| camp.iter().any(|other| apart(one, other)));
+    let contradicted = others.iter().any(|one| usable.iter().any(|other| apart(one, other)));
     let rivals = others.iter().any(|one| {
         let with: Vec<&Voice> =
             others.iter().copied().filter(|other| within(&agree, &other.price, &one.price)).collect();
