@@ -30,70 +30,22 @@
 //! two prices between which it does; otherwise the price at which it passes half. It is taken once over all usable
 //! sources and again over those within the dispute limit of the first, so that a far minority has no pull at all.
 
+mod source;
+mod voices;
+
+pub use source::{GAP_BUCKETS, Gaps, Source, Standing};
+
 use alloc::vec::Vec;
 use protocol::input::Observation;
-use protocol::params::{OracleParams, SourceParams};
+use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
 use protocol::{MarketParams, PriceQuality, QualityState, Reject, Rung};
-use units::{Duration, Price, Ratio, Rounding, Timestamp};
-
-/// Half-octave buckets of milliseconds from 1 ms on; the last holds everything above 12 days.
-pub const GAP_BUCKETS: usize = 62;
-
-/// How long a source has been silent between observations, learned in bounded memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gaps {
-    /// Per half-octave of milliseconds.
-    pub counts: [u32; GAP_BUCKETS],
-    /// Sum of `counts`.
-    pub total: u32,
-}
-
-/// What is remembered of one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The newest observation; `received_at` is `MIN` before the first.
-    pub price: Price,
-    /// The source's own half-width.
-    pub confidence: Price,
-    /// Theirs.
-    pub published_at: Timestamp,
-    /// Ours.
-    pub received_at: Timestamp,
-    /// When its price last changed, by receipt.
-    pub changed_at: Timestamp,
-    /// The last price of this source that passed every filter; zero before the first.
-    pub settled: Price,
-    /// Why the newest observation is left out.
-    pub exclusion: Option<Exclusion>,
-    /// Since when it has been left out without a break: by jumps near each other, or by nonsense of whatever kind.
-    pub excluded_since: Timestamp,
-    /// The price to which it jumped then, or at which it was overruled.
-    pub claimed: Price,
-    /// The value that contradicted it last, or for which it was overruled; zero before.
-    pub refuted_by: Price,
-    /// Where it stands to the index.
-    pub standing: Standing,
-    /// How long it was contradicted before `standing`, without a break of `dispute_confirm`.
-    pub contradicted: Duration,
-    /// When that ended.
-    pub contradicted_until: Timestamp,
-    /// Learned silences.
-    pub gaps: Gaps,
-    /// How long the source may stay silent, from `gaps` and the policy.
-    pub silence_max: Duration,
-}
-
-/// Where a source stands to the median of those that are heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Neither of the others, or not heard.
-    Apart,
-    /// Within `agree` of it, or overruled and so near to another lineage that is; since then without a break.
-    With(Timestamp),
-    /// One of those whom a majority contradicts, in a dispute that stands since then without a break.
-    Against(Timestamp),
-}
+use source::{Stand, age_max, silence_max};
+use units::{Duration, Price, Ratio, Timestamp};
+use voices::{
+    Camp, Contradiction, Lineages, SILENT, Voice, claims, insert, limit_of, lineage, lineages_of, median, share,
+    share_voices, spread, typical_reach,
+};
 
 /// Too few voices for an agreed price that carry the index off, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +63,8 @@ pub struct Index {
     pub sources: Vec<Source>,
     /// As of the last evaluation.
     pub quality: PriceQuality,
-    /// The half-width around it that holds every voice within the dispute limit and its own claim; in a dispute, all.
+    /// The half-width around it that holds every voice within the dispute limit and its own claim, and never less than the
+    /// quality's confidence.
     pub spread: Price,
     /// The last index that was not disputed; zero before the first.
     pub believed: Price,
@@ -130,148 +83,6 @@ pub struct Index {
 
 /// Passes of an evaluation: one more than it takes to overrule somebody and to hear somebody else again for that.
 const PASSES_MAX: usize = 4;
-
-/// A fresh source in an evaluation.
-#[derive(Clone, Copy)]
-struct Voice {
-    price: Price,
-    confidence: Price,
-    published_at: Timestamp,
-    /// Until when its price counts as moving; after that it may be stuck.
-    moving_until: Timestamp,
-    /// A majority contradicts it, in a dispute that stands.
-    is_contradicted: bool,
-    weight: u64,
-    lineage: u64,
-    source: usize,
-}
-
-const SILENT: Voice = Voice {
-    price: Price(0),
-    confidence: Price(0),
-    published_at: Timestamp(0),
-    moving_until: Timestamp(0),
-    is_contradicted: false,
-    weight: 0,
-    lineage: 0,
-    source: 0,
-};
-
-impl Gaps {
-    const fn new() -> Gaps {
-        Gaps { counts: [0; GAP_BUCKETS], total: 0 }
-    }
-
-    fn bucket(gap: Duration) -> usize {
-        let millis = (gap.0 / 1_000).max(1).unsigned_abs();
-        let octave = millis.ilog2();
-        let half = if octave == 0 { 0 } else { usize::from(millis >> (octave - 1) & 1 == 1) };
-        (octave as usize * 2 + half).min(GAP_BUCKETS - 1)
-    }
-
-    /// The upper edge of a bucket: every gap in it is shorter.
-    fn edge(bucket: usize) -> Duration {
-        let octave = 1_i64 << (bucket / 2);
-        let millis = if bucket.is_multiple_of(2) { octave + octave / 2 } else { octave * 2 };
-        // Octave 0 has no halves.
-        Duration::millis(millis.max(2))
-    }
-
-    fn learn(&mut self, gap: Duration) {
-        if 1 << 20 <= self.total {
-            // Old silences fade, so that a source that became faster is judged as faster.
-            self.total = 0;
-            for count in &mut self.counts {
-                *count /= 2;
-                self.total = self.total.saturating_add(*count);
-            }
-        }
-        let count = &mut self.counts[Gaps::bucket(gap)];
-        *count = count.saturating_add(1);
-        self.total = self.total.saturating_add(1);
-    }
-
-    /// The 99.9th percentile of the gaps, as the upper edge of its bucket; zero before the first. With fewer than
-    /// a thousand gaps it is the longest.
-    fn p999(&self) -> Duration {
-        let mut above: u64 = 0;
-        for (bucket, count) in self.counts.iter().enumerate().rev() {
-            // Most buckets are empty, and this is asked with every observation.
-            if *count == 0 {
-                continue;
-            }
-            above += u64::from(*count);
-            if u64::from(self.total) < above * 1_000 {
-                return Gaps::edge(bucket);
-            }
-        }
-        Duration::ZERO
-    }
-}
-
-impl Source {
-    fn new(params: &SourceParams, oracle: &OracleParams) -> Source {
-        Source {
-            price: Price(0),
-            confidence: Price(0),
-            published_at: Timestamp::MIN,
-            received_at: Timestamp::MIN,
-            changed_at: Timestamp::MIN,
-            settled: Price(0),
-            exclusion: None,
-            excluded_since: Timestamp::MIN,
-            claimed: Price(0),
-            refuted_by: Price(0),
-            standing: Standing::Apart,
-            contradicted: Duration::ZERO,
-            contradicted_until: Timestamp::MIN,
-            gaps: Gaps::new(),
-            silence_max: silence_max(Duration::ZERO, params, oracle),
-        }
-    }
-
-    /// The last instant at which the newest observation still counts.
-    fn fresh_until(&self, params: &SourceParams, oracle: &OracleParams) -> Timestamp {
-        let silent = self.received_at.plus(self.silence_max);
-        let aged = self.published_at.plus(age_max(params, oracle));
-        silent.min(aged)
-    }
-
-    /// Why the newest observation is left out, or `None`. Asked in the order of [`Exclusion`].
-    fn filter(&self, params: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
-        if self.price <= Price(0) {
-            return Some(Exclusion::NonPositive);
-        }
-        if oracle.future_max < self.published_at.since(self.received_at) {
-            return Some(Exclusion::Future);
-        }
-        if self.price <= params.price_min || params.price_max <= self.price {
-            return Some(Exclusion::StuckAtBound);
-        }
-        if !oracle.confidence_max.covers(i128::from(self.confidence.0), i128::from(self.price.0)) {
-            return Some(Exclusion::Uncertain);
-        }
-        if self.settled != Price(0) && !self.price.within(oracle.jump_max, self.settled) {
-            return Some(Exclusion::Jump);
-        }
-        None
-    }
-}
-
-/// A source is expected once a heartbeat; half of one more is tolerated.
-fn patience(params: &SourceParams) -> Duration {
-    Duration(params.heartbeat.0.saturating_add(params.heartbeat.0 / 2))
-}
-
-/// How old an observation may be.
-fn age_max(params: &SourceParams, oracle: &OracleParams) -> Duration {
-    oracle.age_max.max(patience(params))
-}
-
-/// The learned silence, never under the floor, never over the age limit, and never stricter than the heartbeat.
-fn silence_max(learned: Duration, params: &SourceParams, oracle: &OracleParams) -> Duration {
-    learned.max(oracle.silence_floor).min(oracle.age_max).max(patience(params))
-}
 
 impl Index {
     /// Nothing observed yet.
@@ -368,7 +179,7 @@ impl Index {
             overruled |= look.overruled;
         }
         self.take_stock(&look, params, at);
-        if overruled || look.confirmed || look.stands || self.is_supported(needed) {
+        if overruled || look.stands || self.is_supported(needed) {
             self.supported_at = at;
         } else if self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled)) {
             let deserted_at = self.supported_at.plus(params.oracle.dispute_confirm);
@@ -503,7 +314,6 @@ impl Index {
                 .any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
             if confirmed && let Some(source) = self.sources.get_mut(voice.source) {
                 source.settle();
-                look.changed = true;
             }
         }
         let mut still = 0;
@@ -766,157 +576,6 @@ impl Index {
     }
 }
 
-impl Source {
-    fn settle(&mut self) {
-        self.settled = self.price;
-        self.exclusion = None;
-    }
-
-    /// Hears an overruled source again, as if nothing had been.
-    fn readmit(&mut self) {
-        self.settle();
-        self.contradicted = Duration::ZERO;
-        self.standing = Standing::Apart;
-    }
-
-    /// Likewise, but nobody says what it says: a jump is a jump.
-    fn speak_again(&mut self, params: &SourceParams, oracle: &OracleParams) {
-        let jumps = self.filter(params, oracle) == Some(Exclusion::Jump);
-        let settled = self.settled;
-        self.readmit();
-        if jumps {
-            self.settled = settled;
-            self.exclusion = Some(Exclusion::Jump);
-            self.excluded_since = self.received_at;
-            self.claimed = self.price;
-        }
-    }
-
-    /// Where it would be now if it had moved as the index did since it was overruled; rounded down.
-    fn gone_along(&self, value: Price) -> Price {
-        let moved = i128::from(self.claimed.0) * i128::from(value.0) / i128::from(self.refuted_by.0.max(1));
-        Price(i64::try_from(moved).unwrap_or(i64::MAX))
-    }
-
-    /// How long a majority has contradicted it, if `value` does so now. Without contradiction for `dispute_confirm` all is
-    /// forgiven; and who jumps from one lie to another begins anew.
-    fn contradicted_for(&self, value: Price, at: Timestamp, oracle: &OracleParams) -> Duration {
-        if !value.within(oracle.dispute, self.refuted_by) {
-            return Duration::ZERO;
-        }
-        match self.standing {
-            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(at.since(since).0.max(0))),
-            Standing::With(_) | Standing::Apart if at.since(self.contradicted_until) < oracle.dispute_confirm => {
-                self.contradicted
-            }
-            Standing::With(_) | Standing::Apart => Duration::ZERO,
-        }
-    }
-
-    /// Takes its stand at `at`, to the median `value`.
-    fn stand(&mut self, stand: Stand, value: Option<Price>, at: Timestamp, oracle: &OracleParams) {
-        if stand == Stand::Against
-            && let Some(value) = value
-        {
-            let clock = self.contradicted_for(value, at, oracle);
-            if clock == Duration::ZERO || !matches!(self.standing, Standing::Against(_)) {
-                self.contradicted = clock;
-                self.standing = Standing::Against(at);
-            }
-            self.refuted_by = value;
-            return;
-        }
-        match (self.standing, stand) {
-            (Standing::With(_), Stand::With) => return,
-            (Standing::Against(_), _) => self.fall_silent(at),
-            (Standing::Apart | Standing::With(_), _) => {}
-        }
-        self.standing = if stand == Stand::With { Standing::With(at) } else { Standing::Apart };
-    }
-
-    /// Stands nowhere from `until` on.
-    fn fall_silent(&mut self, until: Timestamp) {
-        if let Standing::Against(since) = self.standing {
-            self.contradicted = Duration(self.contradicted.0.saturating_add(until.since(since).0.max(0)));
-            self.contradicted_until = until;
-        }
-        self.standing = Standing::Apart;
-    }
-
-    /// Whether the newest observation is no nonsense.
-    fn is_a_price(&self, params: &SourceParams, oracle: &OracleParams) -> bool {
-        matches!(self.filter(params, oracle), None | Some(Exclusion::Jump))
-    }
-
-    /// Takes the newest observation in or leaves it out.
-    fn judge(&mut self, params: &SourceParams, oracle: &OracleParams) {
-        let found = self.filter(params, oracle);
-        match (self.exclusion, found) {
-            // Whatever else it says, only others let it speak again.
-            (Some(Exclusion::Overruled), None) => self.settled = self.price,
-            (Some(Exclusion::Overruled), Some(_)) => {}
-            (_, None) => self.settle(),
-            // A jump is one and the same only while the source stays near where it jumped to.
-            (Some(Exclusion::Jump), Some(Exclusion::Jump)) if self.price.within(oracle.jump_max, self.claimed) => {
-                if oracle.jump_confirm <= self.received_at.since(self.excluded_since) {
-                    self.settle();
-                }
-            }
-            (_, Some(Exclusion::Jump)) => {
-                self.exclusion = found;
-                self.excluded_since = self.received_at;
-                self.claimed = self.price;
-            }
-            (None | Some(Exclusion::Jump), Some(_)) => {
-                self.exclusion = found;
-                self.excluded_since = self.received_at;
-            }
-            // One kind of nonsense after another is nonsense all along.
-            (Some(_), Some(_)) => self.exclusion = found,
-        }
-    }
-}
-
-/// A [`Standing`] without its time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    Apart,
-    With,
-    Against,
-}
-
-/// Prices from which nobody may be too far without contradicting them.
-#[derive(Clone, Copy)]
-struct Contradiction {
-    /// The lowest of them.
-    low: Price,
-    /// The highest.
-    high: Price,
-    /// How far apart prices may lie.
-    limit: i128,
-}
-
-impl Contradiction {
-    /// The lowest and the highest of two groups, each in order of price.
-    fn between(voices: &[Voice], unconfirmed: &[Voice]) -> Contradiction {
-        let ends = [voices.first(), voices.last(), unconfirmed.first(), unconfirmed.last()];
-        let prices = || ends.iter().flatten().map(|voice| voice.price);
-        let (low, high) = (prices().min(), prices().max());
-        Contradiction { low: low.unwrap_or(Price(i64::MAX)), high: high.unwrap_or(Price(i64::MIN)), limit: 0 }
-    }
-
-    /// Whether a price lies too far from one of them.
-    fn holds(&self, price: Price) -> bool {
-        let away = |high: Price, low: Price| i128::from(high.0) - i128::from(low.0);
-        self.limit < away(self.high, price).max(away(price, self.low))
-    }
-
-    /// Whether one of them lies too far from another.
-    fn is_wide(&self) -> bool {
-        self.holds(self.low)
-    }
-}
-
 /// What one pass of an evaluation came to.
 struct Look {
     at: Timestamp,
@@ -946,7 +605,7 @@ struct Look {
     confirmed: bool,
     /// Somebody was overruled.
     overruled: bool,
-    /// Somebody is in or out who was not before.
+    /// Somebody is in or out who was not when the voices were counted.
     changed: bool,
 }
 
@@ -997,196 +656,4 @@ struct Totals {
     listed: u64,
     /// Lineages that an agreed price needs, or as many as are listed.
     needed: u8,
-}
-
-/// Who stands by a value: within the agreement limit of it.
-struct Camp {
-    /// Their weight.
-    supporting: u64,
-    /// Their independent lineages.
-    supporters: u8,
-    /// Who they are, as bits.
-    members: u16,
-    /// The lowest of their prices and the highest; of nobody, upside down.
-    low: Price,
-    high: Price,
-}
-
-impl Camp {
-    fn around<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>, oracle: &OracleParams) -> Camp {
-        let mut camp = Camp { supporting: 0, supporters: 0, members: 0, low: Price(i64::MAX), high: Price(i64::MIN) };
-        let mut lineages = 0_u64;
-        for voice in voices.filter(|voice| voice.price.within(oracle.agree, value)) {
-            camp.supporting += voice.weight;
-            lineages |= voice.lineage;
-            camp.members |= 1 << voice.source;
-            camp.low = camp.low.min(voice.price);
-            camp.high = camp.high.max(voice.price);
-        }
-        camp.supporters = u8::try_from(lineages.count_ones()).unwrap_or(u8::MAX);
-        camp
-    }
-}
-
-/// How many independent lineages speak.
-fn lineages_of<'a>(voices: impl Iterator<Item = &'a Voice>) -> u8 {
-    let set = voices.fold(0_u64, |set, voice| set | voice.lineage);
-    u8::try_from(set.count_ones()).unwrap_or(u8::MAX)
-}
-
-/// The independent lineages of a market's list.
-#[derive(Clone, Copy)]
-struct Lineages {
-    /// As bits.
-    all: u64,
-    /// Those of more than one source.
-    shared: u64,
-    count: u8,
-}
-
-/// A lineage as a bit; validation keeps them below 64.
-const fn lineage(source: &SourceParams) -> u64 {
-    1_u64 << (source.lineage.0 & 63)
-}
-
-impl Lineages {
-    fn of(listed: &[SourceParams]) -> Lineages {
-        let (mut all, mut shared) = (0, 0);
-        for source in listed {
-            shared |= all & lineage(source);
-            all |= lineage(source);
-        }
-        Lineages { all, shared, count: u8::try_from(all.count_ones()).unwrap_or(u8::MAX) }
-    }
-}
-
-/// Into how many parts a unit of weight is cut where a lineage has several sources: the least number that every count of
-/// sources up to sixteen divides, so that equal feeds get equal shares.
-const PARTS: u64 = 720_720;
-
-/// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
-/// own and rounded down; what that leaves goes to the first listed, so that their voice is whole and a tie of two
-/// lineages stays one. Returns the weight of all lineages listed, in the same unit.
-fn share_voices(listed: &[SourceParams], lineages: Lineages, present: &mut [&mut [Voice]]) -> u64 {
-    if lineages.shared == 0 {
-        return listed.iter().map(|source| u64::from(source.weight)).sum();
-    }
-    let voice_of = |set: u64| {
-        let weights = || listed.iter().filter(|source| lineage(source) == set).map(|source| u64::from(source.weight));
-        weights().max().unwrap_or(0)
-    };
-    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| lineages.all & set != 0);
-    let total = lineages.clone().map(|set| voice_of(set) * PARTS).sum();
-    for set in lineages {
-        let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
-        let (sum, heaviest) = voices().fold((0, 0), |(sum, most): (u64, u64), v| (sum + v.weight, most.max(v.weight)));
-        let first = voices().map(|voice| voice.source).min();
-        let whole = heaviest * PARTS;
-        // No share is larger than the whole.
-        let share = |voice: &Voice| {
-            let parts = u128::from(voice.weight) * u128::from(whole) / u128::from(sum.max(1));
-            u64::try_from(parts).unwrap_or(whole)
-        };
-        let others: u64 = voices().filter(|voice| Some(voice.source) != first).map(share).sum();
-        let left = whole - others;
-        for voice in present.iter_mut().flat_map(|group| group.iter_mut()).filter(|voice| voice.lineage == set) {
-            voice.weight = if Some(voice.source) == first { left } else { share(voice) };
-        }
-    }
-    total
-}
-
-/// Keeps `sorted[..len]` in order of price, ties in order of listing.
-fn insert(sorted: &mut [Voice; MarketParams::SOURCES_MAX], len: usize, voice: Voice) {
-    let mut i = len;
-    while 0 < i && voice.price < sorted[i - 1].price {
-        sorted[i] = sorted[i - 1];
-        i -= 1;
-    }
-    sorted[i] = voice;
-}
-
-fn median(voices: &[Voice], oracle: &OracleParams) -> Option<Price> {
-    let first = weighted_median(voices)?;
-    let near = |voice: &Voice| voice.price.within(oracle.dispute, first);
-    let start = voices.iter().position(near);
-    let end = voices.iter().rposition(near);
-    match (start, end) {
-        (Some(start), Some(end)) => weighted_median(voices.get(start..=end)?),
-        // Two halves far apart, with the midpoint in nobody's reach.
-        (None, _) | (_, None) => Some(first),
-    }
-}
-
-/// The weighted median of prices in rising order, as the module's documentation defines it; `None` of nothing.
-fn weighted_median(voices: &[Voice]) -> Option<Price> {
-    let total: u64 = voices.iter().map(|voice| voice.weight).sum();
-    let mut below: u64 = 0;
-    let mut voices = voices.iter();
-    while let Some(voice) = voices.next() {
-        below += voice.weight;
-        if total < below * 2 {
-            return Some(voice.price);
-        }
-        if total == below * 2 {
-            return Some(voices.next().map_or(voice.price, |next| voice.price.midpoint(next.price)));
-        }
-    }
-    None
-}
-
-/// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
-/// confirmation.
-fn claims(value: Price, unconfirmed: &[Voice], oracle: &OracleParams) -> Price {
-    let most = oracle.jump_max.of(i128::from(value.0), Rounding::Down).and_then(|most| i64::try_from(most).ok());
-    let most = most.map_or(Price(i64::MAX), Price);
-    spread(value, unconfirmed.iter()).min(most)
-}
-
-/// `limit` of `value`, rounded down.
-fn limit_of(limit: Ratio, value: Price) -> i128 {
-    limit.of(i128::from(value.0), Rounding::Down).unwrap_or(0)
-}
-
-/// The half-width around `value` that holds every voice and its own claim.
-fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
-    let widest = voices
-        .map(|voice| voice.price.distance(value).saturating_add(i128::from(voice.confidence.0)))
-        .max()
-        .unwrap_or(0);
-    Price(i64::try_from(widest).unwrap_or(i64::MAX))
-}
-
-/// The smallest half-width that holds more than half of the weight of those within the dispute limit, and as many of their
-/// lineages as an agreed price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
-fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price {
-    // The nearest first.
-    let mut near = [(0_i128, 0_u64, 0_u64); MarketParams::SOURCES_MAX];
-    let (mut len, mut total, mut lineages) = (0, 0, 0_u64);
-    for voice in voices.iter().filter(|voice| voice.price.within(oracle.dispute, value)) {
-        let reach = voice.price.distance(value).saturating_add(i128::from(voice.confidence.0));
-        let mut i = len;
-        while 0 < i && reach < near[i - 1].0 {
-            near[i] = near[i - 1];
-            i -= 1;
-        }
-        near[i] = (reach, voice.weight, voice.lineage);
-        len += 1;
-        total += voice.weight;
-        lineages |= voice.lineage;
-    }
-    let needed = lineages.count_ones().min(u32::from(oracle.lineages_min));
-    let (mut held, mut spoken) = (0, 0_u64);
-    for (reach, weight, lineage) in &near[..len] {
-        held += weight;
-        spoken |= lineage;
-        if total < held * 2 && needed <= spoken.count_ones() {
-            return Price(i64::try_from(*reach).unwrap_or(i64::MAX));
-        }
-    }
-    Price(0)
-}
-
-fn share(part: u64, whole: u64) -> Ratio {
-    Ratio::of_parts(i128::from(part), i128::from(whole), Rounding::Down).unwrap_or(Ratio::ZERO)
 }

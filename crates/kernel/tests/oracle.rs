@@ -843,3 +843,85 @@ fn an_average_over_exactly_enough_of_its_window_is_used_and_one_over_less_is_not
     let asked = |coverage: i64| kernel::detect::band::detect(&view(coverage), &params, Mode::Normal);
     assert_eq!((asked(least.0), asked(least.0 - 1)), (Mode::ReduceOnly, Mode::Normal));
 }
+
+#[test]
+fn an_overruled_source_is_not_heard_for_running_away_from_an_index_that_comes_toward_it() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[10_000, 10_001, 10_300], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    story.wait(1).prices(0, &[10_250, 10_251, 10_900]);
+    check_near(&story, QualityState::Agreed, 10_250);
+    // As far the other way, and it is.
+    story.wait(1).prices(0, &[9_790, 9_791, 10_900]);
+    assert_eq!((exclusion(&story, 2), story.quality(0).state), (None, QualityState::Disputed));
+}
+
+/// The state, and a value within a cent.
+#[track_caller]
+fn check_near(story: &Story, state: QualityState, cents: i64) {
+    let quality = story.quality(0);
+    assert_eq!(quality.state, state, "{quality:?}");
+    assert!((quality.value.0 - cents * (USD / 100)).abs() <= USD / 100, "{quality:?}");
+}
+
+#[test]
+fn a_light_source_that_a_heavy_one_overruled_is_heard_again_a_minute_later() {
+    // Nearer to the agreed price than the dispute limit, so that nothing is carried off.
+    let mut params = market(2);
+    params.sources[0].weight = 3;
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), &[]) };
+    story.prices(0, &[10_000; 2]);
+    story.hold(0, &[9_900, 10_200], 60);
+    check(&story, QualityState::Disputed, 9_900);
+    story.hold(0, &[9_900, 10_200], 1);
+    check(&story, QualityState::Degraded, 9_900);
+    // The confirmation itself is what it goes by until then: a lone source is no support.
+    story.hold(0, &[9_900, 10_200], 59);
+    check(&story, QualityState::Degraded, 9_900);
+    assert_eq!(exclusion(&story, 1), Some(Exclusion::Overruled));
+    story.hold(0, &[9_900, 10_200], 1);
+    assert_eq!((exclusion(&story, 1), story.quality(0).state), (None, QualityState::Disputed));
+}
+
+#[test]
+fn time_that_nobody_saw_is_neither_calm_nor_contradiction_whoever_was_silent() {
+    // It forgives nothing.
+    let mut story = story(3);
+    story.prompt = false;
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[10_000, 10_000, 10_300], 58);
+    story.wait(1).prices(0, &[10_000; 3]);
+    story.wait(70);
+    story.hold(0, &[10_000, 10_000, 10_300], 2);
+    assert_eq!(exclusion(&story, 2), None);
+    // A look that comes late costs what it was late by, once ten seconds after the prices stopped moving.
+    story.hold(0, &[10_000, 10_000, 10_300], 3);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // It is no standing by the index.
+    story.hold(0, &[10_000; 3], 50);
+    story.wait(20);
+    story.hold(0, &[10_000; 3], 59);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // And nobody is overruled by it, though his word is good for longer than the others'.
+    let mut params = market(3);
+    params.sources[2].heartbeat = units::Duration::seconds(100);
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    story.prices(0, &[10_000, 10_010, 10_020]);
+    story.wait(1).prices(0, &[9_700, 9_710, 10_020]);
+    story.wait(160).prices(0, &[9_700, 9_710, 10_020]);
+    assert_eq!((exclusion(&story, 2), story.quality(0).state), (None, QualityState::Disputed));
+}
+
+#[test]
+fn whoever_is_heard_again_after_a_gap_has_a_minute_of_his_own() {
+    let mut story = story(3);
+    story.prices(0, &[10_000; 3]);
+    story.hold(0, &[10_000, 10_001, 10_300], 61);
+    assert_eq!(exclusion(&story, 2), Some(Exclusion::Overruled));
+    // Nobody looked for longer than whoever overruled it is believed to be there.
+    story.prompt = false;
+    story.wait(100);
+    story.hold(0, &[10_000, 10_001, 10_300], 59);
+    assert_eq!((exclusion(&story, 2), story.quality(0).state), (None, QualityState::Disputed));
+}

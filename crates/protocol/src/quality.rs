@@ -31,7 +31,9 @@ pub enum Rung {
 pub struct PriceQuality {
     /// The index. Zero where `state` is `None`.
     pub value: Price,
-    /// Half-width around `value` within which every usable source and its own claim lies.
+    /// Half-width around `value` that holds more than half of the weight near it and as many lineages as an agreed price
+    /// needs, each with its own claim. In a dispute it holds every usable source, what was last believed and agreed, and
+    /// unconfirmed jumps as far as `jump_max`; where too few support the index, what was last agreed.
     pub confidence: Price,
     /// Time since the newest usable source published.
     pub age: Duration,

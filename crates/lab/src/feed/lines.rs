@@ -75,7 +75,12 @@ impl Lines {
         } else {
             Box::new(raw)
         };
-        Ok(Self {
+        Ok(Self::over(input, compressed, consumed))
+    }
+
+    /// At the beginning of `input`.
+    fn over(input: Box<dyn Read>, compressed: bool, consumed: Rc<Cell<u64>>) -> Self {
+        Self {
             input,
             compressed,
             buffer: vec![0; BUFFER],
@@ -85,7 +90,7 @@ impl Lines {
             number: 0,
             unterminated: false,
             consumed,
-        })
+        }
     }
 
     /// Bytes of the file (compressed bytes, if it is compressed) taken so far.
@@ -262,17 +267,8 @@ mod tests {
     /// What is read of these chunks: each line's length, and how the file ends.
     #[track_caller]
     fn check(compressed: bool, chunks: Vec<Result<Vec<u8>, io::ErrorKind>>, want: &str) {
-        let mut lines = Lines {
-            input: Box::new(Chunks(chunks.into_iter())),
-            compressed,
-            buffer: vec![0; BUFFER],
-            start: 0,
-            end: 0,
-            state: State::Reading,
-            number: 0,
-            unterminated: false,
-            consumed: Rc::new(Cell::new(0)),
-        };
+        let input = Box::new(Chunks(chunks.into_iter()));
+        let mut lines = Lines::over(input, compressed, Rc::new(Cell::new(0)));
         let mut got = Vec::new();
         loop {
             match lines.next() {

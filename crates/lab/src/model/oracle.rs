@@ -380,7 +380,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     if last.agreed {
         index.agreed = quality.value;
     }
-    if overruled || last.confirmed || last.stands_firm || stood(&quality, enough) {
+    if overruled || last.stands_firm || stood(&quality, enough) {
         index.supported_at = at;
     }
     for (place, source) in index.sources.iter_mut().enumerate() {

@@ -1,0 +1,301 @@
+//! What is remembered of one source: its newest observation behind the filters, its learned silences, and where it stands to
+//! what the others say.
+
+use protocol::params::{OracleParams, SourceParams};
+use protocol::quality::Exclusion;
+use units::{Duration, Price, Timestamp};
+
+/// Half-octave buckets of milliseconds from 1 ms on; the last holds everything above 12 days.
+pub const GAP_BUCKETS: usize = 62;
+
+/// How long a source has been silent between observations, learned in bounded memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps {
+    /// Per half-octave of milliseconds.
+    pub counts: [u32; GAP_BUCKETS],
+    /// Sum of `counts`.
+    pub total: u32,
+}
+
+/// What is remembered of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The newest observation; `received_at` is `MIN` before the first.
+    pub price: Price,
+    /// The source's own half-width.
+    pub confidence: Price,
+    /// Theirs.
+    pub published_at: Timestamp,
+    /// Ours.
+    pub received_at: Timestamp,
+    /// When its price last changed, by receipt.
+    pub changed_at: Timestamp,
+    /// The last price of this source that passed every filter; zero before the first.
+    pub settled: Price,
+    /// Why the newest observation is left out.
+    pub exclusion: Option<Exclusion>,
+    /// Since when it has been left out without a break: by jumps near each other, or by nonsense of whatever kind.
+    pub excluded_since: Timestamp,
+    /// The price to which it jumped then, or at which it was overruled.
+    pub claimed: Price,
+    /// The value that contradicted it last, or for which it was overruled; zero before.
+    pub refuted_by: Price,
+    /// Where it stands to the index.
+    pub standing: Standing,
+    /// How long it was contradicted before `standing`, without a break of `dispute_confirm`.
+    pub contradicted: Duration,
+    /// When that ended.
+    pub contradicted_until: Timestamp,
+    /// Learned silences.
+    pub gaps: Gaps,
+    /// How long the source may stay silent, from `gaps` and the policy.
+    pub silence_max: Duration,
+}
+
+/// Where a source stands to the median of those that are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Neither of the others, or not heard.
+    Apart,
+    /// Within `agree` of it, or overruled and so near to another lineage that is; since then without a break.
+    With(Timestamp),
+    /// One of those whom a majority contradicts, in a dispute that stands since then without a break.
+    Against(Timestamp),
+}
+
+/// A [`Standing`] without its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    Apart,
+    With,
+    Against,
+}
+
+impl Gaps {
+    pub(super) const fn new() -> Gaps {
+        Gaps { counts: [0; GAP_BUCKETS], total: 0 }
+    }
+
+    pub(super) fn bucket(gap: Duration) -> usize {
+        let millis = (gap.0 / 1_000).max(1).unsigned_abs();
+        let octave = millis.ilog2();
+        let half = if octave == 0 { 0 } else { usize::from(millis >> (octave - 1) & 1 == 1) };
+        (octave as usize * 2 + half).min(GAP_BUCKETS - 1)
+    }
+
+    /// The upper edge of a bucket: every gap in it is shorter.
+    pub(super) fn edge(bucket: usize) -> Duration {
+        let octave = 1_i64 << (bucket / 2);
+        let millis = if bucket.is_multiple_of(2) { octave + octave / 2 } else { octave * 2 };
+        // Octave 0 has no halves.
+        Duration::millis(millis.max(2))
+    }
+
+    pub(super) fn learn(&mut self, gap: Duration) {
+        if 1 << 20 <= self.total {
+            // Old silences fade, so that a source that became faster is judged as faster.
+            self.total = 0;
+            for count in &mut self.counts {
+                *count /= 2;
+                self.total = self.total.saturating_add(*count);
+            }
+        }
+        let count = &mut self.counts[Gaps::bucket(gap)];
+        *count = count.saturating_add(1);
+        self.total = self.total.saturating_add(1);
+    }
+
+    /// The 99.9th percentile of the gaps, as the upper edge of its bucket; zero before the first. With fewer than
+    /// a thousand gaps it is the longest.
+    pub(super) fn p999(&self) -> Duration {
+        let mut above: u64 = 0;
+        for (bucket, count) in self.counts.iter().enumerate().rev() {
+            // Most buckets are empty, and this is asked with every observation.
+            if *count == 0 {
+                continue;
+            }
+            above += u64::from(*count);
+            if u64::from(self.total) < above * 1_000 {
+                return Gaps::edge(bucket);
+            }
+        }
+        Duration::ZERO
+    }
+}
+
+impl Source {
+    pub(super) fn new(params: &SourceParams, oracle: &OracleParams) -> Source {
+        Source {
+            price: Price(0),
+            confidence: Price(0),
+            published_at: Timestamp::MIN,
+            received_at: Timestamp::MIN,
+            changed_at: Timestamp::MIN,
+            settled: Price(0),
+            exclusion: None,
+            excluded_since: Timestamp::MIN,
+            claimed: Price(0),
+            refuted_by: Price(0),
+            standing: Standing::Apart,
+            contradicted: Duration::ZERO,
+            contradicted_until: Timestamp::MIN,
+            gaps: Gaps::new(),
+            silence_max: silence_max(Duration::ZERO, params, oracle),
+        }
+    }
+
+    /// The last instant at which the newest observation still counts.
+    #[inline]
+    pub(super) fn fresh_until(&self, params: &SourceParams, oracle: &OracleParams) -> Timestamp {
+        let silent = self.received_at.plus(self.silence_max);
+        let aged = self.published_at.plus(age_max(params, oracle));
+        silent.min(aged)
+    }
+
+    /// Why the newest observation is left out, or `None`. Asked in the order of [`Exclusion`].
+    pub(super) fn filter(&self, params: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
+        if self.price <= Price(0) {
+            return Some(Exclusion::NonPositive);
+        }
+        if oracle.future_max < self.published_at.since(self.received_at) {
+            return Some(Exclusion::Future);
+        }
+        if self.price <= params.price_min || params.price_max <= self.price {
+            return Some(Exclusion::StuckAtBound);
+        }
+        if !oracle.confidence_max.covers(i128::from(self.confidence.0), i128::from(self.price.0)) {
+            return Some(Exclusion::Uncertain);
+        }
+        if self.settled != Price(0) && !self.price.within(oracle.jump_max, self.settled) {
+            return Some(Exclusion::Jump);
+        }
+        None
+    }
+}
+
+/// A source is expected once a heartbeat; half of one more is tolerated.
+pub(super) fn patience(params: &SourceParams) -> Duration {
+    Duration(params.heartbeat.0.saturating_add(params.heartbeat.0 / 2))
+}
+
+/// How old an observation may be.
+pub(super) fn age_max(params: &SourceParams, oracle: &OracleParams) -> Duration {
+    oracle.age_max.max(patience(params))
+}
+
+/// The learned silence, never under the floor, never over the age limit, and never stricter than the heartbeat.
+pub(super) fn silence_max(learned: Duration, params: &SourceParams, oracle: &OracleParams) -> Duration {
+    learned.max(oracle.silence_floor).min(oracle.age_max).max(patience(params))
+}
+
+impl Source {
+    pub(super) fn settle(&mut self) {
+        self.settled = self.price;
+        self.exclusion = None;
+    }
+
+    /// Hears an overruled source again, as if nothing had been.
+    pub(super) fn readmit(&mut self) {
+        self.settle();
+        self.contradicted = Duration::ZERO;
+        self.standing = Standing::Apart;
+    }
+
+    /// Likewise, but nobody says what it says: a jump is a jump.
+    pub(super) fn speak_again(&mut self, params: &SourceParams, oracle: &OracleParams) {
+        let jumps = self.filter(params, oracle) == Some(Exclusion::Jump);
+        let settled = self.settled;
+        self.readmit();
+        if jumps {
+            self.settled = settled;
+            self.exclusion = Some(Exclusion::Jump);
+            self.excluded_since = self.received_at;
+            self.claimed = self.price;
+        }
+    }
+
+    /// Where it would be now if it had moved as the index did since it was overruled; rounded down.
+    pub(super) fn gone_along(&self, value: Price) -> Price {
+        let moved = i128::from(self.claimed.0) * i128::from(value.0) / i128::from(self.refuted_by.0.max(1));
+        Price(i64::try_from(moved).unwrap_or(i64::MAX))
+    }
+
+    /// How long a majority has contradicted it, if `value` does so now. Without contradiction for `dispute_confirm` all is
+    /// forgiven; and who jumps from one lie to another begins anew.
+    pub(super) fn contradicted_for(&self, value: Price, at: Timestamp, oracle: &OracleParams) -> Duration {
+        if !value.within(oracle.dispute, self.refuted_by) {
+            return Duration::ZERO;
+        }
+        match self.standing {
+            Standing::Against(since) => Duration(self.contradicted.0.saturating_add(at.since(since).0.max(0))),
+            Standing::With(_) | Standing::Apart if at.since(self.contradicted_until) < oracle.dispute_confirm => {
+                self.contradicted
+            }
+            Standing::With(_) | Standing::Apart => Duration::ZERO,
+        }
+    }
+
+    /// Takes its stand at `at`, to the median `value`.
+    #[inline]
+    pub(super) fn stand(&mut self, stand: Stand, value: Option<Price>, at: Timestamp, oracle: &OracleParams) {
+        if stand == Stand::Against
+            && let Some(value) = value
+        {
+            let clock = self.contradicted_for(value, at, oracle);
+            if clock == Duration::ZERO || !matches!(self.standing, Standing::Against(_)) {
+                self.contradicted = clock;
+                self.standing = Standing::Against(at);
+            }
+            self.refuted_by = value;
+            return;
+        }
+        match (self.standing, stand) {
+            (Standing::With(_), Stand::With) => return,
+            (Standing::Against(_), _) => self.fall_silent(at),
+            (Standing::Apart | Standing::With(_), _) => {}
+        }
+        self.standing = if stand == Stand::With { Standing::With(at) } else { Standing::Apart };
+    }
+
+    /// Stands nowhere from `until` on.
+    pub(super) fn fall_silent(&mut self, until: Timestamp) {
+        if let Standing::Against(since) = self.standing {
+            self.contradicted = Duration(self.contradicted.0.saturating_add(until.since(since).0.max(0)));
+            self.contradicted_until = until;
+        }
+        self.standing = Standing::Apart;
+    }
+
+    /// Whether the newest observation is no nonsense.
+    pub(super) fn is_a_price(&self, params: &SourceParams, oracle: &OracleParams) -> bool {
+        matches!(self.filter(params, oracle), None | Some(Exclusion::Jump))
+    }
+
+    /// Takes the newest observation in or leaves it out.
+    pub(super) fn judge(&mut self, params: &SourceParams, oracle: &OracleParams) {
+        let found = self.filter(params, oracle);
+        match (self.exclusion, found) {
+            // Whatever else it says, only others let it speak again.
+            (Some(Exclusion::Overruled), None) => self.settled = self.price,
+            (Some(Exclusion::Overruled), Some(_)) => {}
+            (_, None) => self.settle(),
+            // A jump is one and the same only while the source stays near where it jumped to.
+            (Some(Exclusion::Jump), Some(Exclusion::Jump)) if self.price.within(oracle.jump_max, self.claimed) => {
+                if oracle.jump_confirm <= self.received_at.since(self.excluded_since) {
+                    self.settle();
+                }
+            }
+            (_, Some(Exclusion::Jump)) => {
+                self.exclusion = found;
+                self.excluded_since = self.received_at;
+                self.claimed = self.price;
+            }
+            (None | Some(Exclusion::Jump), Some(_)) => {
+                self.exclusion = found;
+                self.excluded_since = self.received_at;
+            }
+            // One kind of nonsense after another is nonsense all along.
+            (Some(_), Some(_)) => self.exclusion = found,
+        }
+    }
+}
