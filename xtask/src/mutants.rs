@@ -72,14 +72,55 @@ struct Line {
     missed_names: Vec<String>,
 }
 
-/// The parts that are read of cargo-mutants' `outcomes.json`.
-#[derive(Deserialize)]
-struct Outcomes {
-    total_mutants: u64,
-    caught: u64,
-    missed: u64,
-    timeout: u64,
-    unviable: u64,
+/// What became of mutants, by name.
+#[derive(Default)]
+struct Judged {
+    caught: BTreeSet<String>,
+    missed: BTreeSet<String>,
+    timeout: BTreeSet<String>,
+    unviable: BTreeSet<String>,
+}
+
+impl Judged {
+    fn lists(&mut self) -> [(&'static str, &mut BTreeSet<String>); 4] {
+        let Judged { caught, missed, timeout, unviable } = self;
+        [("caught", caught), ("missed", missed), ("timeout", timeout), ("unviable", unviable)]
+    }
+
+    /// Reads cargo-mutants' lists, which together name each of its mutants once.
+    fn read(home: &Path) -> Result<Judged> {
+        #[derive(Deserialize)]
+        struct Outcomes {
+            total_mutants: u64,
+        }
+        let outcomes: Outcomes = serde_json::from_str(&std::fs::read_to_string(home.join("outcomes.json"))?)?;
+        let mut judged = Judged::default();
+        let mut named = 0;
+        for (name, list) in judged.lists() {
+            list.extend(std::fs::read_to_string(home.join(format!("{name}.txt")))?.lines().map(str::to_owned));
+            named += list.len() as u64;
+        }
+        ensure!(named == outcomes.total_mutants, "the lists and outcomes.json disagree");
+        Ok(judged)
+    }
+
+    /// Those that nothing killed: a mutant that runs for ever is none that was found out.
+    fn survivors(&self) -> Vec<String> {
+        self.missed.union(&self.timeout).cloned().collect()
+    }
+
+    /// Takes over what a second judgement says of the survivors. It may speak of others, too: some kinds of mutants are
+    /// chosen whatever the expressions say. But of each survivor it has to speak.
+    fn again(&mut self, mut second: Judged) -> Result<()> {
+        for name in self.survivors() {
+            self.missed.remove(&name);
+            self.timeout.remove(&name);
+            let said = self.lists().into_iter().zip(second.lists()).find(|(_, (_, list))| list.contains(&name));
+            let Some(((_, list), _)) = said else { bail!("`{name}` was not found again") };
+            list.insert(name);
+        }
+        Ok(())
+    }
 }
 
 /// One piece: a file, its digest, and its shard.
@@ -154,26 +195,16 @@ impl Place {
         let start = Instant::now();
         mirror(&repo::root(), &repo::files()?, &self.tree)?;
         let own = (target.package.as_str(), target.own);
-        let (first, mut survivors) = self.judged(program, target, own, &["--file", file, "--shard", shard])?;
-        let mut sum = first;
+        let mut judged = self.judged(program, target, own, &["--file", file, "--shard", shard])?;
+        let survivors = judged.survivors();
         if let Some(others) = target.others.filter(|_| !survivors.is_empty()) {
             let names: Vec<String> = survivors.iter().map(|name| format!("--re=^{}$", escaped(name))).collect();
             let chosen: Vec<&str> = ["--file", file].into_iter().chain(names.iter().map(String::as_str)).collect();
-            let (second, left) = self.judged(program, target, others, &chosen)?;
-            // Some kinds of mutants are chosen whatever the expressions say; those are another piece's, or were killed.
-            ensure!(
-                survivors.len() as u64 <= second.total_mutants,
-                "the survivors of {file} {shard} were not found again"
-            );
-            let before = survivors.len();
-            survivors.retain(|name| left.contains(name));
-            sum.caught += (before - survivors.len()) as u64;
-            sum.timeout = second.timeout.min(survivors.len() as u64);
-            sum.missed = survivors.len() as u64 - sum.timeout;
+            let second = self.judged(program, target, others, &chosen)?;
+            judged.again(second).with_context(|| format!("the survivors of {file} {shard}"))?;
         }
-        // A mutant that runs for ever is no survivor by name, but counts as one that nothing killed.
-        ensure!(survivors.len() as u64 == sum.missed + sum.timeout, "the lists and outcomes.json disagree");
-        let killed = sum.missed == 0 && sum.timeout == 0;
+        let survivors = judged.survivors();
+        let [caught, missed, timeout, unviable] = judged.lists().map(|(_, list)| list.len() as u64);
         Ok(Line {
             date: stamp.date,
             commit: stamp.commit,
@@ -182,25 +213,25 @@ impl Place {
             file_sha256: sha256.to_owned(),
             tests_sha256: tests.to_owned(),
             shard: shard.to_owned(),
-            count: sum.total_mutants,
-            caught: sum.caught,
-            missed: sum.missed,
-            timeout: sum.timeout,
-            unviable: sum.unviable,
+            count: caught + missed + timeout + unviable,
+            caught,
+            missed,
+            timeout,
+            unviable,
             seconds: start.elapsed().as_secs_f64().round(),
-            result: if killed { "pass" } else { "survivors" }.to_owned(),
+            result: if survivors.is_empty() { "pass" } else { "survivors" }.to_owned(),
             missed_names: survivors,
         })
     }
 
-    /// One run of cargo-mutants in the copy: its counts, and what was missed or timed out.
+    /// One run of cargo-mutants in the copy.
     fn judged(
         &self,
         program: &Path,
         target: &Target,
         (tested, which): (&str, &[&str]),
         chosen: &[&str],
-    ) -> Result<(Outcomes, Vec<String>)> {
+    ) -> Result<Judged> {
         let mut command = self.command(&program.to_string_lossy());
         command.args(["mutants", "--in-place", "--package", &full_name(&target.package)]);
         command.args(["--test-package", &full_name(tested)]);
@@ -221,13 +252,7 @@ impl Place {
         if !matches!(status.code(), Some(0 | 2 | 3)) {
             bail!("{} ended with {status}", repo::spelled(&command));
         }
-        let home = self.out.join("mutants.out");
-        let outcomes: Outcomes = serde_json::from_str(&std::fs::read_to_string(home.join("outcomes.json"))?)?;
-        let mut survivors = Vec::new();
-        for list in ["missed.txt", "timeout.txt"] {
-            survivors.extend(std::fs::read_to_string(home.join(list))?.lines().map(str::to_owned));
-        }
-        Ok((outcomes, survivors))
+        Judged::read(&self.out.join("mutants.out"))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -337,6 +362,33 @@ fn summary(name: &str, present: &BTreeMap<String, String>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_judgement_speaks_of_every_survivor_and_of_nobody_else() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let first = || Judged {
+            caught: set(&["a"]),
+            missed: set(&["b", "c"]),
+            timeout: set(&["d"]),
+            unviable: set(&["e", "f"]),
+        };
+        let mut judged = first();
+        let second =
+            Judged { caught: set(&["b", "x"]), missed: set(&["d", "y"]), unviable: set(&["c"]), ..Judged::default() };
+        judged.again(second).expect("speaks of all");
+        let expected = [
+            ("caught", set(&["a", "b"])),
+            ("missed", set(&["d"])),
+            ("timeout", set(&[])),
+            ("unviable", set(&["c", "e", "f"])),
+        ];
+        assert_eq!(judged.lists().map(|(name, list)| (name, list.clone())), expected);
+        assert_eq!(judged.survivors(), ["d"]);
+        // Silence is no verdict.
+        let silent = Judged { caught: set(&["b", "x"]), missed: set(&["d"]), ..Judged::default() };
+        let error = first().again(silent).expect_err("c was not judged");
+        assert_eq!(error.to_string(), "`c` was not found again");
+    }
 
     #[test]
     fn parsers_are_targets_and_the_lab_only_where_it_reads_files() {
