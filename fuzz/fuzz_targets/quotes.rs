@@ -2,7 +2,9 @@
 //! back, and nothing panics.
 #![no_main]
 
-use lab::feed::{BarPath, BarsArg, Feed, FeedOptions, args};
+mod law;
+
+use lab::feed::{BarPath, BarsArg, FeedOptions, args};
 use libfuzzer_sys::fuzz_target;
 use std::io::Write;
 
@@ -23,13 +25,5 @@ fuzz_target!(|bytes: &[u8]| {
         file.write_all(HEADER).expect("a write");
     }
     file.write_all(bytes).expect("a write");
-    let Ok(feed) = Feed::open(&FeedOptions::new(Vec::new(), vec![file.path().to_path_buf()])) else { return };
-    let counts = feed.counts();
-    assert_eq!(counts.input, counts.used + counts.listed);
-    let mut last = i64::MIN;
-    for event in feed.replay().expect("a stream") {
-        let event = event.expect("an event");
-        assert!(last <= event.received_at && 0 < event.price);
-        last = event.received_at;
-    }
+    law::check(&FeedOptions::new(Vec::new(), vec![file.path().to_path_buf()]));
 });

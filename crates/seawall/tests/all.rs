@@ -1,20 +1,15 @@
 //! `seawall replay --all`: the table and the JSON say the same, of every bundled incident, those first in which the
 //! policy is not better.
 
+mod common;
+
+use common::{Ended, end, seawall};
 use lab::incident::{self, Share};
 use serde_json::Value;
-use std::process::Command;
-
-/// How the command ended, what it printed, and what it said.
-fn seawall(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_seawall")).args(arguments).output().expect("starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("writes UTF-8");
-    (output.status.code().expect("ends by itself"), text(output.stdout), text(output.stderr))
-}
 
 /// Few accounts and no single sources: what is tested here is the table.
 fn all(more: &[&str]) -> String {
-    let (code, out, err) = seawall(&[&["replay", "--all", "--draw", "20", "--no-single"], more].concat());
+    let Ended { code, out, err } = end(seawall().args(["replay", "--all", "--draw", "20", "--no-single"]).args(more));
     assert_eq!((code, err.as_str()), (0, ""));
     out
 }
@@ -67,7 +62,7 @@ fn the_table_and_the_json_say_the_same_of_every_incident() {
 #[test]
 fn what_narrows_all_is_refused() {
     let check = |more: &[&str], word: &str| {
-        let (code, out, err) = seawall(&[&["replay", "--all"], more].concat());
+        let Ended { code, out, err } = end(seawall().args(["replay", "--all"]).args(more));
         assert_eq!((code, out.as_str()), (2, ""), "{more:?}");
         assert!(err.contains(word), "{err}");
     };

@@ -1,12 +1,14 @@
 //! Bad input at the command: what it says, what it counts and how it ends. It ends with 0 where rows were set aside and
 //! the rest went on, 1 where a file was damaged, 2 where there was nothing to go on with; it never panics.
 
+mod common;
+
+use common::{Ended, end};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 const HEADER: &str = "ts_s,open,high,low,close,volume\n";
@@ -14,23 +16,8 @@ const QUOTES: &str = "source,market,price,confidence,published_at,received_at\n"
 /// 10 October 2025, 20:45 UTC.
 const START: i64 = 1_760_129_100;
 
-/// How the command ended, and what it said.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
 fn seawall<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_seawall")).args(arguments).output().expect("starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("writes UTF-8");
-    let ended = Ended {
-        code: output.status.code().expect("ends by itself"),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    };
-    assert!(ended.code != 101 && !ended.err.contains("panicked"), "{}", ended.err);
-    ended
+    end(common::seawall().args(arguments))
 }
 
 impl Ended {
