@@ -65,10 +65,10 @@ impl Amendment {
 /// use policy::{Direction, Policy, compare};
 /// let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/default.toml"));
 /// let old = Policy::parse(text, "old.toml")?;
-/// let new = Policy::parse(&text.replace("jump_max = \"10%\"", "jump_max = \"5%\""), "new.toml")?;
+/// let new = Policy::parse(&text.replace("confidence_max = \"2%\"", "confidence_max = \"1%\""), "new.toml")?;
 /// let changes = compare(&old, &new)?;
-/// assert_eq!((changes[0].table.as_str(), changes[0].key), ("market.default", "oracle.jump_max"));
-/// assert_eq!((changes[0].old.as_deref(), changes[0].new.as_deref()), (Some("10%"), Some("5%")));
+/// assert_eq!((changes[0].table.as_str(), changes[0].key), ("market.default", "oracle.confidence_max"));
+/// assert_eq!((changes[0].old.as_deref(), changes[0].new.as_deref()), (Some("2%"), Some("1%")));
 /// let direction = changes.iter().fold(Direction::Neutral, |all, change| all.join(change.direction));
 /// assert_eq!(direction, Direction::Tighten);
 /// # Ok::<(), policy::PolicyError>(())
@@ -347,20 +347,22 @@ mod tests {
 
     #[test]
     fn what_is_inherited_is_said_once_with_who_does_not_inherit_it() {
-        let old = parse(&format!("{}[market.A.oracle]\njump_max = \"7%\"\n[market.B]\n", base()));
-        let text = base().replace("jump_max = \"10%\"", "jump_max = \"5%\"");
-        let new = parse(&format!("{text}[market.A.oracle]\njump_max = \"7%\"\n[market.B]\n"));
-        assert_eq!(rows(&old, &new), ["market.default oracle.jump_max 10% -> 5% Tighten !market.A"]);
+        let old = parse(&format!("{}[market.A.oracle]\nconfidence_max = \"7%\"\n[market.B]\n", base()));
+        let text = base().replace("confidence_max = \"2%\"", "confidence_max = \"1%\"");
+        let new = parse(&format!("{text}[market.A.oracle]\nconfidence_max = \"7%\"\n[market.B]\n"));
+        assert_eq!(rows(&old, &new), ["market.default oracle.confidence_max 2% -> 1% Tighten !market.A"]);
         // A moves by itself.
-        let new = parse(&format!("{text}[market.A.oracle]\njump_max = \"8%\"\n"));
-        let moved =
-            ["market.default oracle.jump_max 10% -> 5% Tighten !market.A", "market.A oracle.jump_max 7% -> 8% Loosen"];
+        let new = parse(&format!("{text}[market.A.oracle]\nconfidence_max = \"8%\"\n"));
+        let moved = [
+            "market.default oracle.confidence_max 2% -> 1% Tighten !market.A",
+            "market.A oracle.confidence_max 7% -> 8% Loosen",
+        ];
         assert_eq!(rows(&old, &new), moved);
     }
 
     #[test]
     fn a_key_that_moved_without_effect_is_no_change() {
-        check("", "[market.A.oracle]\njump_max = \"10%\"", &[]);
+        check("", "[market.A.oracle]\nconfidence_max = \"2%\"", &[]);
         check("[market.A]\n[source.x]\n[market.A.source.x]", "", &[]);
         check("[source.x]\nweight = 2", "[source.x]\nweight = 2\n[market.A.source.x]\nweight = 2", &[]);
         check("", "[source.x]\nprice_min = \"0 USD\"", &[]);

@@ -381,9 +381,10 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         confidence_max,
         &new.confidence_max,
     );
+    // A smaller one is the safer filter, and takes a margin of doubt from whoever is judged without a sound price.
     found.ordered(
         "oracle.jump_max",
-        Loosen,
+        Mixed,
         [
             "larger steps are believed at once; where a market lets none be taken, positions are judged more kindly",
             "smaller steps wait to be confirmed; where a market lets none be taken, positions are judged less kindly",
@@ -767,7 +768,7 @@ mod tests {
         ("oracle.silence_floor", MARKET, Mixed, |v| v.markets[0].oracle.silence_floor.0 += 1),
         ("oracle.future_max", MARKET, Loosen, |v| v.markets[0].oracle.future_max.0 += 1),
         ("oracle.confidence_max", MARKET, Loosen, |v| v.markets[0].oracle.confidence_max.0 += 1),
-        ("oracle.jump_max", MARKET, Loosen, |v| v.markets[0].oracle.jump_max.0 += 1),
+        ("oracle.jump_max", MARKET, Mixed, |v| v.markets[0].oracle.jump_max.0 += 1),
         ("oracle.jump_confirm", MARKET, Tighten, |v| v.markets[0].oracle.jump_confirm.0 += 1),
         ("oracle.agree", MARKET, Loosen, |v| v.markets[0].oracle.agree.0 += 1),
         ("oracle.dispute", MARKET, Loosen, |v| v.markets[0].oracle.dispute.0 += 1),

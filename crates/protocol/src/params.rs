@@ -89,7 +89,7 @@ pub struct OracleParams {
     pub jump_confirm: Duration,
     /// Sources within this of the index support it.
     pub agree: Ratio,
-    /// Fresh sources farther apart than this contradict each other.
+    /// Fresh sources farther apart than this contradict each other, unless all of them support the index.
     pub dispute: Ratio,
     /// Independent lineages that an `Agreed` price needs.
     pub lineages_min: u8,
