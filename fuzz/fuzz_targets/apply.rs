@@ -17,7 +17,12 @@ static VENUE: LazyLock<VenueParams> = LazyLock::new(|| {
         scale: Scale::new(4, 3).expect("a scale that fits"),
         reference_price: Price(10_000_000_000),
         sources: ["one", "two", "three"]
-            .map(|name| SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None })
+            .map(|name| SourceListing {
+                name: name.to_owned(),
+                lineage: name.to_owned(),
+                heartbeat: None,
+                kind: protocol::SourceKind::Trades,
+            })
             .to_vec(),
     };
     let mut listed = policy.list(&Listing { markets: vec![market("A"), market("B")] }).expect("the listing fits");

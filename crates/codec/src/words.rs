@@ -8,8 +8,8 @@ use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
-    Thresholds, Tier, VenueParams,
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceKind,
+    SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -179,7 +179,8 @@ canonical_struct!(MarketParams {
     breaker,
     liquidation,
 });
-canonical_struct!(SourceParams { weight, lineage, heartbeat, price_min, price_max });
+canonical_struct!(SourceParams { weight, lineage, heartbeat, price_min, price_max, kind });
+canonical_enum!(SourceKind { 0 => Trades, 1 => Quotes });
 canonical_struct!(OracleParams {
     age_max,
     silence_floor,
@@ -200,12 +201,18 @@ canonical_struct!(DetectorParams {
     exit,
     velocity,
     velocity_window,
+    swing,
+    swing_window,
     band,
     twap_window,
     twap_coverage_min,
+    drift,
+    stable_half_life,
+    stable_reach,
+    stuck,
     disagreement,
     quorum_coverage_min,
 });
 canonical_struct!(Thresholds { cautious, reduce_only });
-canonical_struct!(BreakerParams { calm, cautious_margin_addon, cautious_size_scale });
+canonical_struct!(BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale });
 canonical_struct!(LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm });

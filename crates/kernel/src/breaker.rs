@@ -2,10 +2,14 @@
 //!
 //! Tightening is immediate. Loosening goes one mode at a time, and each step needs `calm` without a reason for the
 //! present mode; a step that was taken begins the next calm.
+//!
+//! Each step back begins a probation. A market that must be `ReduceOnly` again within it has failed: from then on the
+//! calm that leads to what opens, out of `ReduceOnly` and out of `Cautious`, is twice as long as before, up to `calm_max`,
+//! until a probation is passed. The way out of a halt is not lengthened, for exits and liquidations wait there too.
 
 use protocol::params::BreakerParams;
 use protocol::{Mode, Restriction};
-use units::Timestamp;
+use units::{Duration, Timestamp};
 
 /// One market's restriction and since when it has been calm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +20,14 @@ pub struct Breaker {
     pub mode: Mode,
     /// The last instant at which there was a reason for the present mode.
     pub calm_since: Timestamp,
+    /// When the last step to a milder mode was taken; `MIN` before the first.
+    pub relaxed_at: Timestamp,
+    /// Probations failed in a row.
+    pub failed: u8,
 }
+
+/// So many failures in a row are counted: a calm of a microsecond, doubled so often, is longer than any that may be.
+const FAILED_MAX: u8 = 62;
 
 /// What a mode means in a market with these parameters.
 #[must_use]
@@ -33,7 +44,13 @@ impl Breaker {
     /// Before the first price nothing may open: a market starts halted and comes up in stages.
     #[must_use]
     pub fn new(params: &BreakerParams) -> Breaker {
-        Breaker { restriction: restriction_of(Mode::Halted, params), mode: Mode::Halted, calm_since: Timestamp::MIN }
+        Breaker {
+            restriction: restriction_of(Mode::Halted, params),
+            mode: Mode::Halted,
+            calm_since: Timestamp::MIN,
+            relaxed_at: Timestamp::MIN,
+            failed: 0,
+        }
     }
 
     /// The restriction in force.
@@ -67,15 +84,32 @@ impl Breaker {
             self.restriction = self.restriction.join(wanted);
             self.mode = self.restriction.mode();
             self.calm_since = at;
+            if before < self.mode && Mode::ReduceOnly <= self.mode {
+                let fails = self.relaxed_at != Timestamp::MIN && at.since(self.relaxed_at) < params.probation;
+                self.failed = if fails { self.failed.saturating_add(1).min(FAILED_MAX) } else { 0 };
+            }
         } else if before <= wanted_mode {
             self.calm_since = at;
-        } else if params.calm <= at.since(self.calm_since) {
+        } else if self.calm(params) <= at.since(self.calm_since) {
             let mode = before.milder();
             self.restriction = restriction_of(mode, params).join(wanted);
             self.mode = self.restriction.mode();
             self.calm_since = at;
+            self.relaxed_at = at;
         }
         (before != self.mode).then_some(before)
+    }
+
+    /// The calm that the next step back needs.
+    #[must_use]
+    pub fn calm(&self, params: &BreakerParams) -> Duration {
+        match self.mode {
+            Mode::Cautious | Mode::ReduceOnly => {
+                let doubled = i128::from(params.calm.0) << self.failed.min(FAILED_MAX);
+                Duration(i64::try_from(doubled).unwrap_or(i64::MAX)).min(params.calm_max)
+            }
+            Mode::Normal | Mode::CancelOnly | Mode::Halted | Mode::Settling => params.calm,
+        }
     }
 
     /// When the next step back is due if nothing happens; `None` in `Normal` and in `Settling`.
@@ -84,7 +118,7 @@ impl Breaker {
         match self.mode {
             Mode::Normal | Mode::Settling => None,
             Mode::Cautious | Mode::ReduceOnly | Mode::CancelOnly | Mode::Halted => {
-                Some(self.calm_since.plus(params.calm))
+                Some(self.calm_since.plus(self.calm(params)))
             }
         }
     }
@@ -93,16 +127,24 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use units::{Duration, Ratio};
+    use units::Ratio;
 
     const PARAMS: BreakerParams = BreakerParams {
         calm: Duration::seconds(60),
+        probation: Duration::seconds(600),
+        calm_max: Duration::seconds(200),
         cautious_margin_addon: Ratio::percent(2),
         cautious_size_scale: Ratio::percent(50),
     };
 
     fn run(steps: &[(i64, Mode)]) -> alloc::vec::Vec<Mode> {
-        let mut breaker = Breaker { restriction: Restriction::OPEN, mode: Mode::Normal, calm_since: Timestamp(0) };
+        let mut breaker = Breaker {
+            restriction: Restriction::OPEN,
+            mode: Mode::Normal,
+            calm_since: Timestamp(0),
+            relaxed_at: Timestamp::MIN,
+            failed: 0,
+        };
         steps
             .iter()
             .map(|(second, wanted)| {

@@ -39,12 +39,12 @@ use alloc::vec::Vec;
 use protocol::input::Observation;
 use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
-use protocol::{MarketParams, PriceQuality, QualityState, Reject, Rung};
+use protocol::{MarketParams, PriceQuality, QualityState, Reject, Rung, SourceKind};
 use source::{Stand, age_max, silence_max};
 use units::{Duration, Price, Ratio, Timestamp};
 use voices::{
     Camp, Contradiction, Lineages, SILENT, Voice, claims, insert, limit_of, lineage, lineages_of, median, share,
-    share_voices, spread, typical_reach,
+    share_voices, spread, traded, typical_reach,
 };
 
 /// Too few voices for an agreed price that carry the index off, and since when.
@@ -77,6 +77,10 @@ pub struct Index {
     pub supported_at: Timestamp,
     /// In a dispute, too few who would be believed.
     pub adrift: Option<Adrift>,
+    /// What of the index trades bear out; zero where fresh sources name no traded price although the market lists some.
+    pub traded: Price,
+    /// The fresh sources that speak from their own bound, as bits.
+    pub stuck: u16,
     /// After this the evaluation would come out differently although nothing was observed.
     pub deadline: Timestamp,
 }
@@ -97,6 +101,8 @@ impl Index {
             agreed: Price(0),
             supported_at: Timestamp::MIN,
             adrift: None,
+            traded: Price(0),
+            stuck: 0,
             deadline: Timestamp::MAX,
         }
     }
@@ -213,6 +219,7 @@ impl Index {
         self.quality = look.quality;
         self.spread = look.spread.max(look.quality.confidence);
         self.adrift = look.adrift;
+        (self.traded, self.stuck) = (look.traded, look.stuck);
         self.deadline = look.deadline;
         if look.believed {
             self.believed = look.quality.value;
@@ -268,6 +275,7 @@ impl Index {
                 published_at: source.published_at,
                 moving_until: source.changed_at.plus(age_max(listing, oracle)),
                 is_contradicted: matches!(source.standing, Standing::Against(_)),
+                is_traded: listing.kind == SourceKind::Trades,
                 weight: u64::from(listing.weight),
                 lineage: lineage(listing),
                 source: place,
@@ -288,6 +296,11 @@ impl Index {
                 // Nonsense speaks against the price too, but not for ever: whoever talks nonsense for the whole
                 // confirmation time is set aside.
                 Some(Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain) => {
+                    // Beyond its bound the price may have gone on, for however long it stands there.
+                    if source.exclusion == Some(Exclusion::StuckAtBound) {
+                        look.stuck |= 1 << place;
+                        look.deadline = look.deadline.min(until);
+                    }
                     let counts_until = source.excluded_since.plus(oracle.dispute_confirm);
                     if at < counts_until {
                         nonsense_from -= 1;
@@ -358,11 +371,13 @@ impl Index {
         let Totals { value, present, listed, needed } = totals;
         let camp = Camp::around(value, voices.iter(), oracle);
         let heard = || voices.iter().chain(unconfirmed);
-        let far = |voice: &Voice| !voice.price.within(oracle.dispute, value);
+        let limit = limit_of(oracle.dispute, value);
+        // As `within`, for a value that is positive; but nobody has to multiply.
+        let close = u64::try_from(limit).unwrap_or(u64::MAX);
+        let far = |voice: &Voice| close < voice.price.0.abs_diff(value.0);
         // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck: he can't say at once
         // that those who moved are wrong, nor keep them from saying so.
         let moves = |voice: &&Voice| at <= voice.moving_until;
-        let limit = limit_of(oracle.dispute, value);
         look.camp = camp.members;
         let mut majority = Contradiction { low: camp.low, high: camp.high, limit };
         for voice in unconfirmed.iter().filter(|voice| voice.price.within(oracle.agree, value)) {
@@ -460,6 +475,7 @@ impl Index {
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
+            look.traded = Index::traded_of(params, value, voices);
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
                 .max(claims(value, unconfirmed, oracle))
@@ -471,10 +487,11 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
+        look.traded = Index::traded_of(params, value, voices);
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
         look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
-        let mut confidence = typical_reach(value, voices, oracle);
+        let mut confidence = typical_reach(value, close, voices, oracle);
         if too_few && !look.agreed {
             // Few voices may walk: what they say holds as far as where more of them last stood says so too.
             confidence = confidence.max(self.left(self.agreed, value));
@@ -483,6 +500,12 @@ impl Index {
         let coverage = share(camp.supporting, listed);
         let rung = Rung::Primary;
         look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
+    }
+
+    /// What of `value` trades bear out; all of it in a market that lists no source of trades.
+    fn traded_of(params: &MarketParams, value: Price, voices: &[Voice]) -> Price {
+        let lists_trades = || params.sources.iter().any(|source| source.kind == SourceKind::Trades);
+        traded(value, voices).unwrap_or_else(|| if lists_trades() { Price(0) } else { value })
     }
 
     /// How far `value` lies from a price of the past; nothing where there is none.
@@ -593,6 +616,8 @@ struct Look {
     stands: bool,
     quality: PriceQuality,
     spread: Price,
+    traded: Price,
+    stuck: u16,
     /// The median of those that are heard.
     median: Option<Price>,
     contradiction: Option<Contradiction>,
@@ -621,6 +646,8 @@ impl Look {
             stands: false,
             quality: PriceQuality::NONE,
             spread: Price(0),
+            traded: Price(0),
+            stuck: 0,
             median: None,
             contradiction: None,
             adrift: None,

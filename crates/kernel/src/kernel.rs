@@ -8,10 +8,13 @@ use protocol::{
     AccountId, Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, SourceId,
     VenueParams,
 };
-use units::{Duration, Notional, Timestamp};
+use units::{Duration, Notional, Price, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
 pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// One observation counts for this part of the TWAP's window at most.
+const SEEN_SHARE: i64 = 4;
 
 /// The kernel and the scratch space that it reuses.
 #[derive(Clone, Debug)]
@@ -294,7 +297,14 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     // The old index was true until now, or until its sources went stale.
     let until = at.min(market.index.deadline);
     if is_primary(before.state, before.rung) && market.observed_until < until {
-        market.twap.observe(detectors.twap_window, before.value, market.observed_until, until);
+        let from = market.observed_until;
+        market.stable.observe(detectors.stable_half_life, detectors.stable_reach, before.value, from, until);
+        // A price that nobody renews for long is no observation of a short window, however often its source may be silent.
+        let published_at = from.0.saturating_sub(before.age.0);
+        let seen_until = until.min(Timestamp(published_at.saturating_add(detectors.twap_window.0 / SEEN_SHARE)));
+        if from < seen_until {
+            market.twap.observe(detectors.twap_window, before.value, from, seen_until);
+        }
     }
     market.twap.advance(detectors.twap_window, at);
     market.observed_until = at;
@@ -304,8 +314,11 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         out.push(Effect::Source { market: market.id, source: SourceId(place), exclusion });
     }
     let quality = *market.index.quality();
-    if quality.state != QualityState::None {
-        market.range.observe(detectors.velocity_window, quality.value, at);
+    if Price(0) < market.index.traded {
+        // When it was published, not when it came.
+        let at = Timestamp(at.0.saturating_sub(quality.age.0));
+        market.range.observe(detectors.velocity_window, market.index.traded, at);
+        market.swing.observe(detectors.swing_window, market.index.traded, at);
     }
     market.mark.follow(quality.value, &market.params.mark, at);
     // A reason that stood at the last look stood until this one, however long ago that was.

@@ -42,6 +42,7 @@ pub mod margin;
 pub mod mark;
 pub mod quality;
 pub mod snapshot;
+pub mod stable;
 pub mod state;
 pub mod triggers;
 pub mod window;

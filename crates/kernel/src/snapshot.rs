@@ -13,6 +13,7 @@ use crate::detect::Memory;
 use crate::index::{Adrift, Gaps, Index, Source, Standing};
 use crate::kernel::AT_MAX;
 use crate::mark::Mark;
+use crate::stable::Stable;
 use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
 use crate::triggers::Triggers;
 use crate::window::{Range, Twap};
@@ -197,7 +198,8 @@ impl Canonical for Market {
         + Index::SIZE_MIN
         + Mark::SIZE_MIN
         + Twap::SIZE_MIN
-        + Range::SIZE_MIN
+        + Stable::SIZE_MIN
+        + 2 * Range::SIZE_MIN
         + 8
         + Memory::SIZE_MIN
         + Breaker::SIZE_MIN
@@ -212,7 +214,9 @@ impl Canonical for Market {
             index,
             mark,
             twap,
+            stable,
             range,
+            swing,
             observed_until,
             memory,
             breaker,
@@ -227,7 +231,9 @@ impl Canonical for Market {
         index.encode(out);
         mark.encode(out);
         twap.encode(out);
+        stable.encode(out);
         range.encode(out);
+        swing.encode(out);
         observed_until.encode(out);
         memory.encode(out);
         breaker.encode(out);
@@ -247,7 +253,9 @@ impl Canonical for Market {
             index: Canonical::decode(reader)?,
             mark: Canonical::decode(reader)?,
             twap: Canonical::decode(reader)?,
+            stable: Canonical::decode(reader)?,
             range: Canonical::decode(reader)?,
+            swing: Canonical::decode(reader)?,
             observed_until: Canonical::decode(reader)?,
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,
@@ -270,14 +278,33 @@ impl Canonical for Gaps {
     const SIZE_MIN: usize = <[u32; crate::index::GAP_BUCKETS]>::SIZE_MIN;
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let Gaps { counts, total: _ } = self;
+        let Gaps { counts, total: _, highest: _ } = self;
         counts.encode(out);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let counts: [u32; crate::index::GAP_BUCKETS] = Canonical::decode(reader)?;
         let total = counts.iter().copied().fold(0, u32::saturating_add);
-        Ok(Gaps { counts, total })
+        let highest = counts.iter().rposition(|count| *count != 0).and_then(|bucket| u8::try_from(bucket).ok());
+        Ok(Gaps { counts, total, highest: highest.unwrap_or(0) })
+    }
+}
+
+impl Canonical for Range {
+    const SIZE_MIN: usize = 8 + 2 * crate::window::RANGE_SLOTS * 8;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Range { newest, lows, highs, low: _, high: _ } = self;
+        newest.encode(out);
+        lows.encode(out);
+        highs.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let newest = Canonical::decode(reader)?;
+        let lows = Canonical::decode(reader)?;
+        let highs = Canonical::decode(reader)?;
+        Ok(Range::of(newest, lows, highs))
     }
 }
 
@@ -324,8 +351,20 @@ canonical_struct!(Source {
 });
 canonical_enum!(Standing { 0 => Apart, 1 => With(since), 2 => Against(since) });
 canonical_struct!(Adrift { value, since });
-canonical_struct!(Index { sources, quality, spread, believed, believed_at, agreed, supported_at, adrift, deadline });
+canonical_struct!(Index {
+    sources,
+    quality,
+    spread,
+    believed,
+    believed_at,
+    agreed,
+    supported_at,
+    adrift,
+    traded,
+    stuck,
+    deadline
+});
 canonical_struct!(Mark { price, premium, premium_at });
-canonical_struct!(Range { newest, lows, highs });
 canonical_struct!(Memory { levels });
-canonical_struct!(Breaker { restriction, mode, calm_since });
+canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
+canonical_struct!(Stable { value, sum, observed });

@@ -5,6 +5,7 @@ use crate::detect::{MarketView, Memory};
 use crate::index::Index;
 use crate::margin::{Lens, risk};
 use crate::mark::Mark;
+use crate::stable::Stable;
 use crate::triggers::{Triggers, allotment, trigger};
 use crate::window::{Range, Twap};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -94,8 +95,12 @@ pub struct Market {
     pub mark: Mark,
     /// Average of the index.
     pub twap: Twap,
-    /// Range of the index.
+    /// Where the index has been for long.
+    pub stable: Stable,
+    /// Range of executed prices in the velocity window, by when they were published.
     pub range: Range,
+    /// Likewise in the swing window.
+    pub swing: Range,
     /// Until when the index has entered the average.
     pub observed_until: Timestamp,
     /// The detectors' levels.
@@ -210,7 +215,9 @@ impl Market {
             index: Index::new(params),
             mark: Mark::NONE,
             twap: Twap::new(),
+            stable: Stable::NONE,
             range: Range::new(),
+            swing: Range::new(),
             observed_until: Timestamp::MIN,
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),
@@ -242,8 +249,24 @@ impl Market {
             lineages: quality.lineages,
             twap: self.twap.average(),
             twap_coverage: self.twap.coverage(self.params.detectors.twap_window),
+            stable: self.stable.price(),
             range: self.range.extremes(),
+            swing: self.swing.extremes(),
+            stuck: self.stuck(),
         }
+    }
+
+    /// The share of the listed weight that speaks from its own bound, rounded up.
+    fn stuck(&self) -> units::Ratio {
+        if self.index.stuck == 0 {
+            return units::Ratio::ZERO;
+        }
+        let weight = |stuck: bool| {
+            let sources = self.params.sources.iter().enumerate();
+            let counted = sources.filter(|(place, _)| !stuck || self.index.stuck >> place & 1 == 1);
+            counted.map(|(_, source)| i128::from(source.weight)).sum::<i128>()
+        };
+        units::Ratio::of_parts(weight(true), weight(false), units::Rounding::Up).unwrap_or(units::Ratio::ONE)
     }
 
     /// The time-weighted average of the index and the share of its window that was observed.

@@ -37,6 +37,10 @@ pub struct Range {
     pub lows: [Price; RANGE_SLOTS],
     /// Per slot.
     pub highs: [Price; RANGE_SLOTS],
+    /// The lowest of `lows`.
+    pub low: Price,
+    /// The highest of `highs`.
+    pub high: Price,
 }
 
 fn slot_length(window: Duration, slots: i64) -> i64 {
@@ -119,31 +123,40 @@ impl Range {
     /// Nothing observed.
     #[must_use]
     pub const fn new() -> Range {
-        Range { newest: i64::MIN, lows: [Range::EMPTY.0; RANGE_SLOTS], highs: [Range::EMPTY.1; RANGE_SLOTS] }
+        let (low, high) = Range::EMPTY;
+        Range { newest: i64::MIN, lows: [low; RANGE_SLOTS], highs: [high; RANGE_SLOTS], low, high }
     }
 
-    /// Adds a price seen at `at`, forgetting what has fallen out of the window.
+    /// With these slots.
+    #[must_use]
+    pub(crate) fn of(newest: i64, lows: [Price; RANGE_SLOTS], highs: [Price; RANGE_SLOTS]) -> Range {
+        let low = lows.iter().copied().fold(Range::EMPTY.0, Price::min);
+        let high = highs.iter().copied().fold(Range::EMPTY.1, Price::max);
+        Range { newest, lows, highs, low, high }
+    }
+
+    /// Adds a price of `at`, forgetting what has fallen out of the window. One that is older than the newest is filed with
+    /// that.
     pub fn observe(&mut self, window: Duration, price: Price, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT));
+        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT)).max(self.newest);
         if self.newest < slot {
             let stale = slot.saturating_sub(self.newest).min(RANGE_COUNT);
             for k in 0..stale {
                 let i = place(slot - k, RANGE_COUNT);
                 (self.lows[i], self.highs[i]) = Range::EMPTY;
             }
-            self.newest = slot;
+            *self = Range::of(slot, self.lows, self.highs);
         }
         let i = place(slot, RANGE_COUNT);
         self.lows[i] = self.lows[i].min(price);
         self.highs[i] = self.highs[i].max(price);
+        (self.low, self.high) = (self.low.min(price), self.high.max(price));
     }
 
     /// The lowest and the highest price in the window; `None` where nothing was observed.
     #[must_use]
     pub fn extremes(&self) -> Option<(Price, Price)> {
-        let low = self.lows.iter().copied().fold(Range::EMPTY.0, Price::min);
-        let high = self.highs.iter().copied().fold(Range::EMPTY.1, Price::max);
-        (low <= high).then_some((low, high))
+        (self.low <= self.high).then_some((self.low, self.high))
     }
 }
 

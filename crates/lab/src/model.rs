@@ -28,6 +28,7 @@ use kernel::breaker::Breaker;
 use kernel::detect::{DETECTORS, Memory};
 use kernel::index::{Index, Source};
 use kernel::mark::Mark;
+use kernel::stable::Stable;
 use kernel::{Kernel, State, state};
 use oracle::History;
 use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, QualityState, Rung, Side, SourceId};
@@ -79,6 +80,7 @@ struct Market {
     memory: Memory,
     breaker: Breaker,
     observed_until: Timestamp,
+    stable: Stable,
 }
 
 /// A batch that is walked through, effect by effect.
@@ -131,6 +133,7 @@ impl Model {
             memory: market.memory,
             breaker: market.breaker,
             observed_until: market.observed_until,
+            stable: market.stable,
         };
         let markets = state.markets().map(market).collect();
         Before { markets, venue: money::Venue::of(state, &self.listings, batch.at, batch.height) }
@@ -157,9 +160,10 @@ impl Model {
         let looks = observe(&mut markets, walk)?;
         let due = |market: &Market| {
             // While a detector asks for the mode, time alone does not lead out of it.
-            let waits = asked(market) < market.breaker.mode && market.breaker.mode != Mode::Normal;
-            let step = market.breaker.calm_since.0.saturating_add(market.params.breaker.calm.0);
-            market.index.deadline < at || waits && step <= at.0
+            let breaker = &market.breaker;
+            let waits = asked(market) < breaker.mode && breaker.mode != Mode::Normal;
+            let calm = oracle::calm(breaker.mode, breaker.failed, &market.params.breaker);
+            market.index.deadline < at || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
         };
         let mut evaluated = Vec::new();
         for market in &mut markets {
@@ -200,7 +204,22 @@ impl Model {
         let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded) && was.rung == Rung::Primary;
         let until = at.min(market.index.deadline);
         if plain && market.observed_until < until {
-            history.held(was.value, market.observed_until, until);
+            let (from, detectors) = (market.observed_until, &params.detectors);
+            // A quarter of the window after it was published a price is no longer seen, though it may still be true.
+            let seen_until = from.0 - was.age.0 + detectors.twap_window.0 / 4;
+            if from.0 < seen_until {
+                history.held(was.value, from, until.min(Timestamp(seen_until)));
+            }
+            let stable = oracle::stable(&market.stable, was.value, until.0 - from.0, detectors);
+            // The average, the farthest and what is taken over are each rounded by less than a unit of 2^-20.
+            let found = exact::q(kernel.stable.value) / exact::q(1_i64 << 20);
+            let off = (found.clone() - &stable.value).max(stable.value.clone() - found);
+            let near = off * exact::q(1_i64 << 20) <= exact::q(3 * stable.steps + 1);
+            demand("the stable price", near, || format!("{id:?}: kernel {:?}, model {stable:?}", kernel.stable))?;
+            let rest = (kernel.stable.sum, kernel.stable.observed);
+            same("what the stable price takes over next", id, rest, stable.rest)?;
+        } else {
+            same("a stable price that nothing pulls", id, kernel.stable, market.stable)?;
         }
         let exclusions =
             |market: &Market| market.index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
@@ -226,21 +245,27 @@ impl Model {
             format!("{id:?} {:?}", kernel.index.deadline)
         })?;
         market.index.quality = quality;
-        if quality.state != QualityState::None {
-            history.seen(quality.value, at);
+        same("what trades bear out", id, kernel.index.traded, market.index.traded)?;
+        same("who speaks from its bound", id, kernel.index.stuck, market.index.stuck)?;
+        if 0 < market.index.traded.0 {
+            history.seen(market.index.traded, Timestamp(at.0 - quality.age.0));
         }
         let average = history.average(params.detectors.twap_window, at);
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
-        let range = history.extremes(params.detectors.velocity_window);
-        same("the range", id, kernel.range.extremes(), range)?;
-        let (levels, wanted, causes) = oracle::detect(market, &quality, average, range);
+        let ranges = history.extremes(&params.detectors);
+        same("the ranges", id, [kernel.range.extremes(), kernel.swing.extremes()], ranges)?;
+        let (levels, wanted, causes) = oracle::detect(market, &quality, average, ranges, kernel.stable.price());
         let levels: [Mode; DETECTORS.len()] = levels;
         same("the detectors' levels", id, kernel.memory.levels, levels)?;
-        let calm = params.breaker.calm;
         // A reason that stood at the last look stood until this one.
         let reason_at = if old.mode <= asked(market) { at } else { old.calm_since };
-        let (mode, reason_at) = oracle::ladder(old.mode, reason_at, wanted.mode(), calm, at);
-        same("the mode", id, (kernel.breaker.mode, kernel.breaker.calm_since), (mode, reason_at))?;
+        let rungs = |breaker: &Breaker, reason_at| {
+            let Breaker { mode, relaxed_at, failed, .. } = *breaker;
+            oracle::Rungs { mode, reason_at, relaxed_at, failed }
+        };
+        let after = oracle::ladder(rungs(&old, reason_at), wanted.mode(), &params.breaker, at);
+        same("the mode", id, rungs(&kernel.breaker, kernel.breaker.calm_since), after)?;
+        let mode = after.mode;
         let restriction = oracle::restriction(mode, &params);
         same("the restriction", id, kernel.breaker.restriction, restriction)?;
         if 0 < quality.value.0 {

@@ -212,7 +212,7 @@ fn jobs(world: &World, options: &Options) -> Vec<Job> {
     }
     if options.single {
         let mut names: Vec<&String> =
-            world.markets.iter().flat_map(|market| market.sources.iter().map(|source| &source.0)).collect();
+            world.markets.iter().flat_map(|market| market.sources.iter().map(|source| &source.name)).collect();
         names.sort_unstable();
         names.dedup();
         jobs.extend(names.into_iter().map(|name| Job { oracle: Oracle::Single(name.clone()), impact: 1.0 }));
@@ -293,7 +293,7 @@ fn one(
                 }
             }
             Oracle::Single(name) => {
-                let own = listed.sources.get(usize::from(source.0)).is_some_and(|listed| listed.0 == *name);
+                let own = listed.sources.get(usize::from(source.0)).is_some_and(|listed| listed.name == *name);
                 if own {
                     run.observe(market, SourceId(0), price, confidence(listed, &event), at);
                 }
@@ -334,7 +334,7 @@ fn market_outcome(id: MarketId, market: &world::WorldMarket, run: &Run<'_>, orac
     let seconds = |micros: i64| micros as f64 / 1e6;
     let states = ["Agreed", "Degraded", "Disputed", "None"];
     let (liquidated, unjustified, unjudged) = run.tally.liquidated_in(id);
-    let mut sources: Vec<&String> = market.sources.iter().map(|source| &source.1).collect();
+    let mut sources: Vec<&String> = market.sources.iter().map(|source| &source.lineage).collect();
     sources.sort_unstable();
     sources.dedup();
     let which = if *oracle == Oracle::Policy { "policy" } else { "competent" };
@@ -344,7 +344,7 @@ fn market_outcome(id: MarketId, market: &world::WorldMarket, run: &Run<'_>, orac
     };
     MarketOutcome {
         market: market.name.clone(),
-        sources: market.sources.iter().map(|source| source.0.clone()).collect(),
+        sources: market.sources.iter().map(|source| source.name.clone()).collect(),
         lineages: u8::try_from(sources.len()).unwrap_or(u8::MAX),
         seconds_by_state: states.iter().zip(clock.states).map(|(name, t)| ((*name).to_owned(), seconds(t))).collect(),
         seconds_by_mode: protocol::Mode::ALL

@@ -109,6 +109,7 @@ fn venue() -> VenueParams {
         name: format!("venue-{i}"),
         lineage: format!("operator-{i}"),
         heartbeat: Some(Duration::seconds(1)),
+        kind: protocol::SourceKind::Trades,
     };
     let market = MarketListing {
         name: "MID".to_owned(),

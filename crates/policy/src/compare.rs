@@ -13,7 +13,7 @@ use crate::write::tier_values;
 use crate::{DEFAULT, Policy, Value};
 use protocol::direction::{Difference, Direction, Subject};
 use protocol::params::{MarketParams, SourceParams, Tier, VenueParams};
-use protocol::{LineageId, PoolId};
+use protocol::{LineageId, PoolId, SourceKind};
 use std::collections::BTreeSet;
 use units::{Price, Scale};
 
@@ -225,12 +225,14 @@ fn resolve_source(own: &View<'_>, other: &View<'_>) -> Result<SourceParams, Poli
     // Without a bound every price is above the lower one and below the upper one.
     let bound = |view: &View<'_>, key: &str, without: i128| view.find(key).map_or(without, |found| found.pico());
     let rank = |key: &str, without: i128| Price(i64::from(bound(other, key, without) < bound(own, key, without)));
+    let name = |key: &str| other.name(key).ok() < own.name(key).ok();
     Ok(SourceParams {
         weight: own.small("weight")?,
-        lineage: LineageId(u8::from(other.name("lineage").ok() < own.name("lineage").ok())),
+        lineage: LineageId(u8::from(name("lineage"))),
         heartbeat: own.span("heartbeat")?,
         price_min: rank("price_min", 0),
         price_max: rank("price_max", i128::MAX),
+        kind: if name("kind") { SourceKind::Quotes } else { SourceKind::Trades },
     })
 }
 
@@ -452,7 +454,7 @@ mod tests {
     fn every_key_that_rises_by_a_step_is_one_change_and_the_way_back_its_reverse() {
         let second = base()[..base().find("[market").unwrap()].replace("pool.main", "pool.second");
         let x = "[source.x]\nweight = 5\nheartbeat = \"5s\"\nlineage = \"l\"\nprice_min = \"5 USD\"\n\
-                 price_max = \"9 USD\"\n";
+                 price_max = \"9 USD\"\nkind = \"trades\"\n";
         let mut old = parse(&format!("{}{second}{x}", base()));
         // The bound between the first two parts one rate alone.
         let [first, second, ..] = old.tiers(DEFAULT).1[..] else { panic!("has tiers") };
@@ -464,7 +466,7 @@ mod tests {
             match values.get_mut(key.name).unwrap() {
                 Value::Int(n) => *n += 1,
                 Value::Pico(n) => *n += 1,
-                Value::Name(name) => *name = "second".to_owned(),
+                Value::Name(name) => *name = if key.name == "kind" { "quotes" } else { "second" }.to_owned(),
             }
             one_change(&old, &new, table, key.name);
         }
@@ -511,7 +513,8 @@ mod tests {
         let changes = compare(&shipped("default.toml"), &shipped("competent.toml")).unwrap();
         let direction = changes.iter().fold(Neutral, |all, change| all.join(change.direction));
         assert_eq!(direction, Mixed);
-        assert!(changes.iter().all(|change| !change.raises_maintenance && change.except.is_empty()), "{changes:#?}");
+        let everywhere = |change: &Amendment| change.except.is_empty() || change.key.starts_with("detectors.drift");
+        assert!(changes.iter().all(|change| !change.raises_maintenance && everywhere(change)), "{changes:#?}");
         let found = |key: &str| changes.iter().find(|change| change.key == key).map(|change| change.direction);
         assert_eq!(found("oracle.age_max"), Some(Loosen));
         assert_eq!(found("liquidation.order_ttl"), Some(Mixed));
@@ -546,8 +549,12 @@ mod tests {
         let sources = |market: &MarketSaid| {
             let named = names.said.sources.keys().chain(market.sources.keys()).filter(|name| *name != DEFAULT);
             let names: BTreeSet<&str> = named.map(String::as_str).chain(["nobody"]).collect();
-            let listed =
-                |name: &str| SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None };
+            let listed = |name: &str| SourceListing {
+                name: name.to_owned(),
+                lineage: name.to_owned(),
+                heartbeat: None,
+                kind: SourceKind::Trades,
+            };
             names.into_iter().map(listed).collect()
         };
         let nobody = ("nobody".to_owned(), MarketSaid::default());

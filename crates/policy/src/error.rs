@@ -152,6 +152,14 @@ pub enum Problem {
         /// As written.
         text: String,
     },
+    /// A word that is none of those that may stand here.
+    #[error("`{text}` is none of {}", .of.join(", "))]
+    NoChoice {
+        /// As written.
+        text: String,
+        /// The words.
+        of: &'static [&'static str],
+    },
     /// `tier` lists nothing.
     #[error("lists no tier; list at least one, or leave it out to inherit market.default's")]
     NoTiers,

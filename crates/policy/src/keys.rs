@@ -101,22 +101,68 @@ pub(crate) const MARKET: &[Key] = &[
         "detectors.velocity.cautious",
         Form::Ratio,
         "3%",
-        "Range of the index in the window at which the market is cautious.",
+        "Range of executed prices in the window at which the market is cautious.",
     ),
     key(
         "detectors.velocity.reduce_only",
         Form::Ratio,
         "7%",
-        "Range of the index in the window at which nothing opens.",
+        "Range of executed prices in the window at which nothing opens.",
     ),
     key("detectors.velocity_window", Form::Span, "60s", "Window of the velocity."),
+    key(
+        "detectors.swing.cautious",
+        Form::Ratio,
+        "8%",
+        "Range of executed prices in the long window at which the market is cautious.",
+    ),
+    key(
+        "detectors.swing.reduce_only",
+        Form::Ratio,
+        "15%",
+        "Range of executed prices in the long window at which nothing opens.",
+    ),
+    key("detectors.swing_window", Form::Span, "1h", "Window of the swing."),
     key("detectors.band.cautious", Form::Ratio, "5%", "Distance from the TWAP at which the market is cautious."),
     key("detectors.band.reduce_only", Form::Ratio, "10%", "Distance from the TWAP at which nothing opens."),
     key("detectors.twap_window", Form::Span, "5m", "Window of the TWAP."),
     key("detectors.twap_coverage_min", Form::Ratio, "50%", "With less of the window observed, the TWAP is not used."),
+    key(
+        "detectors.drift.cautious",
+        Form::Ratio,
+        "20%",
+        "Distance from the stable price at which the market is cautious.",
+    ),
+    key("detectors.drift.reduce_only", Form::Ratio, "30%", "Distance from the stable price at which nothing opens."),
+    key("detectors.stable_half_life", Form::Span, "24h", "The stable price comes half of the way in this time."),
+    key(
+        "detectors.stable_reach",
+        Form::Ratio,
+        "20%",
+        "An index farther from the stable price pulls it no more than one at this distance.",
+    ),
+    key(
+        "detectors.stuck.cautious",
+        Form::Ratio,
+        "1%",
+        "Share of the listed weight stuck at its bound at which the market is cautious.",
+    ),
+    key(
+        "detectors.stuck.reduce_only",
+        Form::Ratio,
+        "50%",
+        "Share of the listed weight stuck at its bound at which nothing opens.",
+    ),
     key("detectors.disagreement", Form::Ratio, "1%", "Spread of the usable sources at which the market is cautious."),
     key("detectors.quorum_coverage_min", Form::Ratio, "40%", "With less of the weight usable, the market is cautious."),
     key("breaker.calm", Form::Span, "60s", "Time without a reason before the next milder mode."),
+    key(
+        "breaker.probation",
+        Form::Span,
+        "10m",
+        "Going back to ReduceOnly within this time of a step to a milder mode doubles the calm that leads to what opens.",
+    ),
+    key("breaker.calm_max", Form::Span, "15m", "The longest that relapses make the calm."),
     key("breaker.cautious_margin_addon", Form::Ratio, "2%", "Cautious: added to the initial margin of what opens."),
     key(
         "breaker.cautious_size_scale",
@@ -168,7 +214,17 @@ pub(crate) const SOURCE: &[Key] = &[
         "1_000_000 USD",
         "At or above this the source is stuck at its bound.",
     ),
+    optional(
+        "kind",
+        Form::Choice { of: SOURCE_KINDS },
+        Presence::NamedOnly,
+        "trades",
+        "What its prices are: those of trades, or quotes, whose moves trip nothing; wins over the data's own.",
+    ),
 ];
+
+/// In the order of the protocol's kinds.
+pub(crate) const SOURCE_KINDS: &[&str] = &["trades", "quotes"];
 
 /// The key of this name.
 pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
@@ -201,7 +257,7 @@ mod tests {
                     let count: i64 = key.example.replace('_', "").parse().unwrap();
                     assert!(count <= max, "{}", key.name);
                 }
-                Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name => {
+                Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name | Form::Choice { .. } => {
                     assert!(quantity::read(key, key.example).is_ok(), "{}", key.name);
                 }
             }

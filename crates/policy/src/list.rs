@@ -4,7 +4,7 @@
 //! listing's reference price. Nothing is decided in silence: what was chosen stands in [`Listed::decisions`].
 
 use crate::error::{PolicyError, Problem};
-use crate::keys::{self, Key, MARKET, POOL, SOURCE};
+use crate::keys::{self, Key, MARKET, POOL, SOURCE, SOURCE_KINDS};
 use crate::quantity::{self, Form, decimal, grouped, shown};
 use crate::read::join;
 use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
@@ -12,7 +12,7 @@ use protocol::params::{
     BreakerParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams, OracleParams, Place,
     PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
-use protocol::{LineageId, PoolId};
+use protocol::{LineageId, PoolId, SourceKind};
 use std::collections::BTreeSet;
 use units::{Duration, Notional, Price, Ratio, Rounding, Scale, Size, mul_div};
 
@@ -45,6 +45,8 @@ pub struct SourceListing {
     pub lineage: String,
     /// The interval of the data, where known; it wins over the policy's.
     pub heartbeat: Option<Duration>,
+    /// What its prices are, unless the policy says otherwise.
+    pub kind: SourceKind,
 }
 
 /// A policy applied to a listing.
@@ -135,6 +137,8 @@ impl Policy {
             detectors: detectors(&view)?,
             breaker: BreakerParams {
                 calm: view.span("breaker.calm")?,
+                probation: view.span("breaker.probation")?,
+                calm_max: view.span("breaker.calm_max")?,
                 cautious_margin_addon: view.ratio("breaker.cautious_margin_addon")?,
                 cautious_size_scale: view.ratio("breaker.cautious_size_scale")?,
             },
@@ -181,6 +185,17 @@ impl Policy {
             decisions.push(format!("{place}: heartbeat {text} by the data, {} in the policy", view.text("heartbeat")?));
         }
 
+        let kind = match view.find("kind") {
+            Some(Found { value: Value::Name(said), .. }) => {
+                let kind = if said == SOURCE_KINDS[0] { SourceKind::Trades } else { SourceKind::Quotes };
+                if kind != source.kind {
+                    decisions.push(format!("{place}: {said} by the policy, not in the data"));
+                }
+                kind
+            }
+            Some(_) | None => source.kind,
+        };
+
         // Both bounds round toward each other, so that a print at the bound counts as stuck.
         let price_min = match view.find("price_min") {
             None => Price(0),
@@ -202,6 +217,7 @@ impl Policy {
             price_min,
             // No price of the market reaches a bound that it can't express.
             price_max: price_max.unwrap_or(Price(i64::MAX)),
+            kind,
         })
     }
 
@@ -425,9 +441,15 @@ fn detectors(view: &View<'_>) -> Result<DetectorParams, PolicyError> {
         exit: view.ratio("detectors.exit")?,
         velocity: view.thresholds("detectors.velocity")?,
         velocity_window: view.span("detectors.velocity_window")?,
+        swing: view.thresholds("detectors.swing")?,
+        swing_window: view.span("detectors.swing_window")?,
         band: view.thresholds("detectors.band")?,
         twap_window: view.span("detectors.twap_window")?,
         twap_coverage_min: view.ratio("detectors.twap_coverage_min")?,
+        drift: view.thresholds("detectors.drift")?,
+        stable_half_life: view.span("detectors.stable_half_life")?,
+        stable_reach: view.ratio("detectors.stable_reach")?,
+        stuck: view.thresholds("detectors.stuck")?,
         disagreement: view.ratio("detectors.disagreement")?,
         quorum_coverage_min: view.ratio("detectors.quorum_coverage_min")?,
     })
@@ -506,7 +528,7 @@ mod tests {
     use crate::write::tests::{shipped, without_overrides};
 
     fn source(name: &str) -> SourceListing {
-        SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None }
+        SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None, kind: SourceKind::Trades }
     }
 
     fn market(name: &str, price: i64) -> MarketListing {
@@ -568,6 +590,7 @@ mod tests {
             heartbeat: Duration::seconds(1),
             price_min: Price(0),
             price_max: Price(i64::MAX),
+            kind: SourceKind::Trades,
         };
         assert_eq!(sol.sources[1], source);
     }
@@ -610,7 +633,7 @@ mod tests {
 
     #[test]
     fn sources_inherit_from_their_name_then_their_market() {
-        let lines = "[source.alpha]\nweight = 2\nheartbeat = \"4s\"\nlineage = \"beta\"\nprice_min = \"0.1 USD\"\n\
+        let lines = "[source.alpha]\nweight = 2\nheartbeat = \"4s\"\nlineage = \"beta\"\nkind = \"quotes\"\nprice_min = \"0.1 USD\"\n\
                      [market.AVAX.source.alpha]\nprice_min = \"0.000000001 USD\"\nprice_max = \"1e\"";
         let lines = lines.replace("1e", "1_000_000_000_000_000 USD");
         let mut data = listing();
@@ -623,6 +646,7 @@ mod tests {
             heartbeat: Duration::seconds(4),
             price_min: Price(10_000_000),
             price_max: Price(i64::MAX),
+            kind: SourceKind::Quotes,
         };
         assert_eq!(sol.sources[0], expected);
         assert_eq!(sol.sources[1].lineage, LineageId(0), "beta is alpha's lineage");
@@ -785,6 +809,7 @@ mod tests {
         let other = |key: &'static Key| match key.form {
             Form::Name => Value::Name(if key.name == "pool" { "other" } else { "beta" }.to_owned()),
             Form::Price => Value::Pico(7_000_000_000_000),
+            Form::Choice { of } => Value::Name(of.last().copied().unwrap_or("").to_owned()),
             Form::Count { .. } => Value::Int(77),
             Form::Span | Form::Ratio | Form::Money => Value::Int(77_777_777_777),
         };

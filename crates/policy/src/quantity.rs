@@ -20,6 +20,8 @@ pub(crate) enum Form {
     Count { max: i64 },
     /// The name of a pool or lineage.
     Name,
+    /// One of these words.
+    Choice { of: &'static [&'static str] },
 }
 
 /// A unit and how many of the kept parts it has. Larger units stand first.
@@ -42,7 +44,7 @@ impl Form {
             Form::Ratio => RATIO,
             Form::Money => MONEY,
             Form::Price => PRICE,
-            Form::Count { .. } | Form::Name => &[],
+            Form::Count { .. } | Form::Name | Form::Choice { .. } => &[],
         }
     }
 
@@ -52,7 +54,7 @@ impl Form {
             Form::Span => "ms, s, m, h, d",
             Form::Ratio => "%, bps",
             Form::Money | Form::Price => "USD",
-            Form::Count { .. } | Form::Name => "none",
+            Form::Count { .. } | Form::Name | Form::Choice { .. } => "none",
         }
     }
 
@@ -63,7 +65,7 @@ impl Form {
             Form::Ratio => "0.0000000001%",
             Form::Money => "0.000001 USD",
             Form::Price => "0.000000000001 USD",
-            Form::Count { .. } | Form::Name => "1",
+            Form::Count { .. } | Form::Name | Form::Choice { .. } => "1",
         }
     }
 
@@ -74,7 +76,7 @@ impl Form {
             Form::Ratio => "^[0-9]+(_[0-9]+)*(\\.[0-9]+)? ?(%|bps)$",
             Form::Money | Form::Price => "^[0-9]+(_[0-9]+)*(\\.[0-9]+)? ?USD$",
             Form::Count { .. } => "^[0-9]+$",
-            Form::Name => NAME_PATTERN,
+            Form::Name | Form::Choice { .. } => NAME_PATTERN,
         }
     }
 }
@@ -97,6 +99,13 @@ pub(crate) fn read(key: &'static Key, text: &str) -> Result<Value, Problem> {
             Ok(Value::Name(text.to_owned()))
         } else {
             Err(Problem::BadName { text: shown(text) })
+        };
+    }
+    if let Form::Choice { of } = form {
+        return if of.contains(&text) {
+            Ok(Value::Name(text.to_owned()))
+        } else {
+            Err(Problem::NoChoice { text: shown(text), of })
         };
     }
     let not_decimal = || Problem::NotDecimal { text: shown(text), units: form.unit_names(), example: key.example };
@@ -152,7 +161,7 @@ pub(crate) fn read(key: &'static Key, text: &str) -> Result<Value, Problem> {
     match form {
         Form::Price => i128::try_from(total).map(Value::Pico).map_err(|_| too_large()),
         Form::Span | Form::Ratio | Form::Money => i64::try_from(total).map(Value::Int).map_err(|_| too_large()),
-        Form::Count { .. } | Form::Name => Err(not_decimal()),
+        Form::Count { .. } | Form::Name | Form::Choice { .. } => Err(not_decimal()),
     }
 }
 
@@ -188,7 +197,7 @@ fn write_parts(form: Form, parts: u128) -> String {
         Form::Ratio => format!("{}%", decimal(parts, 10)),
         Form::Money => format!("{} USD", decimal(parts, 6)),
         Form::Price => format!("{} USD", decimal(parts, 12)),
-        Form::Count { .. } | Form::Name => grouped(parts),
+        Form::Count { .. } | Form::Name | Form::Choice { .. } => grouped(parts),
     }
 }
 
@@ -199,7 +208,7 @@ fn largest(form: Form) -> String {
         Form::Span => format!("{}ms", decimal(u128::from(i64::MAX.unsigned_abs()), 3)),
         Form::Ratio | Form::Money => write_parts(form, u128::from(i64::MAX.unsigned_abs())),
         Form::Count { max } => grouped(max.unsigned_abs().into()),
-        Form::Name => "64 characters".to_owned(),
+        Form::Name | Form::Choice { .. } => "64 characters".to_owned(),
     }
 }
 
@@ -417,7 +426,7 @@ mod tests {
             "#",
         ];
         for key in MARKET.iter().chain(SOURCE) {
-            if matches!(key.form, Form::Count { .. }) {
+            if matches!(key.form, Form::Count { .. } | Form::Choice { .. }) {
                 continue;
             }
             let pattern = regex_lite::Regex::new(key.form.pattern()).unwrap();

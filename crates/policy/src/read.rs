@@ -259,6 +259,7 @@ impl Reader<'_> {
         let expected = || match key.form {
             Form::Count { .. } => format!("a whole number in decimal digits: `{}`", line(key)),
             Form::Name => format!("a name as text: `{}`", line(key)),
+            Form::Choice { of } => format!("one of {} as text: `{}`", of.join(", "), line(key)),
             Form::Span | Form::Ratio | Form::Money | Form::Price => format!("text with a unit: `{}`", line(key)),
         };
         let value = match (key.form, entry.value.get_ref()) {
@@ -362,7 +363,9 @@ fn line(key: &Key) -> String {
     let name = key.name.rsplit('.').next().unwrap_or(key.name);
     match key.form {
         Form::Count { .. } => format!("{name} = {}", key.example),
-        Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name => format!("{name} = \"{}\"", key.example),
+        Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name | Form::Choice { .. } => {
+            format!("{name} = \"{}\"", key.example)
+        }
     }
 }
 
@@ -466,7 +469,7 @@ mod tests {
         check_appended("[markets.BTC]", "p.toml:LINE:2: markets: unknown key; known here: pool, market, source");
         check_appended(
             "[source.x]\nwieght = 1",
-            "p.toml:LINE:1: source.x.wieght: unknown key; known here: weight, heartbeat, lineage, price_min, price_max",
+            "p.toml:LINE:1: source.x.wieght: unknown key; known here: weight, heartbeat, lineage, price_min, price_max, kind",
         );
         check(
             "[source.default]",

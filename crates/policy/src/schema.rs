@@ -108,6 +108,10 @@ fn leaf(key: &Key) -> Value {
         Form::Count { max } => {
             json!({ "description": key.about, "type": "integer", "minimum": 0, "maximum": max })
         }
+        Form::Choice { of } => {
+            let pattern = format!("^({})$", of.join("|"));
+            json!({ "description": key.about, "type": "string", "pattern": pattern, "examples": [key.example] })
+        }
         Form::Span | Form::Ratio | Form::Money | Form::Price | Form::Name => {
             json!({ "description": key.about, "type": "string", "pattern": key.form.pattern(), "examples": [key.example] })
         }
@@ -230,8 +234,8 @@ mod tests {
         let text = toml::to_string(&example).unwrap();
         let policy = Policy::parse(&text, "p.toml").map_err(|error| error.to_string()).unwrap();
         // Pools, both kinds of market with tiers, a market's source, both kinds of source without the default's
-        // lineage.
-        let expected = POOL.len() + 2 * (MARKET.len() + TIER.len()) + 3 * SOURCE.len() - 1;
+        // lineage and kind.
+        let expected = POOL.len() + 2 * (MARKET.len() + TIER.len()) + 3 * SOURCE.len() - 2;
         assert_eq!(leaves(&example), expected);
         assert_eq!(check(&policy.to_toml()), Vec::<String>::new());
     }
@@ -254,6 +258,7 @@ mod tests {
             ("\nweight = 1", "\nweight = -1", ".source.default.weight: -1"),
             ("\nlineages_min = 2", "\nlineages_min = 256", ".market.default.oracle.lineages_min: 256"),
             ("\nweight = 1", "\nweight = 1\nlineage = \"x\"", ".source.default.lineage: unknown"),
+            ("[source.default]", "[source.x]\nkind = \"bars\"\n[source.default]", ".source.x.kind: \"bars\""),
             ("[source.default]", "[market.X.source.default]\n[source.default]", ".market.X.source: \"default\""),
         ] {
             let text = text.replacen(from, to, 1);

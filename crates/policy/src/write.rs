@@ -177,6 +177,7 @@ pub(crate) mod tests {
             }
             Form::Price => prop_oneof![(0..=i128::MAX), Just(0), Just(i128::MAX)].prop_map(Value::Pico).boxed(),
             Form::Name => name().prop_map(Value::Name).boxed(),
+            Form::Choice { of } => (0..of.len()).prop_map(|i| Value::Name(of[i].to_owned())).boxed(),
         }
     }
 

@@ -294,7 +294,7 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
 }
 
 fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
-    let SourceParams { weight, lineage, heartbeat, price_min, price_max } = old;
+    let SourceParams { weight, lineage, heartbeat, price_min, price_max, kind } = old;
     found.ordered(
         "weight",
         Mixed,
@@ -331,6 +331,12 @@ fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
         ["higher prices are believed", "high prices that were believed count as stuck"],
         price_max,
         &new.price_max,
+    );
+    found.unordered(
+        "kind",
+        "moves of its prices trip the market or don't; those of the market's other sources may count for more or less by it",
+        kind,
+        &new.kind,
     );
 }
 
@@ -473,9 +479,15 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
         exit,
         velocity: Thresholds { cautious: velocity_cautious, reduce_only: velocity_reduce_only },
         velocity_window,
+        swing: Thresholds { cautious: swing_cautious, reduce_only: swing_reduce_only },
+        swing_window,
         band: Thresholds { cautious: band_cautious, reduce_only: band_reduce_only },
         twap_window,
         twap_coverage_min,
+        drift: Thresholds { cautious: drift_cautious, reduce_only: drift_reduce_only },
+        stable_half_life,
+        stable_reach,
+        stuck: Thresholds { cautious: stuck_cautious, reduce_only: stuck_reduce_only },
         disagreement,
         quorum_coverage_min,
     } = old;
@@ -491,8 +503,12 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
     for (field, why, old, new) in [
         ("detectors.velocity.cautious", cautious, velocity_cautious, &new.velocity.cautious),
         ("detectors.velocity.reduce_only", reduce_only, velocity_reduce_only, &new.velocity.reduce_only),
+        ("detectors.swing.cautious", cautious, swing_cautious, &new.swing.cautious),
+        ("detectors.swing.reduce_only", reduce_only, swing_reduce_only, &new.swing.reduce_only),
         ("detectors.band.cautious", cautious, band_cautious, &new.band.cautious),
         ("detectors.band.reduce_only", reduce_only, band_reduce_only, &new.band.reduce_only),
+        ("detectors.drift.cautious", cautious, drift_cautious, &new.drift.cautious),
+        ("detectors.drift.reduce_only", reduce_only, drift_reduce_only, &new.drift.reduce_only),
     ] {
         found.ordered(field, Loosen, why, old, new);
     }
@@ -502,6 +518,13 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
         ["moves add up over a longer time", "moves add up over a shorter time"],
         velocity_window,
         &new.velocity_window,
+    );
+    found.ordered(
+        "detectors.swing_window",
+        Tighten,
+        ["moves add up over a longer time", "moves add up over a shorter time"],
+        swing_window,
+        &new.swing_window,
     );
     found.ordered(
         "detectors.twap_window",
@@ -523,6 +546,33 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
         twap_coverage_min,
         &new.twap_coverage_min,
     );
+    found.ordered(
+        "detectors.stable_half_life",
+        Mixed,
+        [
+            "a slow walk shows more and for longer; a price that stays where it went stays strange for longer",
+            "a slow walk shows less; a price that stays where it went is sooner taken as it is",
+        ],
+        stable_half_life,
+        &new.stable_half_life,
+    );
+    found.ordered(
+        "detectors.stable_reach",
+        Mixed,
+        [
+            "an extreme price moves the stable one farther, which follows a true move sooner",
+            "an extreme price moves the stable one less far, which follows a true move later",
+        ],
+        stable_reach,
+        &new.stable_reach,
+    );
+    let stuck_at = ["more of the weight may be stuck at its bound", "less of the weight may be stuck at its bound"];
+    for (field, old, new) in [
+        ("detectors.stuck.cautious", stuck_cautious, &new.stuck.cautious),
+        ("detectors.stuck.reduce_only", stuck_reduce_only, &new.stuck.reduce_only),
+    ] {
+        found.ordered(field, Loosen, stuck_at, old, new);
+    }
     found.ordered(
         "detectors.disagreement",
         Loosen,
@@ -546,7 +596,7 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
 }
 
 fn check_breaker(found: &mut Found, old: &BreakerParams, new: &BreakerParams) {
-    let BreakerParams { calm, cautious_margin_addon, cautious_size_scale } = old;
+    let BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale } = old;
     // A wait for a better price leaves exits open; this one closes them although the price is good again.
     found.ordered(
         "breaker.calm",
@@ -557,6 +607,23 @@ fn check_breaker(found: &mut Found, old: &BreakerParams, new: &BreakerParams) {
         ],
         calm,
         &new.calm,
+    );
+    found.ordered(
+        "breaker.probation",
+        Tighten,
+        [
+            "a market that falls back is told from one that trips anew for longer",
+            "a market that falls back is sooner taken for one that trips anew",
+        ],
+        probation,
+        &new.probation,
+    );
+    found.ordered(
+        "breaker.calm_max",
+        Tighten,
+        ["what opens may wait for longer after relapses", "what opens waits less long after relapses"],
+        calm_max,
+        &new.calm_max,
     );
     found.ordered(
         "breaker.cautious_margin_addon",
@@ -676,6 +743,7 @@ fn check_rates(tiers: &[Tier], at: i64) -> [Ratio; 2] {
 mod tests {
     use super::*;
     use crate::ids::{AccountId, LineageId, PoolId};
+    use crate::params::SourceKind;
     use alloc::vec;
     use units::{Duration, Notional, Price, Scale, Size};
 
@@ -703,6 +771,7 @@ mod tests {
                     heartbeat: span,
                     price_min: Price(10),
                     price_max: Price(20),
+                    kind: SourceKind::Trades,
                 }],
                 oracle: OracleParams {
                     age_max: span,
@@ -724,13 +793,25 @@ mod tests {
                     exit: ratio,
                     velocity: thresholds,
                     velocity_window: span,
+                    swing: thresholds,
+                    swing_window: span,
                     band: thresholds,
                     twap_window: span,
                     twap_coverage_min: ratio,
+                    drift: thresholds,
+                    stable_half_life: span,
+                    stable_reach: ratio,
+                    stuck: thresholds,
                     disagreement: ratio,
                     quorum_coverage_min: ratio,
                 },
-                breaker: BreakerParams { calm: span, cautious_margin_addon: ratio, cautious_size_scale: ratio },
+                breaker: BreakerParams {
+                    calm: span,
+                    probation: span,
+                    calm_max: span,
+                    cautious_margin_addon: ratio,
+                    cautious_size_scale: ratio,
+                },
                 liquidation: LiquidationParams {
                     buffer: ratio,
                     fee: ratio,
@@ -782,6 +863,15 @@ mod tests {
         ("detectors.velocity.cautious", MARKET, Loosen, |v| v.markets[0].detectors.velocity.cautious.0 += 1),
         ("detectors.velocity.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.velocity.reduce_only.0 += 1),
         ("detectors.velocity_window", MARKET, Tighten, |v| v.markets[0].detectors.velocity_window.0 += 1),
+        ("detectors.swing.cautious", MARKET, Loosen, |v| v.markets[0].detectors.swing.cautious.0 += 1),
+        ("detectors.swing.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.swing.reduce_only.0 += 1),
+        ("detectors.swing_window", MARKET, Tighten, |v| v.markets[0].detectors.swing_window.0 += 1),
+        ("detectors.drift.cautious", MARKET, Loosen, |v| v.markets[0].detectors.drift.cautious.0 += 1),
+        ("detectors.drift.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.drift.reduce_only.0 += 1),
+        ("detectors.stable_half_life", MARKET, Mixed, |v| v.markets[0].detectors.stable_half_life.0 += 1),
+        ("detectors.stable_reach", MARKET, Mixed, |v| v.markets[0].detectors.stable_reach.0 += 1),
+        ("detectors.stuck.cautious", MARKET, Loosen, |v| v.markets[0].detectors.stuck.cautious.0 += 1),
+        ("detectors.stuck.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.stuck.reduce_only.0 += 1),
         ("detectors.band.cautious", MARKET, Loosen, |v| v.markets[0].detectors.band.cautious.0 += 1),
         ("detectors.band.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.band.reduce_only.0 += 1),
         ("detectors.twap_window", MARKET, Mixed, |v| v.markets[0].detectors.twap_window.0 += 1),
@@ -789,6 +879,8 @@ mod tests {
         ("detectors.disagreement", MARKET, Loosen, |v| v.markets[0].detectors.disagreement.0 += 1),
         ("detectors.quorum_coverage_min", MARKET, Tighten, |v| v.markets[0].detectors.quorum_coverage_min.0 += 1),
         ("breaker.calm", MARKET, Mixed, |v| v.markets[0].breaker.calm.0 += 1),
+        ("breaker.probation", MARKET, Tighten, |v| v.markets[0].breaker.probation.0 += 1),
+        ("breaker.calm_max", MARKET, Tighten, |v| v.markets[0].breaker.calm_max.0 += 1),
         ("breaker.cautious_margin_addon", MARKET, Tighten, |v| v.markets[0].breaker.cautious_margin_addon.0 += 1),
         ("breaker.cautious_size_scale", MARKET, Loosen, |v| v.markets[0].breaker.cautious_size_scale.0 += 1),
         ("liquidation.buffer", MARKET, Mixed, |v| v.markets[0].liquidation.buffer.0 += 1),
@@ -803,6 +895,7 @@ mod tests {
         ("heartbeat", SOURCE, Loosen, |v| v.markets[0].sources[0].heartbeat.0 += 1),
         ("price_min", SOURCE, Tighten, |v| v.markets[0].sources[0].price_min.0 += 1),
         ("price_max", SOURCE, Loosen, |v| v.markets[0].sources[0].price_max.0 += 1),
+        ("kind", SOURCE, Mixed, |v| v.markets[0].sources[0].kind = SourceKind::Quotes),
         // Of the two rates only the initial one rises at the upper bound, which now is reached later.
         ("tier.initial", MOVED, Loosen, |v| v.markets[0].tiers[1].notional_from += 1),
         ("tier.initial", TOP, Tighten, |v| v.markets[0].tiers[1].initial.0 += 1),
@@ -841,7 +934,7 @@ mod tests {
             assert_eq!((there.field, there.subject), (back.field, back.subject));
             assert_eq!(way_back(there.field, there.direction), back.direction);
             let ordered = there.why != back.why;
-            let unordered = ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage"];
+            let unordered = ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage", "kind"];
             assert_ne!(ordered, unordered.contains(&there.field), "{}", there.field);
         }
     }

@@ -70,6 +70,17 @@ pub struct SourceParams {
     pub price_min: Price,
     /// At or above this the source is stuck at its bound.
     pub price_max: Price,
+    /// What its prices are.
+    pub kind: SourceKind,
+}
+
+/// What a source's prices are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// Prices at which somebody traded.
+    Trades,
+    /// Prices that somebody names: bids and asks, or another's opinion of a price.
+    Quotes,
 }
 
 /// How sources become an index.
@@ -127,16 +138,28 @@ pub struct Tier {
 pub struct DetectorParams {
     /// The share of a threshold below which a detector lets go.
     pub exit: Ratio,
-    /// Range of the index inside the window, over its low.
+    /// Range of executed prices inside the window, over its low.
     pub velocity: Thresholds,
-    /// Window of `velocity`.
+    /// Window of `velocity`, by when prices were published.
     pub velocity_window: Duration,
+    /// The same over a longer window.
+    pub swing: Thresholds,
+    /// Window of `swing`, by when prices were published.
+    pub swing_window: Duration,
     /// Distance of the index from its TWAP.
     pub band: Thresholds,
     /// Window of the TWAP.
     pub twap_window: Duration,
     /// Below this share of the window observed, the TWAP is not used.
     pub twap_coverage_min: Ratio,
+    /// Distance of the index from its stable price.
+    pub drift: Thresholds,
+    /// The stable price has come half of the way to an index that stands after this time.
+    pub stable_half_life: Duration,
+    /// An index farther than this from the stable price pulls it no more than one at this distance.
+    pub stable_reach: Ratio,
+    /// Share of the listed weight that speaks from its own bound.
+    pub stuck: Thresholds,
     /// Spread of usable sources within the dispute limit over the index; a `Disputed` price is `ReduceOnly` whatever the spread.
     pub disagreement: Ratio,
     /// Coverage below this is `Cautious`; below the agreed lineages it always is.
@@ -157,6 +180,11 @@ pub struct Thresholds {
 pub struct BreakerParams {
     /// A step to the next milder mode needs this long without a reason for the present one.
     pub calm: Duration,
+    /// A market that goes back to `ReduceOnly` or beyond within this time of a step to a milder mode fails its probation: the
+    /// calm that leads to what opens doubles.
+    pub probation: Duration,
+    /// The longest that this makes it.
+    pub calm_max: Duration,
     /// `Cautious`: added to the initial margin fraction of what opens.
     pub cautious_margin_addon: Ratio,
     /// `Cautious`: the share of the order size that is still taken.
@@ -273,20 +301,37 @@ impl MarketParams {
         self.validate_tiers(&check)?;
         let detectors = &self.detectors;
         check(fraction(detectors.exit), "detectors.exit", "lie in 0 ..= 1")?;
-        for (thresholds, field) in [(detectors.velocity, "detectors.velocity"), (detectors.band, "detectors.band")] {
+        for (thresholds, field) in [
+            (detectors.velocity, "detectors.velocity"),
+            (detectors.swing, "detectors.swing"),
+            (detectors.band, "detectors.band"),
+            (detectors.drift, "detectors.drift"),
+            (detectors.stuck, "detectors.stuck"),
+        ] {
             check(ratio(thresholds.cautious), field, "have a positive cautious threshold of at most 100")?;
             let ordered = thresholds.cautious <= thresholds.reduce_only && thresholds.reduce_only <= RATIO_MAX;
             check(ordered, field, "have reduce_only at or above cautious, at most 100")?;
         }
         check(span(detectors.velocity_window), "detectors.velocity_window", "be positive and at most ten years")?;
+        check(span(detectors.swing_window), "detectors.swing_window", "be positive and at most ten years")?;
+        let longer = detectors.velocity_window <= detectors.swing_window;
+        check(longer, "detectors.swing_window", "be at least velocity_window")?;
         check(span(detectors.twap_window), "detectors.twap_window", "be positive and at most ten years")?;
         // Nothing is ever observed without a gap, so at 1 the average would never be used and the band never looked at.
         let coverage = Ratio::ZERO <= detectors.twap_coverage_min && detectors.twap_coverage_min < Ratio::ONE;
         check(coverage, "detectors.twap_coverage_min", "be at least 0 and below 1")?;
+        check(span(detectors.stable_half_life), "detectors.stable_half_life", "be positive and at most ten years")?;
+        // A stable price that an index at this distance could not reach would never follow; at 1 it could fall to nothing.
+        let reach = Ratio::ZERO < detectors.stable_reach && detectors.stable_reach < Ratio::ONE;
+        check(reach, "detectors.stable_reach", "be above 0 and below 1")?;
         check(ratio(detectors.disagreement), "detectors.disagreement", "be positive and at most 100")?;
         check(fraction(detectors.quorum_coverage_min), "detectors.quorum_coverage_min", "lie in 0 ..= 1")?;
         let breaker = &self.breaker;
         check(span(breaker.calm), "breaker.calm", "be positive and at most ten years")?;
+        let probation = Duration::ZERO <= breaker.probation && breaker.probation <= SPAN_MAX;
+        check(probation, "breaker.probation", "lie between zero and ten years")?;
+        let calm_max = breaker.calm <= breaker.calm_max && breaker.calm_max <= SPAN_MAX;
+        check(calm_max, "breaker.calm_max", "be at least calm and at most ten years")?;
         check(fraction(breaker.cautious_margin_addon), "breaker.cautious_margin_addon", "lie in 0 ..= 1")?;
         let scale = Ratio::ZERO < breaker.cautious_size_scale && breaker.cautious_size_scale <= Ratio::ONE;
         check(scale, "breaker.cautious_size_scale", "be above 0 and at most 1")?;

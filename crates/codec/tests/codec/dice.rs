@@ -7,8 +7,8 @@ use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
-    Thresholds, Tier, VenueParams,
+    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceKind,
+    SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -175,7 +175,7 @@ draw_struct! {
     MarketParams {
         pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
     }
-    SourceParams { weight, lineage, heartbeat, price_min, price_max }
+    SourceParams { weight, lineage, heartbeat, price_min, price_max, kind }
     OracleParams {
         age_max, silence_floor, future_max, confidence_max, jump_max, jump_confirm, agree, dispute, lineages_min,
         overrule_lineages, dispute_confirm, last_good_max,
@@ -183,10 +183,11 @@ draw_struct! {
     MarkParams { premium_max, premium_window }
     Tier { notional_from, initial, maintenance }
     DetectorParams {
-        exit, velocity, velocity_window, band, twap_window, twap_coverage_min, disagreement, quorum_coverage_min,
+        exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, drift,
+        stable_half_life, stable_reach, stuck, disagreement, quorum_coverage_min,
     }
     Thresholds { cautious, reduce_only }
-    BreakerParams { calm, cautious_margin_addon, cautious_size_scale }
+    BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale }
     LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm }
 }
 
@@ -209,6 +210,7 @@ draw_enum! {
         Deficit { pool, account, amount },
         PayOut { pool, account, amount, haircut },
     }
+    SourceKind { Trades, Quotes }
     Reject {
         UnknownPool, UnknownMarket, UnknownSource, UnknownAccount, UnknownOrder, OutOfRange, OutOfOrder,
         ReceivedAfterBatch, OrderIdTaken, TooManyAccounts { max }, TooManyOrders { max }, Restricted, PriceQuality,

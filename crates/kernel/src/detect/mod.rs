@@ -5,7 +5,10 @@
 
 pub mod band;
 pub mod disagreement;
+pub mod drift;
 pub mod quorum;
+pub mod stuck;
+pub mod swing;
 pub mod velocity;
 
 use crate::breaker::restriction_of;
@@ -32,8 +35,14 @@ pub struct MarketView {
     pub twap: Option<Price>,
     /// The share of the TWAP's window that was observed.
     pub twap_coverage: Ratio,
-    /// Lowest and highest index inside the velocity window.
+    /// The stable price; `None` before the first index.
+    pub stable: Option<Price>,
+    /// Lowest and highest executed price inside the velocity window.
     pub range: Option<(Price, Price)>,
+    /// Likewise inside the swing window.
+    pub swing: Option<(Price, Price)>,
+    /// The share of the listed weight that speaks from its own bound.
+    pub stuck: Ratio,
 }
 
 /// What the detectors remember between batches: the level that each holds, in the order of [`DETECTORS`].
@@ -47,10 +56,11 @@ pub struct Memory {
 pub type Detector = fn(&MarketView, &MarketParams, Mode) -> Mode;
 
 /// The detectors, in the order of the bits of an effect's `causes`.
-pub const DETECTORS: [Detector; 4] = [velocity::detect, band::detect, disagreement::detect, quorum::detect];
+pub const DETECTORS: [Detector; 7] =
+    [velocity::detect, band::detect, disagreement::detect, quorum::detect, swing::detect, drift::detect, stuck::detect];
 
 /// The detectors' names, in the order of [`DETECTORS`].
-pub const NAMES: [&str; DETECTORS.len()] = ["velocity", "band", "disagreement", "quorum"];
+pub const NAMES: [&str; DETECTORS.len()] = ["velocity", "band", "disagreement", "quorum", "swing", "drift", "stuck"];
 
 impl Memory {
     /// Nothing is held.

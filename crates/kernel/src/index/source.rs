@@ -15,6 +15,8 @@ pub struct Gaps {
     pub counts: [u32; GAP_BUCKETS],
     /// Sum of `counts`.
     pub total: u32,
+    /// No bucket above this one holds anything.
+    pub highest: u8,
 }
 
 /// What is remembered of one source.
@@ -73,7 +75,7 @@ pub(super) enum Stand {
 
 impl Gaps {
     pub(super) const fn new() -> Gaps {
-        Gaps { counts: [0; GAP_BUCKETS], total: 0 }
+        Gaps { counts: [0; GAP_BUCKETS], total: 0, highest: 0 }
     }
 
     pub(super) fn bucket(gap: Duration) -> usize {
@@ -100,8 +102,10 @@ impl Gaps {
                 self.total = self.total.saturating_add(*count);
             }
         }
-        let count = &mut self.counts[Gaps::bucket(gap)];
+        let bucket = Gaps::bucket(gap);
+        let count = &mut self.counts[bucket];
         *count = count.saturating_add(1);
+        self.highest = self.highest.max(u8::try_from(bucket).unwrap_or(u8::MAX));
         self.total = self.total.saturating_add(1);
     }
 
@@ -109,11 +113,7 @@ impl Gaps {
     /// a thousand gaps it is the longest.
     pub(super) fn p999(&self) -> Duration {
         let mut above: u64 = 0;
-        for (bucket, count) in self.counts.iter().enumerate().rev() {
-            // Most buckets are empty, and this is asked with every observation.
-            if *count == 0 {
-                continue;
-            }
+        for (bucket, count) in self.counts.iter().enumerate().take(usize::from(self.highest) + 1).rev() {
             above += u64::from(*count);
             if u64::from(self.total) < above * 1_000 {
                 return Gaps::edge(bucket);

@@ -15,6 +15,8 @@ pub(super) struct Voice {
     pub(super) moving_until: Timestamp,
     /// A majority contradicts it, in a dispute that stands.
     pub(super) is_contradicted: bool,
+    /// Its prices are those of trades.
+    pub(super) is_traded: bool,
     pub(super) weight: u64,
     pub(super) lineage: u64,
     pub(super) source: usize,
@@ -26,6 +28,7 @@ pub(super) const SILENT: Voice = Voice {
     published_at: Timestamp(0),
     moving_until: Timestamp(0),
     is_contradicted: false,
+    is_traded: false,
     weight: 0,
     lineage: 0,
     source: 0,
@@ -199,6 +202,14 @@ impl Contradiction {
     }
 }
 
+/// What of `value` trades bear out: it, moved to between the lowest and the highest traded price. `None` where nobody names
+/// one.
+pub(super) fn traded(value: Price, voices: &[Voice]) -> Option<Price> {
+    let low = voices.iter().find(|voice| voice.is_traded)?.price;
+    let high = voices.iter().rfind(|voice| voice.is_traded)?.price;
+    Some(value.max(low).min(high))
+}
+
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
 /// confirmation.
 pub(super) fn claims(value: Price, unconfirmed: &[Voice], oracle: &OracleParams) -> Price {
@@ -221,29 +232,34 @@ pub(super) fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) 
     Price(i64::try_from(widest).unwrap_or(i64::MAX))
 }
 
-/// The smallest half-width that holds more than half of the weight of those within the dispute limit, and as many of their
+/// The smallest half-width that holds more than half of the weight of those within `limit`, the dispute's, and as many of their
 /// lineages as an agreed price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
-pub(super) fn typical_reach(value: Price, voices: &[Voice], oracle: &OracleParams) -> Price {
-    // The nearest first.
-    let mut near = [(0_i128, 0_u64, 0_u64); MarketParams::SOURCES_MAX];
+pub(super) fn typical_reach(value: Price, limit: u64, voices: &[Voice], oracle: &OracleParams) -> Price {
+    // The nearest first: how far, and which voice.
+    let mut near = [(0_u64, 0_usize); MarketParams::SOURCES_MAX];
     let (mut len, mut total, mut lineages) = (0, 0, 0_u64);
-    for voice in voices.iter().filter(|voice| voice.price.within(oracle.dispute, value)) {
-        let reach = voice.price.distance(value).saturating_add(i128::from(voice.confidence.0));
+    for (place, voice) in voices.iter().enumerate() {
+        let away = voice.price.0.abs_diff(value.0);
+        if limit < away {
+            continue;
+        }
+        let reach = away.saturating_add(voice.confidence.0.unsigned_abs());
         let mut i = len;
         while 0 < i && reach < near[i - 1].0 {
             near[i] = near[i - 1];
             i -= 1;
         }
-        near[i] = (reach, voice.weight, voice.lineage);
+        near[i] = (reach, place);
         len += 1;
         total += voice.weight;
         lineages |= voice.lineage;
     }
     let needed = lineages.count_ones().min(u32::from(oracle.lineages_min));
     let (mut held, mut spoken) = (0, 0_u64);
-    for (reach, weight, lineage) in &near[..len] {
-        held += weight;
-        spoken |= lineage;
+    for (reach, place) in &near[..len] {
+        let Some(voice) = voices.get(*place) else { continue };
+        held += voice.weight;
+        spoken |= voice.lineage;
         if total < held * 2 && needed <= spoken.count_ones() {
             return Price(i64::try_from(*reach).unwrap_or(i64::MAX));
         }

@@ -8,7 +8,7 @@ use protocol::params::{
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, SourceId,
-    VenueParams,
+    SourceKind, VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
@@ -17,6 +17,9 @@ pub const SCALE: (u8, u8) = (4, 3);
 /// One USD in price units.
 pub const USD: i64 = 100_000_000;
 
+/// Reached by nothing.
+const WIDE: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
+
 pub fn source(lineage: u8) -> SourceParams {
     SourceParams {
         weight: 1,
@@ -24,6 +27,7 @@ pub fn source(lineage: u8) -> SourceParams {
         heartbeat: Duration::seconds(1),
         price_min: Price(0),
         price_max: Price(i64::MAX),
+        kind: SourceKind::Trades,
     }
 }
 
@@ -57,14 +61,22 @@ pub fn market(sources: u8) -> MarketParams {
             exit: Ratio::percent(50),
             velocity: Thresholds { cautious: Ratio::percent(3), reduce_only: Ratio::percent(7) },
             velocity_window: Duration::seconds(60),
+            swing: WIDE,
+            swing_window: Duration::seconds(3_600),
             band: Thresholds { cautious: Ratio::percent(5), reduce_only: Ratio::percent(10) },
             twap_window: Duration::seconds(300),
             twap_coverage_min: Ratio::percent(50),
+            drift: WIDE,
+            stable_half_life: Duration::seconds(86_400),
+            stable_reach: Ratio::percent(20),
+            stuck: WIDE,
             disagreement: Ratio::percent(1),
             quorum_coverage_min: Ratio::percent(40),
         },
         breaker: BreakerParams {
             calm: Duration::seconds(60),
+            probation: Duration::ZERO,
+            calm_max: Duration::seconds(60),
             cautious_margin_addon: Ratio::percent(2),
             cautious_size_scale: Ratio::percent(50),
         },

@@ -4,10 +4,11 @@ use super::Market;
 use super::exact::{Q, ceil, floor, part, q, within};
 use kernel::detect::DETECTORS;
 use kernel::index::{Adrift, Index, Source, Standing};
+use kernel::stable::Stable;
 use protocol::input::{BookTop, Observation};
-use protocol::params::{OracleParams, SourceParams, Thresholds};
+use protocol::params::{BreakerParams, DetectorParams, OracleParams, SourceParams, Thresholds};
 use protocol::quality::Exclusion;
-use protocol::{Action, MarketParams, Mode, PriceQuality, QualityState, Reject, Restriction, Rung};
+use protocol::{Action, MarketParams, Mode, PriceQuality, QualityState, Reject, Restriction, Rung, SourceKind};
 use std::collections::VecDeque;
 use units::{Duration, Price, Ratio, Timestamp};
 
@@ -202,6 +203,8 @@ struct Voice {
     moving: bool,
     weight: u64,
     lineage: u8,
+    /// Whether it names prices of trades.
+    traded: bool,
 }
 
 /// A unit of weight in parts, where a lineage has several sources.
@@ -329,6 +332,10 @@ struct Amount {
     /// How each source stands to it.
     stands: Vec<(usize, Stand)>,
     overruled: bool,
+    /// The index between the lowest and the highest of traded prices.
+    traded: Price,
+    /// Who speaks from its bound.
+    stuck: Vec<usize>,
 }
 
 /// What the sources amount to at `at`; `index.deadline` is read and not computed.
@@ -373,6 +380,8 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     }
     let quality = last.quality.unwrap_or(PriceQuality::NONE);
     index.spread = last.spread.max(quality.confidence);
+    index.traded = last.traded;
+    index.stuck = last.stuck.iter().map(|place| 1 << place).sum();
     index.adrift = last.adrift;
     if last.believed {
         (index.believed, index.believed_at) = (quality.value, at);
@@ -413,7 +422,11 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
             moving: at.0.saturating_sub(source.changed_at.0) <= age_max(listing, oracle),
             weight: listing.weight.into(),
             lineage: listing.lineage.0 % 64,
+            traded: listing.kind == SourceKind::Trades,
         };
+        if source.exclusion == Some(Exclusion::StuckAtBound) {
+            amount.stuck.push(place);
+        }
         match source.exclusion {
             None => usable.push(voice),
             Some(Exclusion::Jump) => jumping.push(voice),
@@ -577,6 +590,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let low = bounds.iter().copied().min().unwrap_or(value);
         let high = bounds.iter().copied().max().unwrap_or(value);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
+        amount.traded = traded(value, &usable, params);
         let (supporting, lineages) = camp(value, &usable, oracle);
         let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
         let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
@@ -593,6 +607,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         return amount;
     }
     let challenged = moving.iter().any(contradicts);
+    amount.traded = traded(value, &usable, params);
     amount.believed = true;
     amount.agreed = amount.confirmed || index.agreed == Price(0) || !few && !challenged;
     let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();
@@ -611,13 +626,25 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     amount
 }
 
+/// What trades say of a value; where none is heard nothing, unless the market has no source that could say it.
+fn traded(value: Price, usable: &[Voice], params: &MarketParams) -> Price {
+    if params.sources.iter().all(|source| source.kind == SourceKind::Quotes) {
+        return value;
+    }
+    let prices = || usable.iter().filter(|voice| voice.traded).map(|voice| voice.price);
+    let (Some(low), Some(high)) = (prices().min(), prices().max()) else { return Price(0) };
+    value.max(low).min(high)
+}
+
 /// What an index has been, in full: no slots, no sums.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     /// From, until, price.
     held: VecDeque<(i64, i64, Price)>,
-    /// When, price.
+    /// When it was published, traded price: in the order in which they came.
     seen: VecDeque<(i64, Price)>,
+    /// The same, kept for longer.
+    swung: VecDeque<(i64, Price)>,
 }
 
 impl History {
@@ -626,9 +653,15 @@ impl History {
         self.held.push_back((from.0, until.0, price));
     }
 
-    /// The index was `price` at `at`.
+    /// Trades bore out `price`, published at `at`.
     pub(super) fn seen(&mut self, price: Price, at: Timestamp) {
         self.seen.push_back((at.0, price));
+        self.swung.push_back((at.0, price));
+    }
+
+    /// The extremes of the velocity window and of the swing window.
+    pub(super) fn extremes(&mut self, detectors: &DetectorParams) -> [Option<(Price, Price)>; 2] {
+        [extremes(&mut self.seen, detectors.velocity_window), extremes(&mut self.swung, detectors.swing_window)]
     }
 
     /// The average over the window's slots up to `at`, rounded down, and the microseconds observed.
@@ -644,15 +677,49 @@ impl History {
         }
         ((0 < covered).then(|| Price(floor(&(q(sum) / q(covered))) as i64)), covered)
     }
+}
 
-    /// The lowest and highest over the window's slots up to the last one seen.
-    pub(super) fn extremes(&mut self, window: Duration) -> Option<(Price, Price)> {
-        let slot = (window.0 / kernel::window::RANGE_SLOTS as i64).max(1);
-        let newest = self.seen.back()?.0.div_euclid(slot);
-        self.seen.retain(|(at, _)| newest - at.div_euclid(slot) < kernel::window::RANGE_SLOTS as i64);
-        let prices = || self.seen.iter().map(|(_, price)| *price);
-        Some((prices().min()?, prices().max()?))
+/// The lowest and highest over the window's slots up to the newest. A price that was published before one that came
+/// earlier counts as if published with it.
+fn extremes(seen: &mut VecDeque<(i64, Price)>, window: Duration) -> Option<(Price, Price)> {
+    let slot = (window.0 / kernel::window::RANGE_SLOTS as i64).max(1);
+    let before = seen.iter().rev().nth(1).map_or(i64::MIN, |(at, _)| *at);
+    let last = seen.back_mut()?;
+    last.0 = last.0.max(before);
+    let newest = last.0.div_euclid(slot);
+    seen.retain(|(at, _)| newest - at.div_euclid(slot) < kernel::window::RANGE_SLOTS as i64);
+    let prices = || seen.iter().map(|(_, price)| *price);
+    Some((prices().min()?, prices().max()?))
+}
+
+/// A stable price, exact but for digits far below those that the kernel keeps.
+#[derive(Debug)]
+pub(super) struct StablePrice {
+    pub(super) value: Q,
+    /// In the step that is not over: price times microseconds, and those.
+    pub(super) rest: (i128, i64),
+    /// Steps that led to it.
+    pub(super) steps: i64,
+}
+
+/// The stable price after `price` stood for `span` microseconds, from the stored one.
+pub(super) fn stable(stored: &Stable, price: Price, span: i64, detectors: &DetectorParams) -> StablePrice {
+    let unit = 1_i128 << 20;
+    let mut value = if stored.value == 0 { q(price.0) } else { q(stored.value) / q(unit) };
+    let length = (detectors.stable_half_life.0 / 1_024).max(1);
+    let taken = q(190_466_375_432_i64) / q(1_i64 << 48);
+    let (mut sum, mut observed, mut left, mut steps) = (stored.sum, stored.observed, span.min(16 * 1_024 * length), 0);
+    while length <= observed + left {
+        let now = length - observed;
+        left -= now;
+        let average = (q(sum) + q(price.0) * q(now)) / q(length);
+        (sum, observed, steps) = (0, 0, steps + 1);
+        let farthest = &value * part(detectors.stable_reach);
+        let away = (average - &value).max(-farthest.clone()).min(farthest);
+        let moved = value + away * &taken;
+        value = q(floor(&(moved * q(unit * unit)))) / q(unit * unit);
     }
+    StablePrice { value, rest: (sum + i128::from(price.0) * i128::from(left), observed + left), steps }
 }
 
 /// The premium after a look at the venue's book: exact, from the stored one.
@@ -684,10 +751,11 @@ pub(super) fn detect(
     market: &Market,
     quality: &PriceQuality,
     average: (Option<Price>, i64),
-    range: Option<(Price, Price)>,
+    ranges: [Option<(Price, Price)>; 2],
+    stable: Option<Price>,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
-    let [velocity, band, disagreement, _] = market.memory.levels;
+    let [velocity, band, disagreement, _, swing, drift, stuck] = market.memory.levels;
     let exit = |threshold: Ratio| Ratio(floor(&(part(detectors.exit) * q(threshold.0))) as i64);
     let level = |part_of: Q, whole: Q, thresholds: &Thresholds, held: Mode| {
         let reached = |threshold: Ratio| part(threshold) * &whole <= part_of;
@@ -698,10 +766,29 @@ pub(super) fn detect(
             (false, false) => Mode::Normal,
         }
     };
-    let velocity = match range {
-        None => velocity,
-        Some((low, high)) => level(q(high.0) - q(low.0), q(low.0), &detectors.velocity, velocity),
+    let moved = |range, thresholds: &Thresholds, held: Mode| match range {
+        None => held,
+        Some((low, high)) => {
+            let (low, high): (Price, Price) = (low, high);
+            level(q(high.0) - q(low.0), q(low.0), thresholds, held)
+        }
     };
+    let [short, long] = ranges;
+    let (velocity, swing) = (moved(short, &detectors.velocity, velocity), moved(long, &detectors.swing, swing));
+    let away = |from: Price| (q(quality.value.0) - q(from.0)).max(q(from.0) - q(quality.value.0));
+    let drift = match stable {
+        Some(stable) if quality.state != QualityState::None => {
+            level(away(stable), q(stable.0), &detectors.drift, drift)
+        }
+        Some(_) | None => drift,
+    };
+    let sources = market.params.sources.iter().enumerate();
+    let weight: i128 = sources.clone().map(|(_, source)| i128::from(source.weight)).sum();
+    let at_bound = sources.filter(|(place, _)| market.index.stuck >> place & 1 == 1);
+    let at_bound: i128 = at_bound.map(|(_, source)| i128::from(source.weight)).sum();
+    // The share is kept in parts per 10^12, rounded up.
+    let share = q(ceil(&(q(at_bound) / q(weight) * q(Ratio::ONE.0))));
+    let stuck = if at_bound == 0 { Mode::Normal } else { level(share, q(Ratio::ONE.0), &detectors.stuck, stuck) };
     let covered = part(detectors.twap_coverage_min) <= (q(average.1) / q(detectors.twap_window.0)).min(q(1));
     // The coverage is kept in parts per 10^12, rounded down.
     let covered = covered
@@ -709,8 +796,7 @@ pub(super) fn detect(
             <= floor(&(q(average.1) / q(detectors.twap_window.0) * q(Ratio::ONE.0))).min(Ratio::ONE.0.into()) as i64;
     let band = match average.0 {
         Some(twap) if covered && quality.state != QualityState::None => {
-            let away = (q(quality.value.0) - q(twap.0)).max(q(twap.0) - q(quality.value.0));
-            level(away, q(twap.0), &detectors.band, band)
+            level(away(twap), q(twap.0), &detectors.band, band)
         }
         Some(_) | None => band,
     };
@@ -732,7 +818,7 @@ pub(super) fn detect(
             if quality.coverage < detectors.quorum_coverage_min { Mode::Cautious } else { Mode::Normal }
         }
     };
-    let levels = [velocity, band, disagreement, quorum];
+    let levels = [velocity, band, disagreement, quorum, swing, drift, stuck];
     let strictest = levels.into_iter().max().unwrap_or(Mode::Halted);
     let wanted = restriction(strictest, &market.params);
     let causes = (0..).zip(levels).filter(|(_, level)| *level == strictest && *level != Mode::Normal);
@@ -759,22 +845,37 @@ pub(super) fn restriction(mode: Mode, params: &MarketParams) -> Restriction {
     restriction.with(params.breaker.cautious_margin_addon, params.breaker.cautious_size_scale)
 }
 
-/// The mode and the instant of the last reason for it, after `wanted` at `at`: tighter at once, milder one step after calm.
-pub(super) fn ladder(
-    mode: Mode,
-    reason_at: Timestamp,
-    wanted: Mode,
-    calm: Duration,
-    at: Timestamp,
-) -> (Mode, Timestamp) {
-    let reason_at = if reason_at == Timestamp::MIN { at } else { reason_at };
-    if mode <= wanted {
-        return (wanted, at);
+/// Where a market stands on the ladder: its mode, the last reason for it, the last step back, probations failed in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rungs {
+    pub(super) mode: Mode,
+    pub(super) reason_at: Timestamp,
+    pub(super) relaxed_at: Timestamp,
+    pub(super) failed: u8,
+}
+
+/// How long a market must be calm: twice as long for each probation that it failed, where what opens is waited for.
+pub(super) fn calm(mode: Mode, failed: u8, breaker: &BreakerParams) -> Q {
+    let opens = mode == Mode::ReduceOnly || mode == Mode::Cautious;
+    let doubled = (0..failed).fold(q(breaker.calm.0), |calm, _| (calm * q(2)).min(q(breaker.calm_max.0)));
+    if opens { doubled } else { q(breaker.calm.0) }
+}
+
+/// After `wanted` at `at`: tighter at once, milder one step after calm.
+pub(super) fn ladder(from: Rungs, wanted: Mode, breaker: &BreakerParams, at: Timestamp) -> Rungs {
+    let reason_at = if from.reason_at == Timestamp::MIN { at } else { from.reason_at };
+    if from.mode < wanted && Mode::ReduceOnly <= wanted {
+        let soon = from.relaxed_at != Timestamp::MIN && at.0 - from.relaxed_at.0 < breaker.probation.0;
+        let failed = if soon { (from.failed + 1).min(62) } else { 0 };
+        return Rungs { mode: wanted, reason_at: at, failed, ..from };
     }
-    if at.0 - reason_at.0 < calm.0 {
-        return (mode, reason_at);
+    if from.mode <= wanted {
+        return Rungs { mode: wanted, reason_at: at, ..from };
     }
-    (mode.milder().max(wanted), at)
+    if q(at.0 - reason_at.0) < calm(from.mode, from.failed, breaker) {
+        return Rungs { reason_at, ..from };
+    }
+    Rungs { mode: from.mode.milder().max(wanted), reason_at: at, relaxed_at: at, ..from }
 }
 
 /// The mark that follows from an index and the premium of the last look at the book, which is kept in parts.

@@ -14,7 +14,8 @@ use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
-    AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, PoolId, PoolParams, SourceId, VenueParams,
+    AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, PoolId, PoolParams, SourceId, SourceKind,
+    VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
@@ -356,6 +357,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         heartbeat: Duration::millis(dice.between(500, 3_000)),
         price_min: Price(dice.between(0, 1_000)),
         price_max: Price(if dice.percent(50) { i64::MAX } else { price.saturating_mul(100) }),
+        kind: if dice.once_in(4) { SourceKind::Quotes } else { SourceKind::Trades },
     };
     let fee = Ratio::bps(dice.between(0, 60));
     let mut tiers = Vec::new();
@@ -401,14 +403,22 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             exit: Ratio::percent(dice.between(0, 100)),
             velocity: thresholds(dice, 200),
             velocity_window: Duration::seconds(dice.between(5, 60)),
+            swing: thresholds(dice, 400),
+            swing_window: Duration::seconds(dice.between(60, 600)),
             band: thresholds(dice, 300),
             twap_window: Duration::seconds(dice.between(10, 300)),
             twap_coverage_min: Ratio::percent(dice.between(0, 80)),
+            drift: thresholds(dice, 400),
+            stable_half_life: Duration::seconds(dice.between(60, 3_600)),
+            stable_reach: Ratio::percent(dice.between(1, 60)),
+            stuck: thresholds(dice, 1_500),
             disagreement: Ratio::bps(dice.between(20, 300)),
             quorum_coverage_min: Ratio::percent(dice.between(0, 60)),
         },
         breaker: BreakerParams {
             calm: Duration::seconds(dice.between(1, 8)),
+            probation: Duration::seconds(dice.between(0, 20)),
+            calm_max: Duration::seconds(dice.between(8, 60)),
             cautious_margin_addon: Ratio::bps(dice.between(1, 300)),
             cautious_size_scale: Ratio::percent(dice.between(10, 100)),
         },

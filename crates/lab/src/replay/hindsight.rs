@@ -63,8 +63,8 @@ impl Hindsight {
         for market in &world.markets {
             let file = tempfile::tempfile()?;
             files.push(file.try_clone()?);
-            let first_of = |source: &(String, String, Micros)| {
-                market.sources.iter().position(|other| other.1 == source.1).unwrap_or(0)
+            let first_of = |source: &super::world::WorldSource| {
+                market.sources.iter().position(|other| other.lineage == source.lineage).unwrap_or(0)
             };
             pending.push(Pending {
                 lineages: market.sources.iter().map(first_of).collect(),

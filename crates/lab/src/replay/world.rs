@@ -2,7 +2,7 @@
 
 use crate::feed::{Feed, Micros};
 use policy::{Listed, Listing, MarketListing, Policy, PolicyError, SourceListing};
-use protocol::{AccountId, MarketId, SourceId};
+use protocol::{AccountId, MarketId, SourceId, SourceKind};
 use units::{Duration, Price, Rounding, Scale};
 
 /// The account that takes the other side of liquidations: the outside market, as far as the bars let it.
@@ -28,10 +28,23 @@ pub struct WorldMarket {
     pub scale: Scale,
     /// Its first price in the stream, counts of 1e-12.
     pub first_price: i128,
-    /// Sources by id: name, lineage, expected interval, microseconds.
-    pub sources: Vec<(String, String, Micros)>,
+    /// Sources by id.
+    pub sources: Vec<WorldSource>,
     /// The widest bar of the market, microseconds; zero for quotes.
     pub width: Micros,
+}
+
+/// A source of a market of the feed.
+#[derive(Clone, Debug)]
+pub struct WorldSource {
+    /// Its name.
+    pub name: String,
+    /// Its operator.
+    pub lineage: String,
+    /// How often it is expected to speak, microseconds.
+    pub heartbeat: Micros,
+    /// Bars are made of trades.
+    pub kind: SourceKind,
 }
 
 /// Room above the highest price of the data for a corrupted or rising one: three decimal digits.
@@ -78,7 +91,9 @@ impl World {
             market.width = market.width.max(series.width.unwrap_or(0));
             // A source of bars speaks once a bar whenever it trades; how often it does is for the kernel to learn.
             let heartbeat = series.width.unwrap_or(series.heartbeat).max(1);
-            market.sources.push((source.name.clone(), source.lineage.clone(), heartbeat));
+            let (name, lineage) = (source.name.clone(), source.lineage.clone());
+            let kind = if series.width.is_some() { SourceKind::Trades } else { SourceKind::Quotes };
+            market.sources.push(WorldSource { name, lineage, heartbeat, kind });
             if protocol::MarketParams::SOURCES_MAX < market.sources.len() {
                 return Err(format!("market {} has more than 16 sources; name fewer files", market.name));
             }
@@ -119,10 +134,11 @@ impl World {
             market
                 .sources
                 .iter()
-                .map(|(name, lineage, heartbeat)| SourceListing {
-                    name: name.clone(),
-                    lineage: lineage.clone(),
-                    heartbeat: Some(Duration(*heartbeat)),
+                .map(|source| SourceListing {
+                    name: source.name.clone(),
+                    lineage: source.lineage.clone(),
+                    heartbeat: Some(Duration(source.heartbeat)),
+                    kind: source.kind,
                 })
                 .collect()
         })
@@ -134,8 +150,9 @@ impl World {
     /// As [`Policy::list`].
     pub fn list_single(&self, policy: &Policy, name: &str) -> Result<Listed, PolicyError> {
         self.list_with(policy, |market| {
-            let heartbeat = market.sources.iter().map(|source| source.2).max().map(Duration);
-            vec![SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat }]
+            let heartbeat = market.sources.iter().map(|source| source.heartbeat).max().map(Duration);
+            let (name, lineage) = (name.to_owned(), name.to_owned());
+            vec![SourceListing { name, lineage, heartbeat, kind: SourceKind::Trades }]
         })
     }
 

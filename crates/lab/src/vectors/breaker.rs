@@ -58,10 +58,18 @@ fn ladder() -> Room {
 fn ladder_case(name: &str, wants: Wants<'_>) -> (String, Value, Value) {
     let params = BreakerParams {
         calm: Duration::seconds(60),
+        probation: Duration::seconds(600),
+        calm_max: Duration::seconds(200),
         cautious_margin_addon: Ratio::percent(2),
         cautious_size_scale: Ratio::percent(50),
     };
-    let mut breaker = Breaker { restriction: Restriction::OPEN, mode: Mode::Normal, calm_since: Timestamp(0) };
+    let mut breaker = Breaker {
+        restriction: Restriction::OPEN,
+        mode: Mode::Normal,
+        calm_since: Timestamp(0),
+        relaxed_at: Timestamp::MIN,
+        failed: 0,
+    };
     let (mut listed, mut modes) = (Vec::new(), Vec::new());
     for (second, wanted) in wants {
         let at = Timestamp(second * 1_000_000);
@@ -69,5 +77,9 @@ fn ladder_case(name: &str, wants: Wants<'_>) -> (String, Value, Value) {
         listed.push(json!({ "at": at.0, "wanted": *wanted as u8 }));
         modes.push(breaker.mode() as u8);
     }
-    (name.to_owned(), json!({ "calm": params.calm.0, "steps": listed }), json!({ "modes": modes }))
+    (
+        name.to_owned(),
+        json!({ "calm": params.calm.0, "probation": params.probation.0, "calm_max": params.calm_max.0, "steps": listed }),
+        json!({ "modes": modes }),
+    )
 }

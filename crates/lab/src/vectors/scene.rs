@@ -7,7 +7,8 @@ use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
-    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, SourceId, VenueParams,
+    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, SourceId, SourceKind,
+    VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
@@ -49,6 +50,7 @@ pub(super) fn source(lineage: u8) -> SourceParams {
         heartbeat: Duration::seconds(1),
         price_min: Price(0),
         price_max: Price(i64::MAX),
+        kind: SourceKind::Trades,
     }
 }
 
@@ -80,14 +82,22 @@ pub(super) fn market() -> MarketParams {
             exit: Ratio::percent(50),
             velocity: wide,
             velocity_window: Duration::seconds(60),
+            swing: wide,
+            swing_window: Duration::seconds(3_600),
             band: wide,
             twap_window: Duration::seconds(300),
             twap_coverage_min: Ratio::percent(50),
+            drift: wide,
+            stable_half_life: Duration::seconds(86_400),
+            stable_reach: Ratio::percent(20),
+            stuck: wide,
             disagreement: Ratio::percent(1),
             quorum_coverage_min: Ratio::percent(40),
         },
         breaker: BreakerParams {
             calm: Duration::seconds(1),
+            probation: Duration::ZERO,
+            calm_max: Duration::seconds(1),
             cautious_margin_addon: Ratio::percent(2),
             cautious_size_scale: Ratio::percent(50),
         },

@@ -212,6 +212,9 @@ mod drift {
             twap: Some(Price(twap)),
             twap_coverage: Ratio::ONE,
             range: None,
+            stable: None,
+            swing: None,
+            stuck: Ratio::ZERO,
         };
         let mut memory = Memory::CALM;
         detect(&view, params, &mut memory).0.mode()
@@ -479,6 +482,9 @@ mod lenders {
             twap: Some(Price(10_000)),
             twap_coverage: Ratio::ONE,
             range: None,
+            stable: None,
+            swing: None,
+            stuck: Ratio::ZERO,
         };
         let mode = |index| detect(&view(index), &params, &mut { Memory::CALM }).0.mode();
         assert_eq!(
@@ -573,6 +579,9 @@ mod quant {
                 twap: None,
                 twap_coverage: Ratio::ZERO,
                 range: Some(range),
+                stable: None,
+                swing: None,
+                stuck: Ratio::ZERO,
             };
             detect(&view, &params, &mut { Memory::CALM }).0.mode()
         };
