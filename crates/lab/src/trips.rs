@@ -315,6 +315,8 @@ fn is_large(bar: &BarRef) -> bool {
 
 /// One market while it is walked through.
 struct Count {
+    /// Of every detector, looked up once.
+    classes: [Class; NAMES.len()],
     /// When openings were first permitted.
     started: Option<Timestamp>,
     at: Timestamp,
@@ -342,6 +344,7 @@ struct Count {
 impl Count {
     fn new() -> Count {
         Count {
+            classes: std::array::from_fn(class_of),
             started: None,
             at: Timestamp::MIN,
             mode: Mode::Halted,
@@ -404,7 +407,8 @@ impl Count {
         let started = self.started.is_some();
         let levels = market.memory.levels;
         let entered = started && is_strict(mode) && !is_strict(self.mode);
-        let by_market = is_strict(asked_by(Class::Market, market));
+        let of_move = |(class, level): (&Class, Mode)| *class == Class::Market && is_strict(level);
+        let by_market = self.classes.iter().zip(levels).any(of_move);
         if entered {
             self.class = if by_market { Class::Market } else { Class::Source };
             self.joined = by_market;
