@@ -7,4 +7,5 @@ pub mod model;
 pub mod oracle;
 pub mod replay;
 pub mod report;
+pub mod trips;
 pub mod vectors;

@@ -1,5 +1,6 @@
 //! The `seawall` command.
 
+mod calibrate;
 mod corpus;
 mod input;
 mod oracle;
@@ -26,7 +27,7 @@ enum Verb {
     Replay(Box<replay::Arguments>),
     /// Print the index of every market after every observation
     Oracle(Box<oracle::Arguments>),
-    /// Check, print or describe policy files
+    /// Check, compare, describe policy files, or measure them on bars
     Policy(policy_command::Arguments),
     /// Write the kernel's vectors as JSON, for another language to run
     Vectors(oracle::VectorArguments),

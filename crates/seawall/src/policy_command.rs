@@ -1,6 +1,7 @@
 //! `seawall policy`.
 
 use crate::Ended;
+use crate::calibrate;
 use crate::input::{harmless, read_policy};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -39,6 +40,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Count how often the policy's breakers trip on bars, and what other thresholds would change
+    Calibrate(Box<calibrate::Arguments>),
     /// Print the JSON Schema of policy files
     Schema,
 }
@@ -68,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
                 Direction::Loosen | Direction::Mixed => Ended::WithFindings,
             })
         }
+        Verb::Calibrate(arguments) => calibrate::run(arguments, &mut out),
         Verb::Schema => {
             writeln!(out, "{}", policy::schema())?;
             Ok(Ended::Well)
