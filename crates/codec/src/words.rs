@@ -187,6 +187,7 @@ canonical_struct!(OracleParams {
     future_max,
     confidence_max,
     jump_max,
+    jump_window,
     jump_confirm,
     agree,
     dispute,

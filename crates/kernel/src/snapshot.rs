@@ -339,6 +339,7 @@ canonical_struct!(Source {
     received_at,
     changed_at,
     settled,
+    settled_at,
     exclusion,
     excluded_since,
     claimed,

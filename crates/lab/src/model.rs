@@ -228,7 +228,8 @@ impl Model {
         same("the index and its quality", id, kernel.index.quality, quality)?;
         for (place, (kernel, model)) in kernel.index.sources.iter().zip(&market.index.sources).enumerate() {
             same("a source's exclusion", (id, place), kernel.exclusion, model.exclusion)?;
-            same("a source's settled price", (id, place), kernel.settled, model.settled)?;
+            let settled = |source: &Source| (source.settled, source.settled_at);
+            same("a source's settled price", (id, place), settled(kernel), settled(model))?;
             same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
             let stands = |source: &Source| {
                 let overruled = (source.excluded_since, source.claimed, source.refuted_by);

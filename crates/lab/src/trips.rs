@@ -37,8 +37,15 @@ pub enum Class {
 }
 
 /// Every detector of [`NAMES`] and what it judges.
-pub const CLASSES: [(&str, Class); NAMES.len()] =
-    [("velocity", Class::Market), ("band", Class::Market), ("disagreement", Class::Source), ("quorum", Class::Source)];
+pub const CLASSES: [(&str, Class); NAMES.len()] = [
+    ("velocity", Class::Market),
+    ("band", Class::Market),
+    ("disagreement", Class::Source),
+    ("quorum", Class::Source),
+    ("swing", Class::Market),
+    ("drift", Class::Market),
+    ("stuck", Class::Source),
+];
 
 /// What the thresholds are multiplied by, percent.
 pub const SCALES: [i64; 9] = [50, 67, 80, 90, 100, 110, 125, 150, 200];
@@ -289,13 +296,19 @@ pub fn scaled(params: &VenueParams, percent: i64) -> VenueParams {
             exit: _,
             velocity,
             velocity_window: _,
+            swing,
+            swing_window: _,
             band,
             twap_window: _,
             twap_coverage_min: _,
+            drift,
+            stable_half_life: _,
+            stable_reach: _,
+            stuck: _,
             disagreement: _,
             quorum_coverage_min: _,
         } = &mut market.detectors;
-        for Thresholds { cautious, reduce_only } in [velocity, band] {
+        for Thresholds { cautious, reduce_only } in [velocity, swing, band, drift] {
             for threshold in [cautious, reduce_only] {
                 // Thresholds are at most 100, so the product fits; at least one, since zero is refused.
                 *threshold = Ratio((threshold.0 * percent / 100).max(1));
@@ -523,10 +536,10 @@ mod tests {
     fn a_range_at_the_threshold_is_a_trip_of_the_market() {
         let bars = |bar: &'static str| around(&[bar], "100 100 100 100");
         let nothing = "moves 0 for 0.00 h, sources 0 for 0.00 h (0 of moves), large 0 of 0, 4.0 h and gaps of 0.0 h";
-        check(&[("a", &bars("100 106.9 100 100"))], nothing);
+        check(&[("a", &bars("100 114.9 100 100"))], nothing);
         // Held until the next look an hour later, and a calm of a minute after that.
         let one = "moves 1 for 1.02 h, sources 0 for 0.00 h (0 of moves), large 0 of 0, 4.0 h and gaps of 0.0 h";
-        check(&[("a", &bars("100 107 100 100"))], one);
+        check(&[("a", &bars("100 115 100 100"))], one);
     }
 
     #[test]
@@ -538,16 +551,16 @@ mod tests {
 
     #[test]
     fn a_move_that_joins_a_trip_of_the_source_is_told() {
-        // The calms on the way back from a halt are looks, so the range is forgotten by the first of them.
-        let joined = "moves 0 for 0.00 h, sources 1 for 0.05 h (1 of moves), large 0 of 0, 5.5 h and gaps of 1.5 h";
-        check(&[("a", &around(&["100 100 100 100", "-", "-", "100 108 100 100"], "100 100 100 100"))], joined);
+        // The range is forgotten an hour later, by when prices were published.
+        let joined = "moves 0 for 0.00 h, sources 1 for 1.02 h (1 of moves), large 0 of 0, 5.5 h and gaps of 1.5 h";
+        check(&[("a", &around(&["100 100 100 100", "-", "-", "100 116 100 100"], "100 100 100 100"))], joined);
     }
 
     #[test]
     fn a_jump_that_nobody_confirms_is_a_trip_of_the_source() {
-        // Believed an hour later; two calms after that openings are permitted again. The window of the range is over by then.
-        let jump = "moves 0 for 0.00 h, sources 1 for 1.05 h (0 of moves), large 1 of 1, 4.0 h and gaps of 0.0 h";
-        check(&[("a", &around(&["100 115 100 115"], "115 115 115 115"))], jump);
+        // 50% in twenty minutes. Believed an hour later, when it is a swing for another hour.
+        let jump = "moves 0 for 0.00 h, sources 1 for 2.00 h (1 of moves), large 1 of 1, 4.0 h and gaps of 0.0 h";
+        check(&[("a", &around(&["100 150 100 150"], "150 150 150 150"))], jump);
     }
 
     #[test]
@@ -562,8 +575,8 @@ mod tests {
     #[test]
     fn a_large_move_without_a_trip_is_not_caught() {
         let wide = policy_with(
-            "velocity = { cautious = \"3%\", reduce_only = \"7%\" }",
-            "velocity = { cautious = \"30%\", reduce_only = \"40%\" }",
+            "swing = { cautious = \"8%\", reduce_only = \"15%\" }",
+            "swing = { cautious = \"30%\", reduce_only = \"40%\" }",
         );
         let wide = wide_jumps(&wide);
         let feed = feed(&[("a", &around(&["100 115 100 115", "115 115 97.75 97.8"], "97.8 97.8 97.8 97.8"))]);
@@ -587,7 +600,7 @@ mod tests {
 
     #[test]
     fn a_scale_moves_the_thresholds_of_the_move_and_the_curve_shows_it() {
-        let feed = feed(&[("a", &around(&["100 103.5 100 100"], "100 100 100 100"))]);
+        let feed = feed(&[("a", &around(&["100 107.5 100 100"], "100 100 100 100"))]);
         let calibration = calibrate(&feed, &policy(), 3).expect("counts");
         let trips = |row: &CurveRow| (row.scale_percent, 0.0 < row.market_trips_per_year);
         let curve: Vec<_> = calibration.curve.iter().map(trips).collect();

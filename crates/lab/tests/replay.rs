@@ -6,7 +6,7 @@ use lab::replay::accounts::AccountsFrom;
 use lab::replay::outcome::Outcome;
 use lab::replay::run::{Impact, Run, Seen, shared};
 use lab::replay::tally::Tally;
-use lab::replay::world::{BACKSTOP, World, WorldMarket, scale_for};
+use lab::replay::world::{BACKSTOP, World, WorldMarket, WorldSource, scale_for};
 use lab::replay::{Options, replay};
 use policy::Policy;
 use protocol::effect::AdmittedOrder;
@@ -211,13 +211,18 @@ fn both_sides_of_a_bar_share_one_tenth() {
     check(100, [i64::MAX, i64::MAX], [50, 50]);
 }
 
+fn world_source(name: &str) -> WorldSource {
+    let (name, lineage) = (name.to_owned(), name.to_owned());
+    WorldSource { name, lineage, heartbeat: 1_000_000, kind: protocol::SourceKind::Trades }
+}
+
 /// Two markets, nobody in them, and what was counted of nothing.
 fn counted() -> (World, kernel::Kernel, Tally) {
     let market = |name: &str| WorldMarket {
         name: name.to_owned(),
         scale: scale_for(100_000_000_000_000).expect("a price of 100 can be carried"),
         first_price: 100_000_000_000_000,
-        sources: vec![("one".to_owned(), "one".to_owned(), 1_000_000), ("two".to_owned(), "two".to_owned(), 1_000_000)],
+        sources: ["one", "two"].map(world_source).to_vec(),
         width: 1_000_000,
     };
     let world = World { markets: vec![market("AAA"), market("BBB")], series: vec![], decisions: vec![] };

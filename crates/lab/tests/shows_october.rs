@@ -155,7 +155,7 @@ impl Observer {
             sources: market
                 .sources
                 .iter()
-                .map(|source| Source { lineage: source.1.clone(), ..Source::default() })
+                .map(|source| Source { lineage: source.lineage.clone(), ..Source::default() })
                 .collect(),
             dispute: None,
         };

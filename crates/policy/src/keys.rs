@@ -77,6 +77,12 @@ pub(crate) const MARKET: &[Key] = &[
     key("oracle.future_max", Form::Span, "1s", "How much later than its receipt an observation may be published."),
     key("oracle.confidence_max", Form::Ratio, "2%", "Widest confidence half-width over price."),
     key("oracle.jump_max", Form::Ratio, "10%", "A larger step of a source against itself waits for confirmation."),
+    key(
+        "oracle.jump_window",
+        Form::Span,
+        "60s",
+        "Between prices published farther apart than this a step may be larger, by the square root of the time, up to five times.",
+    ),
     key("oracle.jump_confirm", Form::Span, "2s", "A source that stands by its jump this long is believed."),
     key("oracle.agree", Form::Ratio, "1%", "Sources within this of the index support it."),
     key("oracle.dispute", Form::Ratio, "2%", "Fresh sources farther apart than this contradict each other."),

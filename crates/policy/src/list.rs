@@ -426,6 +426,7 @@ fn oracle(view: &View<'_>) -> Result<OracleParams, PolicyError> {
         future_max: view.span("oracle.future_max")?,
         confidence_max: view.ratio("oracle.confidence_max")?,
         jump_max: view.ratio("oracle.jump_max")?,
+        jump_window: view.span("oracle.jump_window")?,
         jump_confirm: view.span("oracle.jump_confirm")?,
         agree: view.ratio("oracle.agree")?,
         dispute: view.ratio("oracle.dispute")?,

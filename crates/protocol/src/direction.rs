@@ -347,6 +347,7 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         future_max,
         confidence_max,
         jump_max,
+        jump_window,
         jump_confirm,
         agree,
         dispute,
@@ -397,6 +398,13 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         ],
         jump_max,
         &new.jump_max,
+    );
+    found.ordered(
+        "oracle.jump_window",
+        Tighten,
+        ["after a silence smaller steps wait to be confirmed", "after a silence larger steps are believed at once"],
+        jump_window,
+        &new.jump_window,
     );
     found.ordered(
         "oracle.jump_confirm",
@@ -779,6 +787,7 @@ mod tests {
                     future_max: span,
                     confidence_max: ratio,
                     jump_max: ratio,
+                    jump_window: span,
                     jump_confirm: span,
                     agree: ratio,
                     dispute: ratio,
@@ -850,6 +859,7 @@ mod tests {
         ("oracle.future_max", MARKET, Loosen, |v| v.markets[0].oracle.future_max.0 += 1),
         ("oracle.confidence_max", MARKET, Loosen, |v| v.markets[0].oracle.confidence_max.0 += 1),
         ("oracle.jump_max", MARKET, Mixed, |v| v.markets[0].oracle.jump_max.0 += 1),
+        ("oracle.jump_window", MARKET, Tighten, |v| v.markets[0].oracle.jump_window.0 += 1),
         ("oracle.jump_confirm", MARKET, Tighten, |v| v.markets[0].oracle.jump_confirm.0 += 1),
         ("oracle.agree", MARKET, Loosen, |v| v.markets[0].oracle.agree.0 += 1),
         ("oracle.dispute", MARKET, Loosen, |v| v.markets[0].oracle.dispute.0 += 1),

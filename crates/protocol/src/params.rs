@@ -96,6 +96,9 @@ pub struct OracleParams {
     pub confidence_max: Ratio,
     /// A larger step against the source's own last price waits for confirmation.
     pub jump_max: Ratio,
+    /// Between prices that were published farther apart than this a step may be larger: in proportion to the square root of
+    /// the time, as far as a price wanders by itself, and up to five times.
+    pub jump_window: Duration,
     /// An unconfirmed jump is believed after the source has stood by it this long.
     pub jump_confirm: Duration,
     /// Sources within this of the index support it.
@@ -287,6 +290,7 @@ impl MarketParams {
         check(future, "oracle.future_max", "lie between zero and ten years")?;
         check(fraction(oracle.confidence_max), "oracle.confidence_max", "lie in 0 ..= 1")?;
         check(ratio(oracle.jump_max), "oracle.jump_max", "be positive and at most 100")?;
+        check(span(oracle.jump_window), "oracle.jump_window", "be positive and at most ten years")?;
         check(span(oracle.jump_confirm), "oracle.jump_confirm", "be positive and at most ten years")?;
         let agree = Ratio::ZERO < oracle.agree && oracle.agree <= oracle.dispute;
         check(agree, "oracle.agree", "be positive and at most dispute")?;

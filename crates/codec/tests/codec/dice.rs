@@ -177,8 +177,8 @@ draw_struct! {
     }
     SourceParams { weight, lineage, heartbeat, price_min, price_max, kind }
     OracleParams {
-        age_max, silence_floor, future_max, confidence_max, jump_max, jump_confirm, agree, dispute, lineages_min,
-        overrule_lineages, dispute_confirm, last_good_max,
+        age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute,
+        lineages_min, overrule_lineages, dispute_confirm, last_good_max,
     }
     MarkParams { premium_max, premium_window }
     Tier { notional_from, initial, maintenance }

@@ -121,5 +121,5 @@ fn a_thousand_drawn_values_have_these_bytes() {
     }
     assert_eq!(digest::<Batch>(), "0ce7495f13b033b9659664adc4c30c9081d828b62e1f50528e741fe6b8770735");
     assert_eq!(digest::<Effect>(), "cd72640c4c4a69ddf9355e116dc8b19be436c64cb277b3526841f7fa1ef3e71d");
-    assert_eq!(digest::<VenueParams>(), "2041fb4f7af8b93e1ef27ad685e5c0f9c52439162bf563349b358b519bd330b9");
+    assert_eq!(digest::<VenueParams>(), "4e19aefbcaf0f25ee08553809554ff237464f827dc2961e22f5f04b3bad5e269");
 }

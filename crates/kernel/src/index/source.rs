@@ -3,7 +3,7 @@
 
 use protocol::params::{OracleParams, SourceParams};
 use protocol::quality::Exclusion;
-use units::{Duration, Price, Timestamp};
+use units::{Duration, Price, Ratio, Timestamp};
 
 /// Half-octave buckets of milliseconds from 1 ms on; the last holds everything above 12 days.
 pub const GAP_BUCKETS: usize = 62;
@@ -34,6 +34,8 @@ pub struct Source {
     pub changed_at: Timestamp,
     /// The last price of this source that passed every filter; zero before the first.
     pub settled: Price,
+    /// When it was published.
+    pub settled_at: Timestamp,
     /// Why the newest observation is left out.
     pub exclusion: Option<Exclusion>,
     /// Since when it has been left out without a break: by jumps near each other, or by nonsense of whatever kind.
@@ -132,6 +134,7 @@ impl Source {
             received_at: Timestamp::MIN,
             changed_at: Timestamp::MIN,
             settled: Price(0),
+            settled_at: Timestamp::MIN,
             exclusion: None,
             excluded_since: Timestamp::MIN,
             claimed: Price(0),
@@ -166,11 +169,27 @@ impl Source {
         if !oracle.confidence_max.covers(i128::from(self.confidence.0), i128::from(self.price.0)) {
             return Some(Exclusion::Uncertain);
         }
-        if self.settled != Price(0) && !self.price.within(oracle.jump_max, self.settled) {
+        if self.settled != Price(0)
+            && !self.price.within(oracle.jump_max, self.settled)
+            && !self.price.within(jump_limit(oracle, self.published_at.since(self.settled_at)), self.settled)
+        {
             return Some(Exclusion::Jump);
         }
         None
     }
+}
+
+/// How far a price may step that was published so long after the last.
+///
+/// A price that wanders by itself goes as far as the square root of the time: `jump_max √(elapsed / jump_window)`, from the
+/// window on and up to five times, the root taken to 16 binary digits and rounded down like the product.
+fn jump_limit(oracle: &OracleParams, elapsed: Duration) -> Ratio {
+    const FIVE: u128 = 5 << 16;
+    let window = u128::from(oracle.jump_window.0.max(1).unsigned_abs());
+    let elapsed = u128::try_from(elapsed.0).unwrap_or(0);
+    let root = ((elapsed << 32) / window).isqrt().clamp(1 << 16, FIVE);
+    let limit = u128::from(oracle.jump_max.0.max(0).unsigned_abs()) * root >> 16;
+    Ratio(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 /// A source is expected once a heartbeat; half of one more is tolerated.
@@ -190,7 +209,7 @@ pub(super) fn silence_max(learned: Duration, params: &SourceParams, oracle: &Ora
 
 impl Source {
     pub(super) fn settle(&mut self) {
-        self.settled = self.price;
+        (self.settled, self.settled_at) = (self.price, self.published_at);
         self.exclusion = None;
     }
 
@@ -204,10 +223,10 @@ impl Source {
     /// Likewise, but nobody says what it says: a jump is a jump.
     pub(super) fn speak_again(&mut self, params: &SourceParams, oracle: &OracleParams) {
         let jumps = self.filter(params, oracle) == Some(Exclusion::Jump);
-        let settled = self.settled;
+        let settled = (self.settled, self.settled_at);
         self.readmit();
         if jumps {
-            self.settled = settled;
+            (self.settled, self.settled_at) = settled;
             self.exclusion = Some(Exclusion::Jump);
             self.excluded_since = self.received_at;
             self.claimed = self.price;
@@ -276,7 +295,7 @@ impl Source {
         let found = self.filter(params, oracle);
         match (self.exclusion, found) {
             // Whatever else it says, only others let it speak again.
-            (Some(Exclusion::Overruled), None) => self.settled = self.price,
+            (Some(Exclusion::Overruled), None) => (self.settled, self.settled_at) = (self.price, self.published_at),
             (Some(Exclusion::Overruled), Some(_)) => {}
             (_, None) => self.settle(),
             // A jump is one and the same only while the source stays near where it jumped to.

@@ -44,6 +44,7 @@ pub fn market(sources: u8) -> MarketParams {
             future_max: Duration::seconds(1),
             confidence_max: Ratio::percent(2),
             jump_max: Ratio::percent(10),
+            jump_window: Duration::seconds(60),
             jump_confirm: Duration::seconds(10),
             agree: Ratio::percent(1),
             dispute: Ratio::percent(2),

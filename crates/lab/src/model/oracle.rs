@@ -35,7 +35,19 @@ fn age_max(listing: &SourceParams, oracle: &OracleParams) -> i64 {
 fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
     let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
     let ahead = source.published_at.0.saturating_sub(source.received_at.0);
-    let jumped = source.settled != Price(0) && !within(source.price, oracle.jump_max, source.settled);
+    // The largest integer whose square is no more than the time in windows, with 16 binary digits; from one to five.
+    let elapsed = (i128::from(source.published_at.0) - i128::from(source.settled_at.0)).max(0);
+    let fits = |root: i128| q(root * root) * q(oracle.jump_window.0) <= q(elapsed) * q(1_i64 << 32);
+    let (mut root, mut too_large) = (1_i128 << 16, 5_i128 << 16);
+    if fits(too_large) {
+        root = too_large;
+    }
+    while root + 1 < too_large {
+        let middle = root.midpoint(too_large);
+        if fits(middle) { root = middle } else { too_large = middle }
+    }
+    let limit = Ratio(floor(&(q(oracle.jump_max.0) * q(root) / q(1_i64 << 16))) as i64);
+    let jumped = source.settled != Price(0) && !within(source.price, limit, source.settled);
     [
         (source.price.0 <= 0, Exclusion::NonPositive),
         (oracle.future_max.0 < ahead, Exclusion::Future),
@@ -101,7 +113,7 @@ pub(super) fn observe(
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
     let found = filtered(source, listing, &params.oracle);
     if found.is_none() {
-        source.settled = source.price;
+        (source.settled, source.settled_at) = (source.price, source.published_at);
     }
     let was = source.exclusion;
     if was == Some(Exclusion::Overruled) {
@@ -119,7 +131,7 @@ pub(super) fn observe(
     } else if found == Some(Exclusion::Jump)
         && params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0
     {
-        (source.settled, source.exclusion) = (source.price, None);
+        (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
     }
     Ok(())
 }
@@ -178,16 +190,18 @@ fn stand(source: &mut Source, stand: Stand, value: Price, at: Timestamp, oracle:
 
 /// Hears an overruled source as if nothing had been.
 fn readmit(source: &mut Source) {
-    (source.settled, source.exclusion) = (source.price, None);
+    (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
     (source.standing, source.contradicted) = (Standing::Apart, Duration(0));
 }
 
 /// Likewise, but without anybody who says the same: what would be a jump is one.
 fn speaks_again(source: &mut Source, listing: &SourceParams, oracle: &OracleParams) {
-    let (jumps, settled) = (filtered(source, listing, oracle) == Some(Exclusion::Jump), source.settled);
+    let jumps = filtered(source, listing, oracle) == Some(Exclusion::Jump);
+    let settled = (source.settled, source.settled_at);
     readmit(source);
     if jumps {
-        (source.settled, source.claimed) = (settled, source.price);
+        (source.settled, source.settled_at) = settled;
+        source.claimed = source.price;
         (source.exclusion, source.excluded_since) = (Some(Exclusion::Jump), source.received_at);
     }
 }
@@ -448,7 +462,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         jumping.iter().partition(|voice| usable.iter().chain(&jumping).any(|other| confirms(voice, other)));
     for voice in &confirmed {
         let source = &mut index.sources[voice.place];
-        (source.settled, source.exclusion) = (source.price, None);
+        (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
     }
     usable.extend(confirmed);
     let mut all: Vec<Voice> = usable.iter().chain(&jumping).chain(&nonsense).copied().collect();

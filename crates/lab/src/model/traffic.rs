@@ -386,6 +386,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             future_max: Duration::seconds(1),
             confidence_max: Ratio::percent(2),
             jump_max: Ratio::bps(dice.between(200, 1_500)),
+            jump_window: Duration::seconds(dice.between(1, 20)),
             jump_confirm: Duration::seconds(dice.between(1, 10)),
             agree: Ratio::bps(agree),
             dispute: Ratio::bps(agree + dice.between(0, 200)),

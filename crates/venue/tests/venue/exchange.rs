@@ -55,6 +55,7 @@ fn params() -> VenueParams {
             future_max: span,
             confidence_max: ratio,
             jump_max: ratio,
+            jump_window: span,
             jump_confirm: span,
             agree: ratio,
             dispute: ratio,
