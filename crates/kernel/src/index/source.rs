@@ -188,7 +188,7 @@ fn jump_limit(oracle: &OracleParams, elapsed: Duration) -> Ratio {
     let window = u128::from(oracle.jump_window.0.max(1).unsigned_abs());
     let elapsed = u128::try_from(elapsed.0).unwrap_or(0);
     let root = ((elapsed << 32) / window).isqrt().clamp(1 << 16, FIVE);
-    let limit = u128::from(oracle.jump_max.0.max(0).unsigned_abs()) * root >> 16;
+    let limit = (u128::from(oracle.jump_max.0.max(0).unsigned_abs()) * root) >> 16;
     Ratio(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
@@ -316,5 +316,72 @@ impl Source {
             // One kind of nonsense after another is nonsense all along.
             (Some(_), Some(_)) => self.exclusion = found,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(short: u32, long: u32) -> Gaps {
+        let mut gaps = Gaps::new();
+        for (count, gap) in [(short, Duration::millis(100)), (long, Duration::seconds(100))] {
+            for _ in 0..count {
+                gaps.learn(gap);
+            }
+        }
+        gaps
+    }
+
+    #[test]
+    fn one_silence_in_a_thousand_is_forgiven_and_one_in_fewer_is_not() {
+        let long = Gaps::edge(Gaps::bucket(Duration::seconds(100)));
+        let short = Gaps::edge(Gaps::bucket(Duration::millis(100)));
+        assert_eq!((learned(999, 1).p999(), learned(998, 1).p999()), (short, long));
+        assert_eq!((learned(1_998, 2).p999(), learned(1_997, 2).p999()), (short, long));
+        assert_eq!(learned(0, 0).p999(), Duration::ZERO);
+    }
+
+    #[test]
+    fn after_a_million_silences_each_counts_for_half() {
+        let mut gaps = learned((1 << 20) - 3, 3);
+        assert_eq!((gaps.total, gaps.counts.iter().sum::<u32>()), (1 << 20, 1 << 20));
+        gaps.learn(Duration::millis(100));
+        let short = gaps.counts[Gaps::bucket(Duration::millis(100))];
+        let long = gaps.counts[Gaps::bucket(Duration::seconds(100))];
+        // Rounded down, and one more.
+        assert_eq!((short, long, gaps.total), ((1 << 19) - 2 + 1, 1, 1 << 19));
+    }
+
+    #[test]
+    fn a_step_may_grow_with_the_root_of_the_time_from_one_window_on_and_up_to_five_times() {
+        let oracle = |window: i64| {
+            let (ratio, span) = (Ratio::percent(10), Duration::seconds(window));
+            OracleParams {
+                age_max: span,
+                silence_floor: span,
+                future_max: span,
+                confidence_max: ratio,
+                jump_max: ratio,
+                jump_window: span,
+                jump_confirm: span,
+                agree: ratio,
+                dispute: ratio,
+                lineages_min: 2,
+                overrule_lineages: 3,
+                dispute_confirm: span,
+                last_good_max: span,
+            }
+        };
+        let limit = |seconds: i64| jump_limit(&oracle(60), Duration::seconds(seconds));
+        assert_eq!([limit(-1), limit(0), limit(60)], [Ratio::percent(10); 3]);
+        assert_eq!(
+            [limit(240), limit(1_500), limit(1_501)],
+            [Ratio::percent(20), Ratio::percent(50), Ratio::percent(50)]
+        );
+        assert_eq!(jump_limit(&oracle(60), Duration(i64::MAX)), Ratio::percent(50));
+        // The root of 20 to 16 binary digits, rounded down.
+        assert_eq!(limit(1_200), Ratio(100_000_000_000 * 293_085 / 65_536));
+        assert!(limit(61) > limit(60) && limit(1_499) < limit(1_500));
     }
 }
