@@ -2,13 +2,14 @@
 //! made from both. The files of `incidents/` are part of the binary, so a replay needs nothing but it.
 //!
 //! - [`list`] names the incidents, [`load`] reads one, [`materialise`] writes its bars to a temporary file for a feed,
-//!   [`corpus`] holds one replay of each against the others.
+//!   [`corpus`] holds one replay of each against the others, [`evidence`] one policy against another.
 //! - Every point is `stated` (a source states its price) or `interpolated`; [`Share`] says how many are which, and whoever shows an
 //!   incident shows that too.
 //! - The same binary makes the same bars: paths come from the incident's seed through BLAKE3, logarithms from a library and not from
 //!   the machine.
 
 pub mod corpus;
+pub mod evidence;
 mod expand;
 
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@
 //! differs between the rows is the price that they believe and when they stop. In every run liquidations fill
 //! against the bars that follow them ([`run::Impact`]).
 //!
-//! Start at [`replay`].
+//! Start at [`replay`]; [`versus::versus`] holds two policies against each other without baselines.
 
 pub mod accounts;
 pub mod baseline;
@@ -15,6 +15,7 @@ pub mod hindsight;
 pub mod outcome;
 pub mod run;
 pub mod tally;
+pub mod versus;
 pub mod watch;
 pub mod world;
 
@@ -75,8 +76,15 @@ struct Job {
     impact: f64,
 }
 
-/// Jobs that were run, by their place in the list.
-type Results = BTreeMap<usize, (Job, Result<Done, String>)>;
+/// What the runs under a policy begin with.
+struct Start {
+    listed: Listed,
+    accounts: Accounts,
+    /// USD.
+    open_interest: f64,
+    /// Of every pool, USD.
+    insurance: f64,
+}
 
 /// What a run leaves behind.
 struct Done {
@@ -84,6 +92,8 @@ struct Done {
     timeline: Vec<TimelineEntry>,
     markets: Vec<MarketOutcome>,
     fates: BTreeMap<AccountId, outcome::Fate>,
+    /// Who was liquidated or deleveraged as insolvent, and when first.
+    liquidated: BTreeMap<AccountId, Micros>,
     seconds: f64,
 }
 
@@ -94,17 +104,15 @@ struct Done {
 pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sync)) -> Result<Outcome, String> {
     let started = Instant::now();
     let world = World::of(feed)?;
-    let listed = world.list(&options.policy).map_err(|error| error.to_string())?;
-    let accounts = Accounts::of(&options.accounts, &world, &listed.pool_names)?;
-    let open_interest = accounts.open_interest_usd(&world);
-    let insurance = options.insurance_usd.unwrap_or(open_interest * 0.01);
+    let start = Start::of(&world, &options.policy, options)?;
     let listed_at = started.elapsed().as_secs_f64();
     let hindsight = Hindsight::build(feed, &world).map_err(|error| error.to_string())?;
     let reference_at = started.elapsed().as_secs_f64();
     let mut decisions = feed.decisions.clone();
     decisions.extend(world.decisions.iter().cloned());
-    decisions.extend(listed.decisions.iter().cloned());
-    decisions.extend(accounts.decisions.iter().cloned());
+    decisions.extend(start.listed.decisions.iter().cloned());
+    decisions.extend(start.accounts.decisions.iter().cloned());
+    let Start { open_interest, insurance, .. } = start;
     decisions.push(format!(
         "open interest at the start {open_interest:.0} USD; insurance fund {insurance:.0} USD; the backstop provider is \
          the outside market: at most 10% of each following bar's volume, both sides together, at coefficient × range × \
@@ -121,23 +129,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
         decisions.push("quotes have no volume: liquidations fill against bars only".to_owned());
     }
     let jobs = jobs(&world, options);
-    let queue: Mutex<VecDeque<(usize, Job)>> = Mutex::new(jobs.into_iter().enumerate().collect());
-    let results: Mutex<Results> = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..options.threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
-                    let Some((place, job)) = next else { break };
-                    let done = one(feed, &world, &listed, &accounts, insurance, &hindsight, options, &job, progress);
-                    if let Ok(mut results) = results.lock() {
-                        results.insert(place, (job, done));
-                    }
-                }
-            });
-        }
-    });
-    let results = results.into_inner().map_err(|_| "a run panicked".to_owned())?;
+    let results = spread(jobs, options.threads, |job| one(feed, &world, &start, &hindsight, options, job, progress))?;
     let mut outcome = Outcome {
         title: options.title.clone(),
         policy_digest: options.policy.digest().to_string(),
@@ -159,7 +151,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
     let mut fates: [BTreeMap<AccountId, outcome::Fate>; 2] = [BTreeMap::new(), BTreeMap::new()];
     let mut rows: BTreeMap<u64, (Option<Totals>, Option<Totals>)> = BTreeMap::new();
     let mut competent_markets = Vec::new();
-    for (_, (job, done)) in results {
+    for (job, done) in results {
         let done = done?;
         match (&job.oracle, job.impact.to_bits() == 1.0_f64.to_bits()) {
             (Oracle::Policy, true) => {
@@ -192,9 +184,45 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
         ours.bad_debt_usd[1] = theirs.bad_debt_usd[0];
         ours.series.liquidations.extend(theirs.series.liquidations);
     }
-    outcome.accounts = account_outcomes(&accounts, &world, &fates);
+    outcome.accounts = account_outcomes(&start.accounts, &world, &fates);
     outcome.stages.insert("total".to_owned(), started.elapsed().as_secs_f64());
     Ok(outcome)
+}
+
+impl Start {
+    fn of(world: &World, policy: &Policy, options: &Options) -> Result<Start, String> {
+        let listed = world.list(policy).map_err(|error| error.to_string())?;
+        let accounts = Accounts::of(&options.accounts, world, &listed.pool_names)?;
+        let open_interest = accounts.open_interest_usd(world);
+        let insurance = options.insurance_usd.unwrap_or(open_interest * 0.01);
+        Ok(Start { listed, accounts, open_interest, insurance })
+    }
+}
+
+/// Does `jobs` on so many threads. What comes back is in their order.
+fn spread<J: Send, T: Send>(
+    jobs: Vec<J>,
+    threads: usize,
+    work: impl Fn(&J) -> T + Sync,
+) -> Result<Vec<(J, T)>, String> {
+    let queue: Mutex<VecDeque<(usize, J)>> = Mutex::new(jobs.into_iter().enumerate().collect());
+    let results: Mutex<BTreeMap<usize, (J, T)>> = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
+                    let Some((place, job)) = next else { break };
+                    let done = work(&job);
+                    if let Ok(mut results) = results.lock() {
+                        results.insert(place, (job, done));
+                    }
+                }
+            });
+        }
+    });
+    let results = results.into_inner().map_err(|_| "a run panicked".to_owned())?;
+    Ok(results.into_values().collect())
 }
 
 fn observations(feed: &Feed) -> Observations {
@@ -220,13 +248,10 @@ fn jobs(world: &World, options: &Options) -> Vec<Job> {
     jobs
 }
 
-#[allow(clippy::too_many_arguments)]
 fn one(
     feed: &Feed,
     world: &World,
-    listed: &Listed,
-    accounts: &Accounts,
-    insurance: f64,
+    start: &Start,
     hindsight: &Hindsight,
     options: &Options,
     job: &Job,
@@ -239,12 +264,12 @@ fn one(
         Oracle::Single(name) => name.clone(),
     };
     let params = match &job.oracle {
-        Oracle::Policy => listed.params.clone(),
+        Oracle::Policy => start.listed.params.clone(),
         Oracle::Competent => world.list_single(&options.competent, "median").map_err(|e| e.to_string())?.params,
         Oracle::Single(name) => world.list_single(&options.competent, name).map_err(|e| e.to_string())?.params,
     };
     let impact = Impact { coefficient: job.impact, volume_assumed_usd: options.volume_assumed_usd };
-    let mut run = Run::new(world, &params, &accounts.genesis, insurance, impact)?;
+    let mut run = Run::new(world, &params, &start.accounts.genesis, start.insurance, impact)?;
     let mut median = (job.oracle == Oracle::Competent).then(|| Median::new(world));
     let main = job.oracle == Oracle::Policy && job.impact.to_bits() == 1.0_f64.to_bits();
     let mut watch = main.then(|| Watch::new(world, hindsight));
@@ -307,6 +332,10 @@ fn one(
     let seconds = started.elapsed().as_secs_f64();
     let mut totals = run.tally.totals.clone();
     totals.name = name;
+    let mut liquidated = BTreeMap::new();
+    for decided in &run.tally.decided {
+        liquidated.entry(decided.account).or_insert(decided.at);
+    }
     let mut markets: Vec<MarketOutcome> = (0_u16..)
         .zip(&world.markets)
         .map(|(id, market)| market_outcome(MarketId(id), market, &run, &job.oracle))
@@ -318,7 +347,7 @@ fn one(
         charts.finish(&mut markets, &run.tally);
     }
     let timeline = if main { std::mem::take(&mut run.tally.timeline) } else { Vec::new() };
-    Ok(Done { totals, timeline, markets, fates: std::mem::take(&mut run.tally.fates), seconds })
+    Ok(Done { totals, timeline, markets, fates: std::mem::take(&mut run.tally.fates), liquidated, seconds })
 }
 
 fn confidence(market: &world::WorldMarket, event: &FeedEvent) -> Price {

@@ -5,9 +5,10 @@ use crate::input::{Input, harmless};
 use crate::replay::Arguments;
 use crate::table::grouped;
 use anyhow::{Context, Result, anyhow, bail};
+use lab::feed::Feed;
 use lab::feed::time::format_time;
 use lab::incident::corpus::{Cost, Row, Verdict, in_order};
-use lab::incident::{self, Listed};
+use lab::incident::{self, Incident, Listed};
 use lab::replay::{Options, replay};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -26,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, options: &Options) -> Result<Ended> {
     }
     let mut rows = Vec::new();
     for Listed { id, .. } in incident::list()? {
-        rows.push(one(arguments, options, &id).with_context(|| id.clone())?);
+        rows.push(one(arguments, options, &id)?);
     }
     in_order(&mut rows);
     let digest = options.policy.digest().to_string();
@@ -50,11 +51,17 @@ fn narrowed(input: &Input) -> bool {
 }
 
 fn one(arguments: &Arguments, options: &Options, id: &str) -> Result<Row> {
+    on(&arguments.input, id, |incident, feed| {
+        let options = Options { title: incident.heading(), ..options.clone() };
+        Ok(Row::of(incident, &replay(feed, &options, &|_, _| {})?))
+    })
+}
+
+/// Makes an incident's bars, shows them to `work`, and leaves nothing of them.
+pub(crate) fn on<T>(input: &Input, id: &str, work: impl FnOnce(&Incident, &Feed) -> Result<T, String>) -> Result<T> {
     let materialised = incident::materialise(id)?;
-    let feed = arguments.input.open(materialised.bars.clone())?;
-    let options = Options { title: materialised.incident.heading(), ..options.clone() };
-    let outcome = replay(&feed, &options, &|_, _| {}).map_err(|error| anyhow!("{error}"))?;
-    Ok(Row::of(&materialised.incident, &outcome))
+    let feed = input.open(materialised.bars.clone())?;
+    work(&materialised.incident, &feed).map_err(|error| anyhow!("{error}")).with_context(|| id.to_owned())
 }
 
 fn show(digest: &str, rows: &[Row]) -> String {
@@ -117,6 +124,6 @@ fn write_table(out: &mut String, digest: &str, rows: &[Row]) -> std::fmt::Result
 }
 
 /// A time to the second.
-fn second(at: i64) -> String {
+pub(crate) fn second(at: i64) -> String {
     format_time(at.div_euclid(1_000_000) * 1_000_000)
 }

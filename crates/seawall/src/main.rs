@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod corpus;
+mod evidence;
 mod input;
 mod oracle;
 mod policy_command;

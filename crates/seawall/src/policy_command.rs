@@ -2,6 +2,7 @@
 
 use crate::Ended;
 use crate::calibrate;
+use crate::evidence::{self, Evidence};
 use crate::input::{harmless, read_policy};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -30,12 +31,16 @@ enum Verb {
     },
     /// Say what a new policy changes of what is in force, and whether each change tightens or loosens
     ///
-    /// Ends with 1 where anything loosens or is mixed.
+    /// Ends with 1 where anything loosens or is mixed. With --evidence the bundled incidents are replayed under both, with
+    /// the same accounts: who would be liquidated under the new policy alone, and who under the old.
     Diff {
         /// The policy in force
         old: PathBuf,
         /// The policy to come
         new: PathBuf,
+        /// Replay these bundled incidents under both, as I-17,I-22; all where none is named
+        #[arg(long, value_name = "ID", num_args = 0.., value_delimiter = ',')]
+        evidence: Option<Vec<String>>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -59,14 +64,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             }
             Ok(Ended::Well)
         }
-        Verb::Diff { old, new, json } => {
+        Verb::Diff { old, new, evidence, json } => {
+            // A name that nobody knows is said before anything is printed.
+            let incidents = evidence.as_deref().map(evidence::incidents).transpose()?;
             let diff = Diff::of(old, new)?;
+            let evidence = incidents
+                .map(|incidents| Evidence::gather(&diff.old.policy, &diff.new.policy, &incidents))
+                .transpose()?;
             if *json {
-                writeln!(out, "{}", diff.to_json())?;
+                writeln!(out, "{}", diff.to_json(evidence.as_ref()))?;
             } else {
                 write!(out, "{}", diff.to_text())?;
+                write!(out, "{}", evidence.as_ref().map_or(String::new(), Evidence::to_text))?;
             }
             Ok(match diff.direction() {
+                _ if evidence.is_some_and(|evidence| evidence.is_broken()) => Ended::VerificationFailed,
                 Direction::Neutral | Direction::Tighten => Ended::Well,
                 Direction::Loosen | Direction::Mixed => Ended::WithFindings,
             })
@@ -128,7 +140,7 @@ impl Diff {
         self.in_force.iter().filter(|change| change.raises_maintenance).count()
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, evidence: Option<&Evidence>) -> Value {
         let counts: serde_json::Map<String, Value> =
             Direction::ALL.iter().map(|of| (of.name().to_ascii_lowercase(), json!(self.count(*of)))).collect();
         let in_force = self.in_force.iter().map(|change| {
@@ -146,7 +158,7 @@ impl Diff {
             })
         });
         let said = self.said.iter().map(|change| json!({ "key": change.key, "old": change.old, "new": change.new }));
-        json!({
+        let mut value = json!({
             "old": self.old.to_json(),
             "new": self.new.to_json(),
             "direction": self.direction().name(),
@@ -154,7 +166,11 @@ impl Diff {
             "raise_maintenance": self.raising_maintenance(),
             "in_force": in_force.collect::<Vec<_>>(),
             "said": said.collect::<Vec<_>>(),
-        })
+        });
+        if let Some(evidence) = evidence {
+            value["evidence"] = evidence.to_json();
+        }
+        value
     }
 
     fn to_text(&self) -> String {
@@ -234,6 +250,6 @@ fn change_of(old: Option<&str>, new: Option<&str>) -> String {
     format!("{} -> {}", old.unwrap_or("(not said)"), new.unwrap_or("(not said)"))
 }
 
-fn counted(count: usize, thing: &str) -> String {
+pub(crate) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }

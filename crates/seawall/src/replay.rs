@@ -35,10 +35,10 @@ pub(crate) struct Arguments {
     pub(crate) accounts: Option<PathBuf>,
     /// Accounts to draw in each market where no file is named
     #[arg(long, value_name = "N", default_value_t = 250)]
-    draw: u32,
+    pub(crate) draw: u32,
     /// Seed of the drawn accounts
     #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Insurance fund of every pool; one percent of the open interest where it is not stated
     #[arg(long, value_name = "USD")]
     insurance: Option<f64>,
@@ -84,6 +84,11 @@ impl Arguments {
             json: false,
             threads: 2,
         }
+    }
+
+    /// What `seawall replay --all` does without an option.
+    pub(crate) fn corpus() -> Arguments {
+        Arguments { incident: None, all: true, report: None, ..Arguments::bundled() }
     }
 }
 
@@ -156,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     Ok(ended_by(&feed, outcome.runs.policy.invariants_broken + outcome.runs.competent.invariants_broken))
 }
 
-fn options(arguments: &Arguments, title: String, policy: Policy) -> Result<Options> {
+pub(crate) fn options(arguments: &Arguments, title: String, policy: Policy) -> Result<Options> {
     let accounts = match &arguments.accounts {
         Some(path) => AccountsFrom::File(path.clone()),
         None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },

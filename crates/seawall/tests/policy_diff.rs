@@ -224,3 +224,119 @@ fn what_is_no_policy_is_refused_with_file_line_and_remedy() {
     let ended = diff(directory.path(), &["old.toml", &missing]);
     assert!(ended.code == 2 && ended.err.contains(&missing), "{}", ended.err);
 }
+
+const MAINTENANCE: &str = "maintenance = \"2.5%\"";
+
+/// What is printed below the changes, and how it ended.
+fn evidence(new: &str, incidents: &str) -> (i32, String) {
+    let directory = files(&[(MAINTENANCE, new)], "");
+    let ended = diff(directory.path(), &["old.toml", "new.toml", "--evidence", incidents]);
+    let (_, evidence) = ended.out.split_once("\nevidence: ").expect("evidence");
+    (ended.code, evidence.to_owned())
+}
+
+#[test]
+fn evidence_says_who_is_liquidated_where_maintenance_rises() {
+    let expected = "\
+2 incidents under both, reconstructions from public statements, none of them a recording
+accounts: 250 a market drawn with seed 1; the draw knows no policy: the same under both
+
+                                                          newly  no longer   unjustified         losses past own money, USD    seconds strict
+                                                     liquidated liquidated    old -> new                         old -> new        old -> new
+  I-06  stETH loses six percent in four days                  6          0      12 -> 18                             0 -> 0        420 -> 420
+          newly      STETH-163      STETH    2022-06-11T12:09:00Z  unjustified
+          newly      STETH-107      STETH    2022-06-11T12:55:05Z  unjustified
+          newly      STETH-201      STETH    2022-06-11T13:01:06Z  unjustified
+          newly      STETH-177      STETH    2022-06-11T13:11:06Z  unjustified
+          newly      STETH-234      STETH    2022-06-11T14:08:06Z  unjustified
+          newly      STETH-20       STETH    2022-06-11T14:16:05Z  unjustified
+  I-09  USDC without its bank for a weekend                   3          0      40 -> 68                         4,385 -> 0    38985 -> 38985
+          newly      DAI-50         DAI      2023-03-11T07:24:15Z
+          newly      DAI-232        DAI      2023-03-11T07:28:00Z
+          newly      DAI-165        DAI      2023-03-11T07:29:52Z
+
+9 accounts newly liquidated, 0 no longer
+liquidated: or deleveraged as insolvent; unjustified: accounts, in hindsight; seconds strict: in ReduceOnly or stricter after a
+market first permitted openings, in the market with most of them; times are those of the first decision, UTC
+";
+    // In the corpus's order, each once, whatever the order and the letters of the names.
+    let (code, found) = evidence("maintenance = \"3%\"", "i-09,I-06,I-09");
+    assert_eq!((code, found.as_str()), (1, expected));
+}
+
+#[test]
+fn evidence_names_eight_accounts_and_the_json_all() {
+    let (code, found) = evidence("maintenance = \"2%\"", "I-22");
+    let named: Vec<&str> = found.lines().filter(|line| line.starts_with("          ")).skip(2).collect();
+    assert_eq!((code, named.len()), (1, 9), "{found}");
+    assert_eq!(named[0], "          no longer  POPCAT-138     POPCAT   2025-11-12T14:14:57Z");
+    assert_eq!(named[8], "          and 21 more");
+    assert!(found.contains("\n0 accounts newly liquidated, 29 no longer\n"), "{found}");
+
+    let directory = files(&[(MAINTENANCE, "maintenance = \"2%\"")], "");
+    let ended = diff(directory.path(), &["old.toml", "new.toml", "--json", "--evidence=I-22"]);
+    let json: Value = serde_json::from_str(&ended.out).expect("JSON");
+    assert_eq!((ended.code, &json["direction"]), (1, &"Loosen".into()));
+    let evidence = &json["evidence"];
+    assert_eq!((&evidence["accounts_per_market"], &evidence["seed"]), (&250.into(), &1.into()));
+    let case = &evidence["incidents"][0];
+    assert_eq!((&case["incident"], &case["accounts"]), (&"I-22".into(), &251.into()));
+    assert_eq!((&case["stated"], &case["points"]), (&2.into(), &56.into()));
+    assert_eq!(case["newly_liquidated"], Value::from(Vec::<Value>::new()));
+    let rows = case["no_longer_liquidated"].as_array().expect("a list");
+    let first = serde_json::json!({
+        "account": "POPCAT-138",
+        "markets": ["POPCAT"],
+        "at": 1_762_956_897_077_000_i64,
+        "unjustified": false,
+    });
+    assert_eq!((rows.len(), &rows[0]), (29, &first));
+    let liquidated = |side: &str| case[side]["liquidated"].as_u64();
+    assert_eq!((liquidated("old"), liquidated("new")), (Some(107), Some(107 - 29)));
+    for side in ["old", "new"] {
+        assert_eq!((&case[side]["name"], &case[side]["invariants_broken"]), (&side.into(), &0.into()));
+        assert_eq!(case[side]["reduce_only_seconds"].as_f64().map(f64::round), Some(5566.0));
+    }
+}
+
+#[test]
+fn evidence_of_no_change_is_that_nobody_s_fate_differs() {
+    let directory = files(&[], "");
+    let ended = diff(directory.path(), &["old.toml", "old.toml", "--json", "--evidence", "I-09,I-22"]);
+    let json: Value = serde_json::from_str(&ended.out).expect("JSON");
+    let cases = json["evidence"]["incidents"].as_array().expect("a list");
+    assert_eq!((ended.code, cases.len()), (0, 2));
+    for (case, liquidated) in cases.iter().zip([137, 107]) {
+        let nobody = Value::from(Vec::<Value>::new());
+        assert_eq!((&case["newly_liquidated"], &case["no_longer_liquidated"]), (&nobody, &nobody));
+        assert_eq!(case["old"]["liquidated"], liquidated);
+        for same in ["liquidated", "unjustified", "bad_debt_usd", "reduce_only_seconds", "effects_digest"] {
+            assert_eq!(case["old"][same], case["new"][same], "{same}");
+        }
+    }
+}
+
+#[test]
+fn evidence_without_a_name_is_the_whole_corpus() {
+    let directory = files(&[], "");
+    let ended = diff(directory.path(), &["old.toml", "old.toml", "--json", "--evidence"]);
+    let json: Value = serde_json::from_str(&ended.out).expect("JSON");
+    let cases = json["evidence"]["incidents"].as_array().expect("a list");
+    let ids: Vec<&str> = cases.iter().filter_map(|case| case["incident"].as_str()).collect();
+    let known: Vec<String> = lab::incident::list().expect("reads").into_iter().map(|listed| listed.id).collect();
+    assert_eq!(ids, known);
+    let plain = diff(directory.path(), &["old.toml", "old.toml", "--json"]);
+    let plain: Value = serde_json::from_str(&plain.out).expect("JSON");
+    assert!(plain.get("evidence").is_none(), "{plain}");
+}
+
+#[test]
+fn evidence_of_an_unknown_incident_is_refused_with_those_that_are_known() {
+    let directory = files(&[], "");
+    for incidents in ["I-99", "I-22,I-99"] {
+        let ended = diff(directory.path(), &["old.toml", "new.toml", "--evidence", incidents]);
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+        assert!(ended.err.starts_with("seawall: no incident I-99; there are: I-01, "), "{}", ended.err);
+        assert!(ended.err.ends_with(", I-22, I-23, I-24\n"), "{}", ended.err);
+    }
+}

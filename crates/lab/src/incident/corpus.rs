@@ -73,7 +73,7 @@ impl Row {
         let Share { stated, points } = incident.share();
         let runs = &outcome.runs;
         let (policy, competent) = (Cost::of(&runs.policy), Cost::of(&runs.competent));
-        let strict: Vec<Strict> = outcome.markets.iter().map(|market| Strict::of(market, outcome.from)).collect();
+        let strict = Strict::longest(&outcome.markets, outcome.from);
         let all = [&runs.policy, &runs.competent].into_iter().chain(&runs.single);
         Row {
             incident: incident.about.id.clone(),
@@ -86,8 +86,8 @@ impl Row {
             worst_single: runs.single.iter().map(Cost::of).reduce(Cost::dearer),
             policy,
             competent,
-            reduce_only_seconds: strict.iter().map(|market| market.micros).max().unwrap_or(0) as f64 / 1e6,
-            reduce_only_first: strict.iter().filter_map(|market| market.first).min(),
+            reduce_only_seconds: strict.seconds(),
+            reduce_only_first: strict.first,
             invariants_broken: all.map(|totals| totals.invariants_broken).sum(),
         }
     }
@@ -99,7 +99,7 @@ pub fn in_order(rows: &mut [Row]) {
 }
 
 impl Cost {
-    fn of(totals: &Totals) -> Cost {
+    pub(super) fn of(totals: &Totals) -> Cost {
         Cost {
             name: totals.name.clone(),
             liquidated: totals.liquidated_accounts,
@@ -131,13 +131,26 @@ impl Cost {
     }
 }
 
-/// A market's time in ReduceOnly or stricter after it first permitted openings.
-struct Strict {
+/// Time in ReduceOnly or stricter after a market first permitted openings.
+pub(super) struct Strict {
     micros: Micros,
     first: Option<Micros>,
 }
 
 impl Strict {
+    /// The time of the market with most of it, and the first such time of any.
+    pub(super) fn longest(markets: &[MarketOutcome], start: Micros) -> Strict {
+        let markets: Vec<Strict> = markets.iter().map(|market| Strict::of(market, start)).collect();
+        Strict {
+            micros: markets.iter().map(|market| market.micros).max().unwrap_or(0),
+            first: markets.iter().filter_map(|market| market.first).min(),
+        }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.micros as f64 / 1e6
+    }
+
     fn of(market: &MarketOutcome, start: Micros) -> Strict {
         let permits = |mode: &str| matches!(mode, "Normal" | "Cautious");
         let modes = &market.series.modes;
