@@ -5,6 +5,7 @@ pub mod fixtures;
 pub mod incident;
 pub mod model;
 pub mod oracle;
+pub mod reference;
 pub mod replay;
 pub mod report;
 pub mod trips;

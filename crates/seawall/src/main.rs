@@ -10,6 +10,7 @@ mod replay;
 mod table;
 
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Keeps a derivatives venue solvent when prices, oracles, chains or code fail.
@@ -32,6 +33,8 @@ enum Verb {
     Policy(policy_command::Arguments),
     /// Write the kernel's vectors as JSON, for another language to run
     Vectors(oracle::VectorArguments),
+    /// Print every refusal, effect and state with its cause and remedy, as Markdown
+    Reference,
 }
 
 /// How a command ended, besides an error.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Some(Verb::Oracle(arguments)) => oracle::run(&arguments),
         Some(Verb::Policy(arguments)) => policy_command::run(&arguments),
         Some(Verb::Vectors(arguments)) => oracle::vectors(&arguments),
+        Some(Verb::Reference) => reference(),
         None => replay::run(&replay::Arguments::bundled()),
     };
     match ended {
@@ -65,6 +69,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn reference() -> anyhow::Result<Ended> {
+    write!(std::io::stdout().lock(), "{}", lab::reference::text())?;
+    Ok(Ended::Well)
 }
 
 /// An error and its causes, each said once.
