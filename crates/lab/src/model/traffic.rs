@@ -372,6 +372,11 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         let cautious = dice.between(low, 3 * low);
         Thresholds { cautious: Ratio::bps(cautious), reduce_only: Ratio::bps(cautious + dice.between(0, 2 * low)) }
     };
+    // A market in which nothing may open shows little of what accounts do.
+    let seldom = |dice: &mut Dice, low| {
+        let low = if dice.once_in(4) { low } else { 100_000 };
+        thresholds(dice, low)
+    };
     let agree = dice.between(20, 150);
     let lineages_min = dice.between(1, 3) as u8;
     MarketParams {
@@ -404,15 +409,15 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             exit: Ratio::percent(dice.between(0, 100)),
             velocity: thresholds(dice, 200),
             velocity_window: Duration::seconds(dice.between(5, 60)),
-            swing: thresholds(dice, 400),
+            swing: seldom(dice, 400),
             swing_window: Duration::seconds(dice.between(60, 600)),
             band: thresholds(dice, 300),
             twap_window: Duration::seconds(dice.between(10, 300)),
             twap_coverage_min: Ratio::percent(dice.between(0, 80)),
-            drift: thresholds(dice, 400),
+            drift: seldom(dice, 400),
             stable_half_life: Duration::seconds(dice.between(60, 3_600)),
             stable_reach: Ratio::percent(dice.between(1, 60)),
-            stuck: thresholds(dice, 1_500),
+            stuck: seldom(dice, 1_500),
             disagreement: Ratio::bps(dice.between(20, 300)),
             quorum_coverage_min: Ratio::percent(dice.between(0, 60)),
         },
