@@ -3,7 +3,8 @@
 //! Tightening is immediate. Loosening goes one mode at a time, and each step needs `calm` without a reason for the
 //! present mode; a step that was taken begins the next calm.
 //!
-//! Each step back begins a probation. A market that must be `ReduceOnly` again within it has failed: from then on the
+//! Each step back begins a probation, no shorter than the calm that led to it. A market that let open and must be
+//! `ReduceOnly` or beyond within it has failed: from then on the
 //! calm that leads to what opens, out of `ReduceOnly` and out of `Cautious`, is twice as long as before, up to `calm_max`,
 //! until a probation is passed. The way out of a halt is not lengthened, for exits and liquidations wait there too.
 
@@ -81,11 +82,12 @@ impl Breaker {
         }
         let wanted_mode = wanted.mode();
         if !self.restriction.is_at_least(&wanted) {
+            let probation = params.probation.max(self.calm(params));
             self.restriction = self.restriction.join(wanted);
             self.mode = self.restriction.mode();
             self.calm_since = at;
-            if before < self.mode && Mode::ReduceOnly <= self.mode {
-                let fails = self.relaxed_at != Timestamp::MIN && at.since(self.relaxed_at) < params.probation;
+            if before < Mode::ReduceOnly && Mode::ReduceOnly <= self.mode {
+                let fails = self.relaxed_at != Timestamp::MIN && at.since(self.relaxed_at) < probation;
                 self.failed = if fails { self.failed.saturating_add(1).min(FAILED_MAX) } else { 0 };
             }
         } else if before <= wanted_mode {

@@ -77,7 +77,7 @@ pub struct Index {
     pub supported_at: Timestamp,
     /// In a dispute, too few who would be believed.
     pub adrift: Option<Adrift>,
-    /// What of the index trades bear out; zero where fresh sources name no traded price although the market lists some.
+    /// What of the index trades bear out; zero where no source is usable.
     pub traded: Price,
     /// The fresh sources that speak from their own bound, as bits.
     pub stuck: u16,
@@ -475,7 +475,7 @@ impl Index {
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
-            look.traded = Index::traded_of(params, value, voices);
+            look.traded = traded(value, voices);
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
                 .max(claims(value, unconfirmed, oracle))
@@ -487,7 +487,7 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
-        look.traded = Index::traded_of(params, value, voices);
+        look.traded = traded(value, voices);
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
         look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
@@ -500,12 +500,6 @@ impl Index {
         let coverage = share(camp.supporting, listed);
         let rung = Rung::Primary;
         look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
-    }
-
-    /// What of `value` trades bear out; all of it in a market that lists no source of trades.
-    fn traded_of(params: &MarketParams, value: Price, voices: &[Voice]) -> Price {
-        let lists_trades = || params.sources.iter().any(|source| source.kind == SourceKind::Trades);
-        traded(value, voices).unwrap_or_else(|| if lists_trades() { Price(0) } else { value })
     }
 
     /// How far `value` lies from a price of the past; nothing where there is none.

@@ -100,10 +100,13 @@ fn quotes_alone_stop_nobody_where_the_market_lists_trades() {
     story.wait(1);
     story.prices(0, &[10_150, 10_150, 10_150]);
     assert_eq!(index(&story).map(|index| index.traded), Some(Price(10_150 * USD / 100)));
-    // Where the market's one source of trades is gone, nothing more is borne out ...
+    // Where the market's one source of trades is gone, quotes are all there is: silence must not hide a move.
     story.hold(0, &[i64::MIN, 10_150, 10_150], 20);
-    assert_eq!(index(&story).map(|index| index.traded), Some(Price(0)));
-    // ... and where it lists none, the index is all there is.
+    assert_eq!(index(&story).map(|index| index.traded), Some(Price(10_150 * USD / 100)));
+    story.wait(1);
+    story.prices(0, &[i64::MIN, 10_990, 10_990]);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    // And where it lists none.
     params.sources[0].kind = SourceKind::Quotes;
     let mut story = open(params);
     story.wait(1);

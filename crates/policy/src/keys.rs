@@ -225,7 +225,7 @@ pub(crate) const SOURCE: &[Key] = &[
         Form::Choice { of: SOURCE_KINDS },
         Presence::NamedOnly,
         "trades",
-        "What its prices are: those of trades, or quotes, whose moves trip nothing; wins over the data's own.",
+        "What its prices are: those of trades, or quotes, whose moves trip neither velocity nor swing; wins over the data's own.",
     ),
 ];
 

@@ -208,8 +208,14 @@ pub(super) fn silence_max(learned: Duration, params: &SourceParams, oracle: &Ora
 }
 
 impl Source {
+    /// Takes the newest price for its own. A stamp that goes back makes no time pass.
+    fn keep(&mut self) {
+        self.settled = self.price;
+        self.settled_at = self.settled_at.max(self.published_at);
+    }
+
     pub(super) fn settle(&mut self) {
-        (self.settled, self.settled_at) = (self.price, self.published_at);
+        self.keep();
         self.exclusion = None;
     }
 
@@ -295,7 +301,7 @@ impl Source {
         let found = self.filter(params, oracle);
         match (self.exclusion, found) {
             // Whatever else it says, only others let it speak again.
-            (Some(Exclusion::Overruled), None) => (self.settled, self.settled_at) = (self.price, self.published_at),
+            (Some(Exclusion::Overruled), None) => self.keep(),
             (Some(Exclusion::Overruled), Some(_)) => {}
             (_, None) => self.settle(),
             // A jump is one and the same only while the source stays near where it jumped to.

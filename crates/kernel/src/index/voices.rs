@@ -202,12 +202,12 @@ impl Contradiction {
     }
 }
 
-/// What of `value` trades bear out: it, moved to between the lowest and the highest traded price. `None` where nobody names
-/// one.
-pub(super) fn traded(value: Price, voices: &[Voice]) -> Option<Price> {
-    let low = voices.iter().find(|voice| voice.is_traded)?.price;
-    let high = voices.iter().rfind(|voice| voice.is_traded)?.price;
-    Some(value.max(low).min(high))
+/// What of `value` trades bear out: it, moved to between the lowest and the highest traded price. All of it where nobody
+/// names one: silence of those who trade must not hide a move.
+pub(super) fn traded(value: Price, voices: &[Voice]) -> Price {
+    let low = voices.iter().find(|voice| voice.is_traded).map_or(value, |voice| voice.price);
+    let high = voices.iter().rfind(|voice| voice.is_traded).map_or(value, |voice| voice.price);
+    value.max(low).min(high)
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no

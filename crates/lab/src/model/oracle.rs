@@ -113,7 +113,8 @@ pub(super) fn observe(
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
     let found = filtered(source, listing, &params.oracle);
     if found.is_none() {
-        (source.settled, source.settled_at) = (source.price, source.published_at);
+        source.settled = source.price;
+        source.settled_at = source.settled_at.max(source.published_at);
     }
     let was = source.exclusion;
     if was == Some(Exclusion::Overruled) {
@@ -131,7 +132,8 @@ pub(super) fn observe(
     } else if found == Some(Exclusion::Jump)
         && params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0
     {
-        (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
+        (source.settled, source.exclusion) = (source.price, None);
+        source.settled_at = source.settled_at.max(source.published_at);
     }
     Ok(())
 }
@@ -190,7 +192,8 @@ fn stand(source: &mut Source, stand: Stand, value: Price, at: Timestamp, oracle:
 
 /// Hears an overruled source as if nothing had been.
 fn readmit(source: &mut Source) {
-    (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
+    (source.settled, source.exclusion) = (source.price, None);
+    source.settled_at = source.settled_at.max(source.published_at);
     (source.standing, source.contradicted) = (Standing::Apart, Duration(0));
 }
 
@@ -462,7 +465,8 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         jumping.iter().partition(|voice| usable.iter().chain(&jumping).any(|other| confirms(voice, other)));
     for voice in &confirmed {
         let source = &mut index.sources[voice.place];
-        (source.settled, source.settled_at, source.exclusion) = (source.price, source.published_at, None);
+        (source.settled, source.exclusion) = (source.price, None);
+        source.settled_at = source.settled_at.max(source.published_at);
     }
     usable.extend(confirmed);
     let mut all: Vec<Voice> = usable.iter().chain(&jumping).chain(&nonsense).copied().collect();
@@ -604,7 +608,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let low = bounds.iter().copied().min().unwrap_or(value);
         let high = bounds.iter().copied().max().unwrap_or(value);
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
-        amount.traded = traded(value, &usable, params);
+        amount.traded = traded(value, &usable);
         let (supporting, lineages) = camp(value, &usable, oracle);
         let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
         let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
@@ -621,7 +625,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         return amount;
     }
     let challenged = moving.iter().any(contradicts);
-    amount.traded = traded(value, &usable, params);
+    amount.traded = traded(value, &usable);
     amount.believed = true;
     amount.agreed = amount.confirmed || index.agreed == Price(0) || !few && !challenged;
     let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();
@@ -640,13 +644,10 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     amount
 }
 
-/// What trades say of a value; where none is heard nothing, unless the market has no source that could say it.
-fn traded(value: Price, usable: &[Voice], params: &MarketParams) -> Price {
-    if params.sources.iter().all(|source| source.kind == SourceKind::Quotes) {
-        return value;
-    }
+/// What trades say of a value; where none is heard, the value.
+fn traded(value: Price, usable: &[Voice]) -> Price {
     let prices = || usable.iter().filter(|voice| voice.traded).map(|voice| voice.price);
-    let (Some(low), Some(high)) = (prices().min(), prices().max()) else { return Price(0) };
+    let (Some(low), Some(high)) = (prices().min(), prices().max()) else { return value };
     value.max(low).min(high)
 }
 
@@ -878,8 +879,9 @@ pub(super) fn calm(mode: Mode, failed: u8, breaker: &BreakerParams) -> Q {
 /// After `wanted` at `at`: tighter at once, milder one step after calm.
 pub(super) fn ladder(from: Rungs, wanted: Mode, breaker: &BreakerParams, at: Timestamp) -> Rungs {
     let reason_at = if from.reason_at == Timestamp::MIN { at } else { from.reason_at };
-    if from.mode < wanted && Mode::ReduceOnly <= wanted {
-        let soon = from.relaxed_at != Timestamp::MIN && at.0 - from.relaxed_at.0 < breaker.probation.0;
+    if from.mode < Mode::ReduceOnly && Mode::ReduceOnly <= wanted {
+        let probation = q(breaker.probation.0).max(calm(from.mode, from.failed, breaker));
+        let soon = from.relaxed_at != Timestamp::MIN && q(at.0 - from.relaxed_at.0) < probation;
         let failed = if soon { (from.failed + 1).min(62) } else { 0 };
         return Rungs { mode: wanted, reason_at: at, failed, ..from };
     }
