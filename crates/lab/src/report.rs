@@ -11,6 +11,7 @@
 //! - times are UTC.
 
 mod chart;
+mod frame;
 mod html;
 mod page;
 mod sheets;

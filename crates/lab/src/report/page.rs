@@ -1,14 +1,12 @@
-//! The page: a template, its tables, and the data its script draws from.
+//! The page of one replay: its tables, and the data that its script draws from.
 
 use super::chart;
-use super::html::{count, embed, escape, number, span, time, usd};
+use super::frame::{RUN_COLUMNS, block, document, head, push, row, run_cells};
+use super::html::{count, escape, number, span, time, usd};
 use crate::replay::outcome::{MarketOutcome, Outcome, Sensitivity, Totals};
 use serde_json::{Value, json};
-use std::fmt::Write;
 
-const LIBRARY: &str = include_str!("../../assets/plotly/plotly-basic.min.js");
 const SCRIPT: &str = include_str!("page.js");
-const STYLE: &str = include_str!("page.css");
 /// Lines of the timeline in the page. The rest is in `timeline.csv`, and the page says so.
 const TIMELINE_MAX: usize = 20_000;
 const DECISIONS_MAX: usize = 2_000;
@@ -32,29 +30,7 @@ pub(super) fn render(outcome: &Outcome) -> String {
     }
     block(&mut data, "data-timeline", &timeline_data(outcome));
 
-    // Whoever wants a script of theirs to run has to name a digest of a text that contains that very script.
-    let digest = blake3::hash([body.as_bytes(), data.as_bytes()].concat().as_slice()).to_hex();
-    let nonce = &digest[..32];
-    let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    );
-    let title = escape(&outcome.title);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"generator\" content=\"Seawall\">\n<title>{title} · Seawall replay</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}{data}\
-         <script nonce=\"{nonce}\">{LIBRARY}</script>\n<script nonce=\"{nonce}\">\n{SCRIPT}</script>\n</body>\n</html>\n"
-    )
-}
-
-fn block(data: &mut String, id: &str, json: &Value) {
-    push(data, format_args!("<script type=\"application/json\" id=\"{id}\">{}</script>\n", embed(json)));
-}
-
-fn push(body: &mut String, text: std::fmt::Arguments<'_>) {
-    body.write_fmt(text).expect("a string takes all");
+    document(&format!("{} · Seawall replay", outcome.title), &body, &data, SCRIPT)
 }
 
 fn header(body: &mut String, outcome: &Outcome) {
@@ -138,60 +114,6 @@ fn verdict(better: Option<bool>) -> (&'static str, &'static str) {
         Some(false) => ("worse", "worse"),
         None => ("even", ""),
     }
-}
-
-const RUN_COLUMNS: [&str; 15] = [
-    "Run",
-    "Accounts liquidated",
-    "Unjustified",
-    "Unjudged",
-    "Taken over needed",
-    "Bad debt",
-    "Insurance",
-    "ADL",
-    "of it outside",
-    "Socialized",
-    "of it outside",
-    "Deficit",
-    "Liquidated notional",
-    "Deleveraged notional",
-    "Invariants broken",
-];
-
-fn run_cells(totals: &Totals) -> [String; 14] {
-    [
-        count(totals.liquidated_accounts),
-        count(totals.unjustified_liquidations),
-        count(totals.unjudged_accounts),
-        number(totals.over_liquidation_ratio, 3),
-        usd(totals.bad_debt_usd),
-        usd(totals.insurance_usd),
-        usd(totals.adl_usd),
-        usd(totals.adl_outside_usd),
-        usd(totals.socialized_usd),
-        usd(totals.socialized_outside_usd),
-        usd(totals.deficit_usd),
-        usd(totals.liquidated_usd),
-        usd(totals.deleveraged_usd),
-        count(totals.invariants_broken),
-    ]
-}
-
-fn head(body: &mut String, id: &str, columns: &[&str]) {
-    push(body, format_args!("<div class=\"wide\"><table id=\"{id}\"><thead><tr>"));
-    for column in columns {
-        push(body, format_args!("<th scope=\"col\">{column}</th>"));
-    }
-    body.push_str("</tr></thead><tbody>\n");
-}
-
-/// `name` is escaped here; cells are ready.
-fn row(body: &mut String, class: &str, name: &str, cells: &[String]) {
-    push(body, format_args!("<tr class=\"{class}\"><th scope=\"row\">{}</th>", escape(name)));
-    for cell in cells {
-        push(body, format_args!("<td>{cell}</td>"));
-    }
-    body.push_str("</tr>\n");
 }
 
 fn runs(body: &mut String, outcome: &Outcome) {
