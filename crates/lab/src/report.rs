@@ -2,6 +2,7 @@
 //!
 //! - [`write_report`] writes the page: tables that stand in the HTML itself, and charts that are drawn, one market at a time, from JSON
 //!   embedded in it. `assets/plotly` is the charts' library; it is written into every page.
+//! - [`write_corpus`] writes such a page of many incidents, a [`Chapter`] each.
 //! - [`write_csv`] writes `accounts.csv`, `runs.csv`, `markets.csv` and `timeline.csv`.
 //!
 //! What holds:
@@ -11,10 +12,13 @@
 //! - times are UTC.
 
 mod chart;
+mod corpus;
 mod frame;
 mod html;
 mod page;
 mod sheets;
+
+pub use corpus::Chapter;
 
 use crate::replay::outcome::Outcome;
 use std::io;
@@ -23,6 +27,11 @@ use std::path::Path;
 /// Writes the HTML report to `path`.
 pub fn write_report(outcome: &Outcome, path: &Path) -> io::Result<()> {
     std::fs::write(path, page::render(outcome))
+}
+
+/// Writes the page of a corpus to `path`, its chapters in the order given.
+pub fn write_corpus(policy_digest: &str, chapters: &[Chapter], path: &Path) -> io::Result<()> {
+    std::fs::write(path, corpus::render(policy_digest, chapters))
 }
 
 /// Writes `accounts.csv`, `runs.csv`, `markets.csv` and `timeline.csv` into `directory`, which is made if it isn't there.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use lab::incident::corpus::Row;
+use lab::incident::{self, Incident};
 use lab::replay::outcome::{
     AccountOutcome, ArbitrageWindow, Fate, IndexPoint, MarketOutcome, MarketSeries, Observations, Outcome, Runs,
     Sensitivity, TimelineEntry, Totals,
 };
-use lab::report::{write_csv, write_report};
+use lab::report::{Chapter, write_corpus, write_csv, write_report};
 
 /// 2025-10-10T20:45:00Z, in microseconds.
 const START: i64 = 1_760_129_100_000_000;
@@ -250,6 +252,85 @@ fn two_hundred_markets_stay_within_the_budget() {
     assert_eq!(page.matches("<script type=\"application/json\" id=\"data-market-").count(), 200);
 }
 
+fn chapter(incident: &Incident, outcome: &Outcome) -> Chapter {
+    Chapter::of(incident, &Row::of(incident, outcome), outcome)
+}
+
+/// The page of these incidents, whatever the outcome of each.
+fn corpus(incidents: &[Incident], outcome: &Outcome, path: &Path) -> String {
+    let chapters: Vec<Chapter> = incidents.iter().map(|incident| chapter(incident, outcome)).collect();
+    write_corpus(&outcome.policy_digest, &chapters, path).expect("written");
+    std::fs::read_to_string(path).expect("read back")
+}
+
+fn incidents() -> Vec<Incident> {
+    let all = incident::list().expect("all can be read");
+    all.iter().map(|listed| incident::load(&listed.id).expect("it was listed")).collect()
+}
+
+/// I-17 with text in it that would be markup.
+fn hostile() -> Incident {
+    let mut incident = incident::load("I-17").expect("bundled");
+    let about = &mut incident.about;
+    for text in [&mut about.title, &mut about.date, &mut about.summary, &mut about.should_have_tripped[0]] {
+        *text = HOSTILE.to_string();
+    }
+    (about.facts[0].text, about.facts[0].at) = (HOSTILE.to_string(), HOSTILE.to_string());
+    (about.venues[0].about, about.venues[0].name) = (HOSTILE.to_string(), HOSTILE.to_string());
+    (about.citations[0].text, about.citations[0].key) = (HOSTILE.to_string(), HOSTILE.to_string());
+    incident
+}
+
+#[test]
+fn the_page_of_all_incidents_has_each_of_them_and_the_library_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let incidents = incidents();
+    let page = corpus(&incidents, &made_up(), &directory.path().join("out.html"));
+    for incident in &incidents {
+        let id = &incident.about.id;
+        for text in [
+            format!("<a href=\"#{id}\">{id}</a>"),
+            format!("<section class=\"incident\" id=\"{id}\" data-markets=\"3\">"),
+            format!("<p class=\"label\"><strong>Reconstruction.</strong> {}.</p>", incident.share()),
+            format!("id=\"data-{id}-2\""),
+        ] {
+            assert!(page.contains(&text), "the page lacks {text}");
+        }
+        let (from, to) = (format!("<section class=\"incident\" id=\"{id}\""), "</section>");
+        let chapter = page.split(&from).nth(1).and_then(|rest| rest.split(to).next()).expect("a chapter");
+        let rows: Vec<&str> = chapter.matches("<th scope=\"row\">policy</th><td>1,234</td>").collect();
+        assert_eq!(rows.len(), 1, "{id}");
+        assert!(chapter.contains("<th scope=\"row\">competent</th><td>2,097</td>"), "{id}");
+        assert!(chapter.contains("<th scope=\"row\">gemini alone, worst</th><td>3,825</td>"), "{id}");
+        assert!(!chapter.contains("coinbase alone"), "{id}");
+        assert!(chapter.contains("120 of 903 lines: ") && chapter.contains(" 783 more with "), "{id}");
+        assert!(chapter.contains("<td>ReduceOnly: fell 7.4% within 60 s</td>"), "{id}");
+    }
+    let library = include_str!("../assets/plotly/plotly-basic.min.js");
+    assert_eq!(page.matches(library).count(), 1, "the library once");
+    // Three markets an incident, the library, the page's script.
+    assert_eq!(page.matches("</script>").count(), 3 * incidents.len() + 2);
+    let megabytes = page.len() as f64 / 1e6;
+    assert!(megabytes < 6.0, "{megabytes} MB");
+}
+
+#[test]
+fn the_page_of_all_incidents_needs_no_network_and_its_text_stays_text() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let page = corpus(&[hostile()], &made_up(), &directory.path().join("out.html"));
+    assert!(page.contains("content=\"default-src 'none'; script-src 'nonce-"));
+    let lower = page.to_lowercase();
+    let own = &lower[..lower.find("plotly.js").expect("the library is in it")];
+    for loads in ["src=\"", "href=\"http", "@import", "url(http", "http://", "https://"] {
+        assert!(!own.contains(loads), "{loads}");
+    }
+    assert!(!page.contains("<script>alert") && !page.contains("<img src=x"));
+    // Title in heading and table, date, summary, what should have tripped, a fact's time and text, a venue and what is said of it, a citation and its key, the
+    // market in its list, and the market and the text of a line.
+    assert_eq!(page.matches("&lt;/script&gt;&lt;script&gt;alert(1)").count(), 14);
+    assert!(page.contains("\\u003c/script\\u003e\\u003cscript\\u003ealert(1)"));
+}
+
 #[test]
 fn the_library_is_the_published_one() {
     let library = include_bytes!("../assets/plotly/plotly-basic.min.js");
@@ -285,16 +366,58 @@ fn sheets_hold_the_same_and_no_formulas() {
     assert_eq!(read("timeline.csv").lines().count(), 1 + 903);
 }
 
-/// Opens the page as a reader would. Run by hand on a machine without Chromium this says so and checks nothing; `cargo xtask`
+/// The browser, or none where none runs here. Run by hand on a machine without Chromium this says so and checks nothing; `cargo xtask`
 /// asks for a browser, and then its absence is a failure.
+fn browser() -> Option<&'static str> {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name));
+    let required = std::env::var_os("SEAWALL_BROWSER").is_some_and(|value| value == "required");
+    assert!(
+        found.is_some() || !required,
+        "SEAWALL_BROWSER=required, and no chromium runs here: install the package `chromium`"
+    );
+    if found.is_none() {
+        eprintln!("skipped: no chromium on this machine");
+    }
+    found
+}
+
+/// Opens a page as a reader would: the document as the scripts left it.
+fn opened(browser: &str, profile: &Path, address: &str) -> String {
+    let out = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(address)
+        .output()
+        .expect("chromium runs");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// The document's first tag, in which scripts say how they fared.
+fn root(page: &str) -> String {
+    page.split('>').find(|tag| tag.contains("<html")).unwrap_or_default().to_string()
+}
+
+#[test]
+fn a_browser_draws_the_page_of_incidents() {
+    let Some(browser) = browser() else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("out.html");
+    corpus(&[hostile()], &made_up(), &path);
+    let page = opened(browser, &directory.path().join("profile"), &format!("file://{}", path.display()));
+    let root = root(&page);
+    assert!(root.contains("data-charts=\"1\""), "the chapter's chart is drawn: {root}");
+    assert!(!root.contains("data-errors"), "{root}");
+    assert!(page.contains("Liquidation orders: policy 160, competent 160."), "what is drawn is counted");
+    assert_eq!(page.matches("data-title=\"").count(), 6, "six buttons, none to anybody's cloud");
+    assert!(!page.contains("<script>alert"), "names stay text");
+    assert_eq!(page.matches("<img src=\"x\"").count() + page.matches("<img src=x").count(), 0);
+}
+
 #[test]
 fn a_browser_draws_it() {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name)) else {
-        let required = std::env::var_os("SEAWALL_BROWSER").is_some_and(|value| value == "required");
-        assert!(!required, "SEAWALL_BROWSER=required, and no chromium runs here: install the package `chromium`");
-        eprintln!("skipped: no chromium on this machine");
-        return;
-    };
+    let Some(browser) = browser() else { return };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("out.html");
     write_report(&made_up(), &path).expect("written");
@@ -304,16 +427,9 @@ fn a_browser_draws_it() {
             "AAVE",
             "%3C%2Fscript%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert(2)%3E",
         ];
-        let out = Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--virtual-time-budget=20000", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", directory.path().join(format!("profile-{position}")).display()))
-            .arg(format!("file://{}#market={}", path.display(), names[position]))
-            .output()
-            .expect("chromium runs");
-        let page = String::from_utf8_lossy(&out.stdout);
-        let root = page.split('>').find(|tag| tag.contains("<html")).unwrap_or_default().to_string();
+        let profile = directory.path().join(format!("profile-{position}"));
+        let page = opened(browser, &profile, &format!("file://{}#market={}", path.display(), names[position]));
+        let root = root(&page);
         assert!(root.contains("data-charts=\"2\""), "two charts are drawn: {root}");
         assert!(!root.contains("data-errors"), "{root}");
         assert!(page.contains("300 of 903 lines"), "the timeline is listed");

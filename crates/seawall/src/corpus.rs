@@ -10,6 +10,7 @@ use lab::feed::time::format_time;
 use lab::incident::corpus::{Cost, Row, Verdict, in_order};
 use lab::incident::{self, Incident, Listed};
 use lab::replay::{Options, replay};
+use lab::report::{Chapter, write_corpus};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -22,15 +23,22 @@ pub(crate) fn run(arguments: &Arguments, options: &Options) -> Result<Ended> {
     if arguments.incident.is_some() || narrowed(&arguments.input) || arguments.accounts.is_some() {
         bail!("--all replays every bundled incident whole: name no incident, files, accounts or times with it");
     }
-    if arguments.report.is_some() || arguments.csv.is_some() {
-        bail!("--all prints a table or --json; name one incident for --report and --csv");
+    if arguments.csv.is_some() {
+        bail!("--all has one page of all incidents with --report; name one incident for --csv");
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut chapters) = (Vec::new(), Vec::new());
     for Listed { id, .. } in incident::list()? {
-        rows.push(one(arguments, options, &id)?);
+        let (row, chapter) = one(arguments, options, &id)?;
+        rows.push(row);
+        chapters.extend(chapter);
     }
     in_order(&mut rows);
     let digest = options.policy.digest().to_string();
+    if let Some(path) = &arguments.report {
+        chapters.sort_by_key(|chapter: &Chapter| rows.iter().position(|row| row.incident == chapter.incident()));
+        write_corpus(&digest, &chapters, path).with_context(|| format!("writing {}", path.display()))?;
+        eprintln!("report: {}", path.display());
+    }
     let mut out = io::stdout().lock();
     if arguments.json {
         let value = json!({ "policy_digest": digest, "incidents": rows });
@@ -50,10 +58,14 @@ fn narrowed(input: &Input) -> bool {
     !(lists && paths && lag == "0ms" && bar_path == "auto")
 }
 
-fn one(arguments: &Arguments, options: &Options, id: &str) -> Result<Row> {
+/// An incident's line, and its chapter where a page is asked for.
+fn one(arguments: &Arguments, options: &Options, id: &str) -> Result<(Row, Option<Chapter>)> {
     on(&arguments.input, id, |incident, feed| {
         let options = Options { title: incident.heading(), ..options.clone() };
-        Ok(Row::of(incident, &replay(feed, &options, &|_, _| {})?))
+        let outcome = replay(feed, &options, &|_, _| {})?;
+        let row = Row::of(incident, &outcome);
+        let chapter = arguments.report.is_some().then(|| Chapter::of(incident, &row, &outcome));
+        Ok((row, chapter))
     })
 }
 

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 
 /// Points that a line of a chart keeps at most.
 const CHART_POINTS: usize = 4_000;
+/// Likewise on a page of many incidents.
+const CHAPTER_POINTS: usize = 800;
 
 /// Arguments of `seawall replay`.
 #[derive(Args, Clone, Debug)]
@@ -25,7 +27,7 @@ pub(crate) struct Arguments {
     /// A bundled incident, as I-17; not together with files
     #[arg(value_name = "INCIDENT")]
     pub(crate) incident: Option<String>,
-    /// Every bundled incident under one policy, in one table
+    /// Every bundled incident under one policy, in one table; with --report on one page
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
     /// Leave out the runs with half and double impact
     #[arg(long)]
     no_sensitivity: bool,
-    /// Write the report to this HTML file
+    /// Write the report to this HTML file; with --all a page of every incident
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Write accounts, runs, markets and the timeline as CSV into this directory
@@ -168,7 +170,8 @@ pub(crate) fn options(arguments: &Arguments, title: String, policy: Policy) -> R
     };
     let chart_points = match (arguments.all, &arguments.report) {
         // A line of the table needs the changes of mode, which come with the charts.
-        (true, _) => 1,
+        (true, None) => 1,
+        (true, Some(_)) => CHAPTER_POINTS,
         (false, Some(_)) => CHART_POINTS,
         (false, None) => 0,
     };

@@ -60,6 +60,25 @@ fn the_table_and_the_json_say_the_same_of_every_incident() {
 }
 
 #[test]
+fn the_page_has_a_chapter_of_every_incident_in_the_order_of_the_table() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("out.html");
+    let report = ["--draw", "20", "--no-single", "--report", path.to_str().expect("UTF-8")];
+    let Ended { code, out, err } = end(seawall().args(["replay", "--all"]).args(report));
+    assert_eq!((code, err), (0, format!("report: {}\n", path.display())));
+    assert_eq!(out, all(&[]), "the table is the same");
+    let lines = out.lines().filter_map(|line| line.get(2..).filter(|line| line.starts_with("I-")));
+    let table: Vec<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+    let page = std::fs::read_to_string(&path).expect("written");
+    let named = |before: &str| -> Vec<String> {
+        page.split(before).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    assert_eq!(named("<a href=\"#I-").len(), table.len());
+    assert_eq!(named("<section class=\"incident\" id=\""), table);
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+}
+
+#[test]
 fn what_narrows_all_is_refused() {
     let check = |more: &[&str], word: &str| {
         let Ended { code, out, err } = end(seawall().args(["replay", "--all"]).args(more));
@@ -72,7 +91,6 @@ fn what_narrows_all_is_refused() {
     check(&["--from", "2025-10-10T21:00:00Z"], "whole");
     check(&["--lag", "1s"], "whole");
     check(&["--accounts", "book.csv"], "whole");
-    check(&["--report", "out.html"], "--all prints a table or --json");
-    check(&["--csv", "out"], "--all prints a table or --json");
+    check(&["--csv", "out"], "name one incident for --csv");
     check(&["--policy", "none.toml"], "none.toml");
 }

@@ -26,6 +26,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// What a market takes of a page that holds many replays.
+    pub(super) const CHAPTER: Budget = Budget { points: 800, liquidations: 600 };
+
     /// Shares the page among the outcome's markets.
     pub(super) fn of(outcome: &Outcome) -> Self {
         let series: usize = outcome.markets.iter().map(|m| m.series.sources.len() + 1).sum();

@@ -139,6 +139,9 @@ const seawall = (function () {
       line: { shape: "hv", width: 1.3, color: SOURCES[i % SOURCES.length], dash: DASHES[Math.floor(i / SOURCES.length) % DASHES.length] },
       hovertemplate: "$%{y:,.8~g}",
     }));
+    const { policy, competent } = market.liquidations;
+    const any = policy.usd.concat(competent.usd).some((usd) => usd > 0);
+    const none = policy.count + competent.count ? "no liquidation was filled in this market" : "no account was liquidated in this market";
     const traces = [
       ...bands(market), band(index), ...sources,
       {
@@ -146,11 +149,10 @@ const seawall = (function () {
         customdata: index.c, hovertemplate: "$%{y:,.8~g} ± %{customdata:,.3~g}",
       },
       ...strip(market.rungs, market.to, "Rung", RUNGS), ...strip(market.states, market.to, "State", STATES),
-      liquidations(market.liquidations.competent, "Liquidated, competent", "diamond-open", "#c8690a"),
-      liquidations(market.liquidations.policy, "Liquidated, policy", "circle", "#0b5cad"),
+      liquidations(competent, "Liquidated, competent", "diamond-open", "#c8690a"),
+      liquidations(policy, "Liquidated, policy", "circle", "#0b5cad"),
     ];
     const range = near ? around(index, log) : undefined;
-    const any = market.liquidations.policy.count + market.liquidations.competent.count;
     const money = { tickprefix: "$", separatethousands: true, gridcolor: LINE, zeroline: false, automargin: true };
     // The legend stands below the plot, in columns that fit, and the plot keeps its height.
     const columns = Math.max(2, Math.floor((target.clientWidth - 20) / 235));
@@ -170,7 +172,7 @@ const seawall = (function () {
       yaxis3: { ...money, domain: [0, .23], title: { text: "Liquidated (USD, log)", standoff: 8 }, type: "log", dtick: 1, exponentformat: "SI", ...(any ? {} : { range: [2, 6] }) },
       yaxis4: { domain: [.37, 1], range: [0, 1], fixedrange: true, visible: false },
       legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom", entrywidth: 1 / columns - .005, entrywidthmode: "fraction", font: { size: 12 } },
-      annotations: any ? [] : [{ text: "no account was liquidated in this market", xref: "paper", yref: "paper", x: .5, y: .12, showarrow: false, font: { color: SOFT } }],
+      annotations: any ? [] : [{ text: none, xref: "paper", yref: "paper", x: .5, y: .12, showarrow: false, font: { color: SOFT } }],
       uirevision: market.market + log + near,
     });
     target.dataset.market = market.market;
