@@ -200,7 +200,7 @@ impl Start {
 }
 
 /// Does `jobs` on so many threads. What comes back is in their order.
-fn spread<J: Send, T: Send>(
+pub(crate) fn spread<J: Send, T: Send>(
     jobs: Vec<J>,
     threads: usize,
     work: impl Fn(&J) -> T + Sync,

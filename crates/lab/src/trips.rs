@@ -13,6 +13,7 @@
 //! Start at [`calibrate`]; [`walk`] is the loop, a kernel without accounts.
 
 use crate::feed::{BarRef, Feed, FeedEvent, Micros};
+use crate::replay::spread;
 use crate::replay::world::World;
 use kernel::detect::NAMES;
 use kernel::state::Market;
@@ -22,8 +23,7 @@ use protocol::input::Observation;
 use protocol::params::{DetectorParams, Thresholds};
 use protocol::{Action, Batch, Input, MarketId, Mode, VenueParams};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use units::{Price, Ratio, Rounding, Timestamp};
 
 /// What a detector judges.
@@ -148,25 +148,9 @@ pub fn calibrate(feed: &Feed, policy: &Policy, threads: usize) -> Result<Calibra
     let listed = world.list(policy).map_err(|error| error.to_string())?;
     let mut decisions = feed.decisions.clone();
     decisions.extend(world.decisions.iter().chain(&listed.decisions).cloned());
-    let queue: Mutex<VecDeque<i64>> = Mutex::new(SCALES.into());
-    let results: Mutex<BTreeMap<i64, Result<Vec<MarketTrips>, String>>> = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
-                    let Some(scale) = next else { break };
-                    let counted = trips(feed, &world, &scaled(&listed.params, scale));
-                    if let Ok(mut results) = results.lock() {
-                        results.insert(scale, counted);
-                    }
-                }
-            });
-        }
-    });
-    let results = results.into_inner().map_err(|_| "a run panicked".to_owned())?;
+    let counted = spread(SCALES.to_vec(), threads, |scale| trips(feed, &world, &scaled(&listed.params, *scale)))?;
     let mut by_scale = BTreeMap::new();
-    for (scale, counted) in results {
+    for (scale, counted) in counted {
         by_scale.insert(scale, counted.map_err(|error| format!("thresholds at {scale}%: {error}"))?);
     }
     let row = |place: usize| {
