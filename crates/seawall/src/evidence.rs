@@ -78,12 +78,12 @@ impl Evidence {
         let line = |out: &mut String, cells: [&str; 7]| {
             let [incident, title, newly, no_longer, unjustified, losses, strict] = cells;
             let row = format!(
-                "  {incident:<5} {title:<TITLE$} {newly:>10} {no_longer:>10}  {unjustified:>12}  {losses:>33}  {strict:>16}"
+                "  {incident:<5} {title:<TITLE$} {newly:>11} {no_longer:>11}  {unjustified:>12}  {losses:>33}  {strict:>16}"
             );
             writeln!(out, "{}", row.trim_end())
         };
         line(out, ["", "", "newly", "no longer", "unjustified", "losses past own money, USD", "seconds strict"])?;
-        line(out, ["", "", "liquidated", "liquidated", "old -> new", "old -> new", "old -> new"])?;
+        line(out, ["", "", "liq. (unj.)", "liq. (unj.)", "old -> new", "old -> new", "old -> new"])?;
         for case in cases {
             let cell = |of: &dyn Fn(&Side) -> String| format!("{} -> {}", of(&case.old), of(&case.new));
             line(
@@ -91,8 +91,8 @@ impl Evidence {
                 [
                     &case.incident,
                     &case.title,
-                    &case.newly_liquidated.len().to_string(),
-                    &case.no_longer_liquidated.len().to_string(),
+                    &of_them(&case.newly_liquidated),
+                    &of_them(&case.no_longer_liquidated),
                     &cell(&|side| side.cost.unjustified.to_string()),
                     &cell(&|side| grouped(side.cost.bad_debt_usd)),
                     &cell(&|side| format!("{:.0}", side.reduce_only_seconds)),
@@ -105,10 +105,16 @@ impl Evidence {
         writeln!(out, "\n{} newly liquidated, {no_longer} no longer", counted(newly, "account"))?;
         writeln!(
             out,
-            "liquidated: or deleveraged as insolvent; unjustified: accounts, in hindsight; seconds strict: in ReduceOnly or stricter after a\n\
-             market first permitted openings, in the market with most of them; times are those of the first decision, UTC"
+            "liq.: liquidated, or deleveraged as insolvent, newly under the new policy alone, no longer under the old alone; unj.: of them\n\
+             unjustified in hindsight, there; unjustified: of all accounts; seconds strict: in ReduceOnly or stricter after a market\n\
+             first permitted openings, in the market with most of them; times are those of the first decision, UTC"
         )
     }
+}
+
+/// How many, and how many of them without justification.
+fn of_them(rows: &[Liquidated]) -> String {
+    format!("{} ({})", rows.len(), rows.iter().filter(|row| row.unjustified).count())
 }
 
 fn write_accounts(out: &mut String, case: &Case) -> std::fmt::Result {

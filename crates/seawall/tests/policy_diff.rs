@@ -241,23 +241,24 @@ fn evidence_says_who_is_liquidated_where_maintenance_rises() {
 2 incidents under both, reconstructions from public statements, none of them a recording
 accounts: 250 a market drawn with seed 1; the draw knows no policy: the same under both
 
-                                                          newly  no longer   unjustified         losses past own money, USD    seconds strict
-                                                     liquidated liquidated    old -> new                         old -> new        old -> new
-  I-06  stETH loses six percent in four days                  6          0      12 -> 18                             0 -> 0        420 -> 420
+                                                           newly   no longer   unjustified         losses past own money, USD    seconds strict
+                                                     liq. (unj.) liq. (unj.)    old -> new                         old -> new        old -> new
+  I-06  stETH loses six percent in four days               6 (6)       0 (0)      12 -> 18                             0 -> 0        420 -> 420
           newly      STETH-163      STETH    2022-06-11T12:09:00Z  unjustified
           newly      STETH-107      STETH    2022-06-11T12:55:05Z  unjustified
           newly      STETH-201      STETH    2022-06-11T13:01:06Z  unjustified
           newly      STETH-177      STETH    2022-06-11T13:11:06Z  unjustified
           newly      STETH-234      STETH    2022-06-11T14:08:06Z  unjustified
           newly      STETH-20       STETH    2022-06-11T14:16:05Z  unjustified
-  I-09  USDC without its bank for a weekend                   3          0      40 -> 68                         4,385 -> 0    38985 -> 38985
+  I-09  USDC without its bank for a weekend                3 (0)       0 (0)      40 -> 68                         4,385 -> 0    38985 -> 38985
           newly      DAI-50         DAI      2023-03-11T07:24:15Z
           newly      DAI-232        DAI      2023-03-11T07:28:00Z
           newly      DAI-165        DAI      2023-03-11T07:29:52Z
 
 9 accounts newly liquidated, 0 no longer
-liquidated: or deleveraged as insolvent; unjustified: accounts, in hindsight; seconds strict: in ReduceOnly or stricter after a
-market first permitted openings, in the market with most of them; times are those of the first decision, UTC
+liq.: liquidated, or deleveraged as insolvent, newly under the new policy alone, no longer under the old alone; unj.: of them
+unjustified in hindsight, there; unjustified: of all accounts; seconds strict: in ReduceOnly or stricter after a market
+first permitted openings, in the market with most of them; times are those of the first decision, UTC
 ";
     // In the corpus's order, each once, whatever the order and the letters of the names.
     let (code, found) = evidence("maintenance = \"3%\"", "i-09,I-06,I-09");
