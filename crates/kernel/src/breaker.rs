@@ -188,6 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn a_probation_is_no_shorter_than_the_calm_that_led_to_it() {
+        let params = BreakerParams { probation: Duration::seconds(10), ..PARAMS };
+        let mut breaker = Breaker {
+            restriction: restriction_of(Mode::Cautious, &params),
+            mode: Mode::Cautious,
+            calm_since: Timestamp(0),
+            relaxed_at: Timestamp(0),
+            failed: 1,
+        };
+        // The calm is twice 60 s by now: a relapse after 119 s is one, and after 120 s none.
+        for (second, failed) in [(119, 2), (120, 0)] {
+            let mut tried = breaker;
+            tried.step(restriction_of(Mode::ReduceOnly, &params), &params, Timestamp(second * 1_000_000));
+            assert_eq!((tried.mode(), tried.failed), (Mode::ReduceOnly, failed), "{second}");
+        }
+        breaker.relaxed_at = Timestamp::MIN;
+        breaker.step(restriction_of(Mode::ReduceOnly, &params), &params, Timestamp(1));
+        assert_eq!(breaker.failed, 0, "nothing was let go before");
+    }
+
+    #[test]
     fn before_the_first_price_nothing_may_open() {
         let breaker = Breaker::new(&PARAMS);
         assert_eq!(breaker.mode(), Mode::Halted);

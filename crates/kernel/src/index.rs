@@ -33,6 +33,7 @@
 mod source;
 mod voices;
 
+pub(crate) use source::jump_limit;
 pub use source::{GAP_BUCKETS, Gaps, Source, Standing};
 
 use alloc::vec::Vec;
@@ -79,6 +80,8 @@ pub struct Index {
     pub adrift: Option<Adrift>,
     /// What of the index trades bear out; zero where no source is usable.
     pub traded: Price,
+    /// When the newest of them was published, or of all sources where no trade is heard.
+    pub traded_at: Timestamp,
     /// The fresh sources that speak from their own bound, as bits.
     pub stuck: u16,
     /// After this the evaluation would come out differently although nothing was observed.
@@ -102,6 +105,7 @@ impl Index {
             supported_at: Timestamp::MIN,
             adrift: None,
             traded: Price(0),
+            traded_at: Timestamp::MIN,
             stuck: 0,
             deadline: Timestamp::MAX,
         }
@@ -219,7 +223,7 @@ impl Index {
         self.quality = look.quality;
         self.spread = look.spread.max(look.quality.confidence);
         self.adrift = look.adrift;
-        (self.traded, self.stuck) = (look.traded, look.stuck);
+        (self.traded, self.traded_at, self.stuck) = (look.traded, look.traded_at, look.stuck);
         self.deadline = look.deadline;
         if look.believed {
             self.believed = look.quality.value;
@@ -310,6 +314,9 @@ impl Index {
                 }
                 Some(Exclusion::Overruled) => {
                     look.deadline = look.deadline.min(until);
+                    if source.filter(listing, oracle) == Some(Exclusion::StuckAtBound) {
+                        look.stuck |= 1 << place;
+                    }
                     if source.is_a_price(listing, oracle) {
                         look.sensible |= 1 << place;
                         look.waiting |= 1 << place;
@@ -475,7 +482,7 @@ impl Index {
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
-            look.traded = traded(value, voices);
+            (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
                 .max(claims(value, unconfirmed, oracle))
@@ -487,7 +494,7 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
-        look.traded = traded(value, voices);
+        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
         look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
@@ -611,6 +618,7 @@ struct Look {
     quality: PriceQuality,
     spread: Price,
     traded: Price,
+    traded_at: Timestamp,
     stuck: u16,
     /// The median of those that are heard.
     median: Option<Price>,
@@ -641,6 +649,7 @@ impl Look {
             quality: PriceQuality::NONE,
             spread: Price(0),
             traded: Price(0),
+            traded_at: Timestamp::MIN,
             stuck: 0,
             median: None,
             contradiction: None,

@@ -298,7 +298,10 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     let until = at.min(market.index.deadline);
     if is_primary(before.state, before.rung) && market.observed_until < until {
         let from = market.observed_until;
-        market.stable.observe(detectors.stable_half_life, detectors.stable_reach, before.value, from, until);
+        // A lone voice where more are asked for neither begins the stable price nor pulls it.
+        if market.params.oracle.lineages_min.min(market.lineages_listed) <= before.lineages {
+            market.stable.observe(detectors.stable_half_life, detectors.stable_reach, before.value, from, until);
+        }
         // A price that nobody renews for long is no observation of a short window, however often its source may be silent.
         let published_at = from.0.saturating_sub(before.age.0);
         let seen_until = until.min(Timestamp(published_at.saturating_add(detectors.twap_window.0 / SEEN_SHARE)));
@@ -316,7 +319,7 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     let quality = *market.index.quality();
     if Price(0) < market.index.traded {
         // When it was published, not when it came.
-        let at = Timestamp(at.0.saturating_sub(quality.age.0));
+        let at = at.min(market.index.traded_at);
         market.range.observe(detectors.velocity_window, market.index.traded, at);
         market.swing.observe(detectors.swing_window, market.index.traded, at);
     }

@@ -1,5 +1,6 @@
 //! What an account is worth and what it needs. "Liquidatable" is said here, once, by cross-multiplication.
 
+use crate::index::jump_limit;
 use crate::quality;
 use crate::state::{Account, Market, Position};
 use protocol::params::Tier;
@@ -63,8 +64,9 @@ pub enum Lens {
     /// At the edge of the price's confidence that is kindest to the position: who is under maintenance, or insolvent,
     /// only at the mark may owe it to one of the sources.
     Kindest,
-    /// At the kindest edge and a further `oracle.jump_max` of the mark in the kind direction: for a price that can't
-    /// carry a liquidation. A source may go that far without confirmation, so the true price may be there already.
+    /// At the kindest edge and a further step in the kind direction, of `oracle.jump_max` of the mark or, where nobody has
+    /// published for longer than `jump_window` at the last look, of as much as may be by then: for a price that can't carry a liquidation. A
+    /// source may go that far without confirmation, so the true price may be there already.
     Doubted,
     /// At the edge that is least kind, and a profit counts only where the market lets exposure grow: what a doubtful
     /// price gave may be gone before what it paid for is.
@@ -85,7 +87,8 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
         Lens::Unkind => -width,
         Lens::Doubted => {
             // Up: whoever is judged kindly has the rounding too.
-            let step = market.params.oracle.jump_max.of(i128::from(mark.0), Rounding::Up);
+            let step = jump_limit(&market.params.oracle, market.index.quality().age);
+            let step = step.of(i128::from(mark.0), Rounding::Up);
             width.saturating_add(step.unwrap_or(i128::MAX))
         }
     };

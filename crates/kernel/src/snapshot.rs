@@ -362,6 +362,7 @@ canonical_struct!(Index {
     supported_at,
     adrift,
     traded,
+    traded_at,
     stuck,
     deadline
 });

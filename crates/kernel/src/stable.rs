@@ -2,8 +2,9 @@
 //!
 //! An exponential average in steps of 1/1024 of its half-life. Inside a step time is weighed as it passes, so the answer
 //! depends on what the price was and not on how often somebody looked; the answer to a constant is that constant. Time that
-//! nobody observed counts for nothing. An index farther away than `stable_reach` pulls no harder than one at that distance:
-//! whoever drives a price to twenty times its worth moves what is remembered of it like one who adds a fifth.
+//! nobody observed counts for nothing. An index farther away than `stable_reach` pulls no harder than one at that distance, for
+//! however short a time: whoever drives a price to twenty times its worth moves what is remembered of it like one who adds a
+//! fifth.
 
 use units::{Duration, Price, Ratio, Rounding, Timestamp, div};
 
@@ -15,7 +16,7 @@ const DIGITS: u32 = 20;
 const TAKEN: i128 = 190_466_375_432;
 /// Its binary digits.
 const TAKEN_DIGITS: u32 = 48;
-/// More steps than this of one price are as good as forever: within 2^-16 of it.
+/// More steps than this of one price are as good as forever: within 2^-16 of it, where it is in reach.
 const STEPS_MAX: i64 = 16 * STEPS;
 
 /// A stable price.
@@ -23,7 +24,7 @@ const STEPS_MAX: i64 = 16 * STEPS;
 pub struct Stable {
     /// The average over whole steps, in units of 2^-20 of a price's; zero before the first price.
     pub value: i128,
-    /// In the step that is not over yet: price times microseconds.
+    /// In the step that is not over yet: what pulls, in the unit of `value`, times microseconds.
     pub sum: i128,
     /// And the microseconds.
     pub observed: i64,
@@ -49,22 +50,33 @@ impl Stable {
         let mut left = to.since(from).0.clamp(0, length.saturating_mul(STEPS_MAX));
         while 0 < left {
             let taken = left.min(length.saturating_sub(self.observed).max(0));
-            self.sum = self.sum.saturating_add(i128::from(price.0) * i128::from(taken));
+            self.sum = self.sum.saturating_add(self.within_reach(price, reach).saturating_mul(i128::from(taken)));
             self.observed = self.observed.saturating_add(taken);
             left -= taken;
             if length <= self.observed {
-                self.step(reach);
+                self.step();
             }
         }
     }
 
+    /// A price, or where it is out of reach what is nearest to it.
+    fn within_reach(&self, price: Price, reach: Ratio) -> i128 {
+        let price = i128::from(price.0) << DIGITS;
+        let away = price.saturating_sub(self.value);
+        // As a product first, since most prices are in reach and a division is dear.
+        let farthest = self.value.saturating_mul(i128::from(reach.0.max(0)));
+        if away.saturating_abs().saturating_mul(i128::from(Ratio::ONE.0)) <= farthest {
+            return price;
+        }
+        let farthest = div(farthest, i128::from(Ratio::ONE.0), Rounding::Down).unwrap_or(0);
+        self.value.saturating_add(away.max(-farthest).min(farthest))
+    }
+
     /// Takes over what the step that is over amounts to.
-    fn step(&mut self, reach: Ratio) {
-        let sum = self.sum.checked_mul(1 << DIGITS).unwrap_or(i128::MAX);
-        let average = div(sum, i128::from(self.observed), Rounding::Down).unwrap_or(0);
+    fn step(&mut self) {
+        let average = div(self.sum, i128::from(self.observed), Rounding::Down).unwrap_or(0);
         (self.sum, self.observed) = (0, 0);
-        let farthest = reach.of(self.value, Rounding::Down).unwrap_or(0).max(0);
-        let away = average.saturating_sub(self.value).max(-farthest).min(farthest);
+        let away = average.saturating_sub(self.value);
         // Below a unit of value the average stays where it is.
         self.value = self.value.saturating_add(away.saturating_mul(TAKEN) / (1 << TAKEN_DIGITS));
     }
@@ -111,8 +123,8 @@ mod tests {
     fn whoever_goes_to_twenty_times_pulls_like_one_who_adds_a_fifth() {
         let pulled = |price: i64| {
             let mut stable = Stable::NONE;
-            stable.observe(HOUR, REACH, Price(1_000_000_000), at(0), at(1));
-            stable.observe(HOUR, REACH, Price(price), at(1), at(1_201));
+            stable.observe(HOUR, REACH, Price(1_000_000_000), at(0), at(0));
+            stable.observe(HOUR, REACH, Price(price), at(0), at(1_200));
             stable.price().map(|price| price.0)
         };
         // Twenty minutes: each step takes over a 1477th of a fifth of what there is by then, 341 times: 4.7%.
@@ -121,6 +133,14 @@ mod tests {
         let expected = 1e9 * (1.0 + 0.2 * (1.0 - 2_f64.powf(-1.0 / 1_024.0))).powi(341);
         assert!((price as f64 - expected).abs() < 1e4, "{price} against {expected}");
         assert!(pulled(1_199_000_000) < pulled(20_000_000_000));
+        // Nor harder when it shows for a hundredth of the time, in every step.
+        let mut spiked = Stable::NONE;
+        for k in 0..120_000 {
+            let price = if k % 100 == 99 { 20_000_000_000 } else { 1_000_000_000 };
+            spiked.observe(HOUR, REACH, Price(price), Timestamp(k * 10_000), Timestamp((k + 1) * 10_000));
+        }
+        let Some(spiked) = spiked.price() else { panic!("there is one") };
+        assert!(spiked.0 < 1_001_000_000, "{spiked:?}");
         // And downward it falls by no more than a fifth of itself.
         let Some(low) = pulled(1) else { panic!("there is one") };
         let expected = 1e9 * (1.0 - 0.2 * (1.0 - 2_f64.powf(-1.0 / 1_024.0))).powi(341);

@@ -256,17 +256,27 @@ impl Market {
         }
     }
 
-    /// The share of the listed weight that speaks from its own bound, rounded up.
+    /// The share of the listed voices that speak from their own bound, rounded up. As everywhere a lineage is one voice, that
+    /// of its heaviest source; here of the heaviest that is stuck.
     fn stuck(&self) -> units::Ratio {
         if self.index.stuck == 0 {
             return units::Ratio::ZERO;
         }
-        let weight = |stuck: bool| {
-            let sources = self.params.sources.iter().enumerate();
-            let counted = sources.filter(|(place, _)| !stuck || self.index.stuck >> place & 1 == 1);
-            counted.map(|(_, source)| i128::from(source.weight)).sum::<i128>()
+        let sources = &self.params.sources;
+        let is_stuck = |place: usize| self.index.stuck >> place & 1 == 1;
+        let voices = |only_stuck: bool| -> i128 {
+            let counts = |place: usize| !only_stuck || is_stuck(place);
+            let heaviest_of = |lineage| {
+                let own = sources.iter().enumerate().filter(|(place, s)| s.lineage == lineage && counts(*place));
+                own.map(|(_, source)| i128::from(source.weight)).max().unwrap_or(0)
+            };
+            let firsts = sources
+                .iter()
+                .enumerate()
+                .filter(|(place, source)| sources.iter().take(*place).all(|other| other.lineage != source.lineage));
+            firsts.map(|(_, source)| heaviest_of(source.lineage)).sum()
         };
-        units::Ratio::of_parts(weight(true), weight(false), units::Rounding::Up).unwrap_or(units::Ratio::ONE)
+        units::Ratio::of_parts(voices(true), voices(false), units::Rounding::Up).unwrap_or(units::Ratio::ONE)
     }
 
     /// The time-weighted average of the index and the share of its window that was observed.

@@ -371,7 +371,7 @@ fn any_minute() -> impl Strategy<Value = Vec<Vec<Option<i64>>>> {
         4 => Just(None),
         6 => (9_990..10_010_i64).prop_map(Some),
         2 => (9_500..10_500_i64).prop_map(Some),
-        1 => prop_oneof![Just(0), 5_000..20_000_i64].prop_map(Some),
+        1 => prop_oneof![Just(0), Just(100), 5_000..20_000_i64].prop_map(Some),
     ];
     prop::collection::vec(prop::collection::vec(price, 4), 1..40)
 }
@@ -384,6 +384,8 @@ proptest! {
         let mut params = market(sources);
         params.oracle.dispute_confirm = units::Duration::seconds(7);
         params.oracle.jump_confirm = units::Duration::seconds(2);
+        // Half of what is no price at all is one at a bound.
+        params.sources[0].price_min = Price(USD);
         let mut story = Story::new(&venue(vec![params]), &[]);
         for said in minute {
             story.wait(wait);
@@ -402,7 +404,8 @@ proptest! {
                 let quality = index.quality;
                 let exclusions: Vec<_> = index.sources.iter().map(|source| source.exclusion).collect();
                 let price = (quality.value, quality.confidence, quality.state, quality.rung, quality.lineages);
-                (price, quality.coverage, exclusions, index.agreed, index.adrift, index.spread)
+                let traded = (index.traded, index.traded_at, index.stuck);
+                (price, quality.coverage, exclusions, index.agreed, index.adrift, index.spread, traded)
             };
             prop_assert_eq!(said(&index), said(&later), "{} after {} us", index.deadline.0, then - story.now);
         }

@@ -132,6 +132,20 @@ fn a_doubted_price_is_a_step_kinder_than_the_confidence() {
 }
 
 #[test]
+fn a_last_good_price_is_doubted_by_as_much_as_a_source_may_come_back_with() {
+    let mut story = Story { prompt: false, ..Story::new(&venue(vec![market(3)]), &[]) };
+    story.hold(0, &[10_000; 3], 2);
+    let doubted = |story: &Story| price(story.kernel.state().market(MarketId(0)).unwrap(), Size(1), Lens::Doubted);
+    for (seconds, step) in [(60, 10), (180, 20)] {
+        story.wait(seconds);
+        // Whoever is refused has the market looked at.
+        story.batch(vec![observation(0, 0, 100 * USD, story.now, story.now + 1)]);
+        assert_eq!(story.quality(0).rung, Rung::LastGood);
+        assert_eq!(doubted(&story), Some(Price((100 + step) * USD)), "{seconds}");
+    }
+}
+
+#[test]
 fn a_small_position_without_a_sound_price_shields_no_large_one() {
     // A tenth of a base in the second market: a step of 10% is worth 1 USD to it.
     // Equity at p is 40 p − 3,860, judged kindly 1 USD more; needed are p and 0.25, judged kindly p and 0.275. So the

@@ -10,3 +10,4 @@ pub mod replay;
 pub mod report;
 pub mod trips;
 pub mod vectors;
+pub mod walk;

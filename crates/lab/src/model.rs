@@ -32,7 +32,7 @@ use kernel::stable::Stable;
 use kernel::{Kernel, State, state};
 use oracle::History;
 use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, QualityState, Rung, Side, SourceId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use units::Timestamp;
@@ -210,14 +210,24 @@ impl Model {
             if from.0 < seen_until {
                 history.held(was.value, from, until.min(Timestamp(seen_until)));
             }
+        }
+        let listed: BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0).collect();
+        let needed = listed.len().min(params.oracle.lineages_min.into());
+        if plain && market.observed_until < until && needed <= usize::from(was.lineages) {
+            let (from, detectors) = (market.observed_until, &params.detectors);
             let stable = oracle::stable(&market.stable, was.value, until.0 - from.0, detectors);
             // The average, the farthest and what is taken over are each rounded by less than a unit of 2^-20.
             let found = exact::q(kernel.stable.value) / exact::q(1_i64 << 20);
             let off = (found.clone() - &stable.value).max(stable.value.clone() - found);
             let near = off * exact::q(1_i64 << 20) <= exact::q(3 * stable.steps + 1);
             demand("the stable price", near, || format!("{id:?}: kernel {:?}, model {stable:?}", kernel.stable))?;
-            let rest = (kernel.stable.sum, kernel.stable.observed);
-            same("what the stable price takes over next", id, rest, stable.rest)?;
+            let (sum, observed) = stable.rest;
+            same("how much of a step is over", id, kernel.stable.observed, observed)?;
+            let off = exact::q(kernel.stable.sum) / exact::q(1_i64 << 20) - sum;
+            let off = off.clone().max(-off) * exact::q(1_i64 << 20);
+            // Each microsecond pulls from a reach around a value that is off by no more than was said.
+            let near = off <= exact::q(i128::from(observed) * (3 * i128::from(stable.steps) + 3));
+            demand("what the stable price takes over next", near, || format!("{id:?}: {:?}", kernel.stable))?;
         } else {
             same("a stable price that nothing pulls", id, kernel.stable, market.stable)?;
         }
@@ -246,10 +256,11 @@ impl Model {
             format!("{id:?} {:?}", kernel.index.deadline)
         })?;
         market.index.quality = quality;
-        same("what trades bear out", id, kernel.index.traded, market.index.traded)?;
+        let traded = |index: &Index| (index.traded, index.traded_at);
+        same("what trades bear out", id, traded(&kernel.index), traded(&market.index))?;
         same("who speaks from its bound", id, kernel.index.stuck, market.index.stuck)?;
         if 0 < market.index.traded.0 {
-            history.seen(market.index.traded, Timestamp(at.0 - quality.age.0));
+            history.seen(market.index.traded, at.min(market.index.traded_at));
         }
         let average = history.average(params.detectors.twap_window, at);
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;

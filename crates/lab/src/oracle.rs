@@ -3,12 +3,12 @@
 use crate::feed::Feed;
 use crate::feed::time::format_time;
 use crate::replay::world::World;
-use kernel::Kernel;
+use crate::walk::{Step, walk};
 use policy::Policy;
-use protocol::input::Observation;
-use protocol::{Batch, Input, MarketId, PriceQuality, QualityState, Rung};
+use protocol::{Effect, PriceQuality, QualityState, Rung};
 use std::io::{self, Write};
-use units::{Price, Rounding, Timestamp};
+use std::ops::ControlFlow;
+use units::Timestamp;
 
 /// How the lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,61 +42,42 @@ const BLOCK: usize = 1 << 16;
 pub fn oracle(feed: &Feed, policy: &Policy, form: Form, out: &mut dyn Write) -> Result<Summary, OracleError> {
     let world = World::of(feed).map_err(OracleError::World)?;
     let listed = world.list(policy).map_err(|error| OracleError::World(error.to_string()))?;
-    let mut kernel = Kernel::new(&listed.params, &[])
-        .map_err(|bad| OracleError::World(format!("the policy is refused: {bad:?}")))?;
     let mut summary = Summary { decisions: feed.decisions.clone(), ..Summary::default() };
     summary.decisions.extend(world.decisions.iter().chain(&listed.decisions).cloned());
-    let mut batch = Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::with_capacity(1) };
-    let mut effects = Vec::new();
     let second = (i64::MIN, String::new());
     let mut lines = Lines { bytes: Vec::with_capacity(2 * BLOCK), second, form, names: Vec::new() };
     for market in &world.markets {
         lines.names.push(serde_json::to_string(&market.name).unwrap_or_default());
     }
-    for event in feed.replay().map_err(|error| OracleError::World(error.to_string()))? {
-        let event = event.map_err(|error| OracleError::World(error.to_string()))?;
-        let Some((market, source)) = world.series.get(event.series as usize).copied() else { continue };
-        while let Some(due) = kernel.next_due().filter(|due| kernel.state().at < *due && due.0 < event.received_at) {
-            let before: Vec<_> = kernel.state().markets().map(|market| *market.index.quality()).collect();
-            batch.height += 1;
-            batch.at = due;
-            kernel.apply(&batch, &mut effects);
-            for (id, old) in (0_u16..).zip(&before) {
-                let now = kernel.state().market(MarketId(id)).map(|market| *market.index.quality());
-                if let Some(quality) = now.filter(|now| (now.state, now.rung) != (old.state, old.rung)) {
-                    lines.write(due, usize::from(id), &world, &quality);
+    let mut written = Ok(());
+    walk(feed, &world, &listed.params, &mut |step, state, effects| {
+        match step {
+            Step::Due => {
+                for effect in effects {
+                    if let Effect::Quality { market, quality } = effect {
+                        lines.write(state.at, usize::from(market.0), &world, quality);
+                        summary.lines += 1;
+                    }
+                }
+            }
+            Step::Seen(_, market) => {
+                summary.observations += 1;
+                let refused = effects.iter().any(|effect| matches!(effect, Effect::Rejected { .. }));
+                summary.refused += u64::from(refused);
+                if let Some(seen) = state.market(market) {
+                    lines.write(state.at, usize::from(market.0), &world, seen.index.quality());
                     summary.lines += 1;
                 }
             }
-            effects.clear();
-        }
-        let listed = &world.markets[usize::from(market.0)];
-        let confidence = listed.scale.price_from_pico(event.confidence, Rounding::Up).unwrap_or(Price(i64::MAX));
-        batch.height += 1;
-        batch.at = Timestamp(event.received_at);
-        batch.inputs.push(Input::Observation(Observation {
-            market,
-            source,
-            observer: 0,
-            price: listed.price(event.price),
-            confidence,
-            published_at: Timestamp(event.published_at),
-            received_at: batch.at,
-        }));
-        kernel.apply(&batch, &mut effects);
-        batch.inputs.clear();
-        summary.observations += 1;
-        summary.refused += u64::from(effects.iter().any(|effect| matches!(effect, protocol::Effect::Rejected { .. })));
-        effects.clear();
-        if let Some(market_state) = kernel.state().market(market) {
-            lines.write(batch.at, usize::from(market.0), &world, market_state.index.quality());
-            summary.lines += 1;
         }
         if BLOCK < lines.bytes.len() {
-            out.write_all(&lines.bytes).map_err(OracleError::Write)?;
+            written = out.write_all(&lines.bytes);
             lines.bytes.clear();
         }
-    }
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .map_err(OracleError::World)?;
+    written.map_err(OracleError::Write)?;
     out.write_all(&lines.bytes).map_err(OracleError::Write)?;
     out.flush().map_err(OracleError::Write)?;
     Ok(summary)

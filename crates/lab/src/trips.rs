@@ -10,21 +10,23 @@
 //! - the same bars give the same numbers, with any number of threads;
 //! - memory does not grow with the bars.
 //!
-//! Start at [`calibrate`]; [`walk`] is the loop, a kernel without accounts.
+//! Start at [`calibrate`].
 
-use crate::feed::{BarRef, Feed, FeedEvent, Micros};
+pub mod table;
+
+use crate::feed::{BarRef, Feed, Micros};
 use crate::replay::spread;
 use crate::replay::world::World;
+use crate::walk::{Step, walk};
 use kernel::detect::NAMES;
 use kernel::state::Market;
-use kernel::{Kernel, State};
 use policy::Policy;
-use protocol::input::Observation;
 use protocol::params::{DetectorParams, Thresholds};
-use protocol::{Action, Batch, Input, MarketId, Mode, VenueParams};
+use protocol::{Action, Mode, VenueParams};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use units::{Price, Ratio, Rounding, Timestamp};
+use std::ops::ControlFlow;
+use units::{Ratio, Timestamp};
 
 /// What a detector judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -183,7 +185,7 @@ pub fn calibrate(feed: &Feed, policy: &Policy, threads: usize) -> Result<Calibra
 /// In words: parameters that the kernel refuses, or a stream that can't be read.
 pub fn trips(feed: &Feed, world: &World, params: &VenueParams) -> Result<Vec<MarketTrips>, String> {
     let mut counts: Vec<Count> = world.markets.iter().map(|_| Count::new()).collect();
-    walk(feed, world, params, &mut |step, state| {
+    walk(feed, world, params, &mut |step, state, _| {
         for (count, market) in counts.iter_mut().zip(state.markets()) {
             count.until(state.at);
             count.look(market, state.at);
@@ -194,62 +196,9 @@ pub fn trips(feed: &Feed, world: &World, params: &VenueParams) -> Result<Vec<Mar
         {
             counts[usize::from(market.0)].waiting.push(event.opened_at);
         }
+        ControlFlow::Continue(())
     })?;
     Ok(world.markets.iter().zip(counts).map(|(market, count)| count.finish(&market.name)).collect())
-}
-
-/// What a kernel was stepped by.
-#[derive(Clone, Copy, Debug)]
-pub enum Step<'a> {
-    /// Time alone.
-    Due,
-    /// An observation of this market.
-    Seen(&'a FeedEvent, MarketId),
-}
-
-/// Streams `feed` through a kernel without accounts. `see` is shown the state after every observation, and whenever time alone may
-/// have changed it.
-///
-/// # Errors
-/// In words: parameters that the kernel refuses, or a stream that can't be read.
-pub fn walk(
-    feed: &Feed,
-    world: &World,
-    params: &VenueParams,
-    see: &mut dyn FnMut(Step<'_>, &State),
-) -> Result<(), String> {
-    let mut kernel = Kernel::new(params, &[]).map_err(|bad| format!("the policy is refused: {bad:?}"))?;
-    let mut batch = Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::with_capacity(1) };
-    let mut effects = Vec::new();
-    for event in feed.replay().map_err(|error| error.to_string())? {
-        let event = event.map_err(|error| error.to_string())?;
-        let Some((market, source)) = world.series.get(event.series as usize).copied() else { continue };
-        while let Some(due) = kernel.next_due().filter(|due| kernel.state().at < *due && due.0 < event.received_at) {
-            batch.height += 1;
-            batch.at = due;
-            kernel.apply(&batch, &mut effects);
-            effects.clear();
-            see(Step::Due, kernel.state());
-        }
-        let listed = &world.markets[usize::from(market.0)];
-        let confidence = listed.scale.price_from_pico(event.confidence, Rounding::Up).unwrap_or(Price(i64::MAX));
-        batch.height += 1;
-        batch.at = Timestamp(event.received_at);
-        batch.inputs.push(Input::Observation(Observation {
-            market,
-            source,
-            observer: 0,
-            price: listed.price(event.price),
-            confidence,
-            published_at: Timestamp(event.published_at),
-            received_at: batch.at,
-        }));
-        kernel.apply(&batch, &mut effects);
-        batch.inputs.clear();
-        effects.clear();
-        see(Step::Seen(&event, market), kernel.state());
-    }
-    Ok(())
 }
 
 /// What a detector of [`NAMES`] judges.

@@ -190,7 +190,7 @@ fn i_01_a_rate_a_thousand_times_too_high_moves_nobody_and_the_mean_of_two_ruins_
 #[test]
 fn i_03_dai_at_1_30_liquidates_nobody() {
     let ours =
-        check("I-03", "Better; policy 0-0 0; competent 43-0 8006; uniswap 61-61 38660; strict 3126 s from 08:05:52");
+        check("I-03", "Better; policy 0-0 0; competent 43-0 8006; uniswap 61-61 38660; strict 3384 s from 08:05:52");
     ours.spares("DAI", "2020-11-26T07:40:00Z", "2020-11-26T09:30:00Z");
     ours.stands("DAI", "2020-11-26T08:18:00Z", "ReduceOnly");
     ours.stands("DAI", "2020-11-26T08:23:00Z", "ReduceOnly");
@@ -242,7 +242,7 @@ fn i_08_a_pump_on_three_books_is_reduce_only_before_the_oracle_has_moved_far() {
 #[test]
 fn i_09_the_fall_that_all_show_is_believed_and_tether_at_1_15_on_one_is_not() {
     let ours =
-        check("I-09", "Worse; policy 137-40 4385; competent 137-37 0; uniswap 138-134 0; strict 38985 s from 01:10:57");
+        check("I-09", "Worse; policy 137-40 4385; competent 137-37 0; uniswap 138-134 0; strict 39180 s from 01:10:57");
     assert_eq!(ours.market("USDT").liquidated, [0, 0]);
     ours.leaves_out("USDT", "curve", "2023-03-11T07:30:00Z", "Overruled");
     assert_eq!(ours.market("USDC").liquidated, [66, 66]);

@@ -6,7 +6,8 @@
 use kernel::detect::NAMES;
 use lab::feed::{BarsArg, Feed, FeedOptions};
 use lab::replay::world::World;
-use lab::trips::{Calibration, MarketTrips, calibrate, trips};
+use lab::trips::table::table;
+use lab::trips::{MarketTrips, calibrate, trips};
 use policy::Policy;
 use std::path::{Path, PathBuf};
 
@@ -98,56 +99,6 @@ fn policy() -> Policy {
     Policy::parse(include_str!("../../../policies/default.toml"), "policies/default.toml").expect("reads")
 }
 
-const HEADING: &str =
-    "market      years   gap h   moves  a year   hours  a year  sources  a year   hours  a year of moves   caught";
-
-fn row(market: &MarketTrips) -> String {
-    let (moves, sources) = (&market.by_market, &market.by_source);
-    format!(
-        "{:<10}{:>7.2}{:>8.1}{:>8}{:>8.1}{:>8.1}{:>8.1}{:>9}{:>8.1}{:>8.1}{:>8.1}{:>9}{:>9}",
-        market.market,
-        market.years,
-        market.gap_hours,
-        moves.trips,
-        moves.trips_per_year,
-        moves.hours,
-        moves.hours_per_year,
-        sources.trips,
-        sources.trips_per_year,
-        sources.hours,
-        sources.hours_per_year,
-        market.by_source_then_market,
-        format!("{}/{}", market.large_caught, market.large),
-    )
-}
-
-fn show(calibration: &Calibration) {
-    println!("{HEADING}");
-    for market in &calibration.markets {
-        println!("{}", row(market));
-    }
-    println!("began to ask for ReduceOnly or stricter / trips at which it asked");
-    for market in &calibration.markets {
-        let asked = calibration.detectors.iter().zip(&market.detectors);
-        let asked: Vec<String> =
-            asked.map(|((name, class), n)| format!("{name} ({class:?}) {} / {}", n.asked, n.trips)).collect();
-        println!("{:<10}{}", market.market, asked.join(", "));
-    }
-    println!("market     scale  moves/y  hours/y  sources/y  hours/y  caught");
-    for point in &calibration.curve {
-        println!(
-            "{:<10}{:>5}%{:>9.1}{:>9.1}{:>11.1}{:>9.1}{:>8}",
-            point.market,
-            point.scale_percent,
-            point.market_trips_per_year,
-            point.market_hours_per_year,
-            point.source_trips_per_year,
-            point.source_hours_per_year,
-            format!("{}/{}", point.large_caught, point.large),
-        );
-    }
-}
-
 /// Says of each target whether it is met, and returns those that are missed.
 fn judge(targets: &[(String, f64, f64, bool)]) -> Vec<String> {
     let mut broken = Vec::new();
@@ -165,7 +116,7 @@ fn judge(targets: &[(String, f64, f64, bool)]) -> Vec<String> {
 fn years_of_hours_trip_seldom_and_every_hour_of_fifteen_percent_does() {
     let Some(feed) = feed(&LONG) else { return };
     let calibration = calibrate(&feed, &policy(), 2).expect("counts");
-    show(&calibration);
+    print!("{}", calibration.text(&str::to_owned));
     let mut targets = Vec::new();
     let (mut large, mut caught) = (0, 0);
     for (name, trips_max, hours_max) in LIMITS {
@@ -199,11 +150,10 @@ fn crash_windows_apart() {
         let world = World::of(&feed).expect("a world");
         let params = world.list(&policy).expect("lists").params;
         let counted = trips(&feed, &world, &params).expect("counts");
-        println!("{name}\n{HEADING}");
         let named = |market: &&MarketTrips| NAMED.contains(&market.market.as_str());
-        for market in counted.iter().filter(named) {
-            println!("{}", row(market));
-        }
+        let mut text = String::new();
+        table(&mut text, counted.iter().filter(named), &str::to_owned).expect("writes into a String");
+        print!("{name}\n{text}");
         let rest: Vec<&MarketTrips> = counted.iter().filter(|market| !named(market)).collect();
         if !rest.is_empty() {
             let sum = |of: fn(&MarketTrips) -> u64| rest.iter().map(|market| of(market)).sum::<u64>();
@@ -219,9 +169,9 @@ fn crash_windows_apart() {
                 sum(|market| market.large),
             );
         }
-        for market in counted.iter().filter(|market| market.large_caught < market.large) {
-            println!("MISSED large moves of {name}, {}: {}/{}", market.market, market.large_caught, market.large);
-        }
+        let missed: Vec<&str> =
+            counted.iter().filter(|of| of.large_caught < of.large).map(|of| of.market.as_str()).collect();
+        assert!(missed.is_empty(), "large moves of {name} without a trip: {missed:?}");
         rows.insert(name.to_owned(), serde_json::to_value(&counted).expect("is data"));
     }
     println!("numbers {}", serde_json::Value::Object(rows));

@@ -11,12 +11,14 @@ use lab::replay::accounts::AccountsFrom;
 use lab::replay::outcome::Outcome;
 use lab::replay::world::World;
 use lab::replay::{Options, replay};
-use lab::trips::{Class, Step, asked_by, walk};
+use lab::trips::{Class, asked_by};
+use lab::walk::walk;
 use policy::Policy;
 use protocol::{Mode, QualityState};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 const PANEL: &str = "crash_2022-05_06_luna_3ac_1h/panel_1h_2022-05-01_2022-06-30.csv.gz";
@@ -115,7 +117,7 @@ fn looks(feed: &Feed, market: &str, see: &mut dyn FnMut(&Look)) {
     let world = World::of(feed).expect("a world");
     let params = world.list(&policy()).expect("lists").params;
     let place = world.markets.iter().position(|listed| listed.name == market).expect("is in the files");
-    walk(feed, &world, &params, &mut |_: Step<'_>, state| {
+    walk(feed, &world, &params, &mut |_, state, _| {
         let market = state.markets().nth(place).expect("listed");
         let quality = market.index.quality();
         see(&Look {
@@ -125,6 +127,7 @@ fn looks(feed: &Feed, market: &str, see: &mut dyn FnMut(&Look)) {
             state: quality.state,
             index: world.markets[place].scale.price_to_pico(quality.value),
         });
+        ControlFlow::Continue(())
     })
     .expect("walks");
 }
@@ -281,6 +284,11 @@ fn the_break_of_usdt_as_its_pairs_show_it() {
         let line = |(hour, moved, mode, index): &(Micros, Mode, Mode, i128)| {
             format!("{} {:.4} asked {moved:?} in force {mode:?}", &format_time(*hour)[11..16], *index as f64 / 1e12)
         };
+        // All three leave their peg upward at once, and each by itself trips: what they have in common is what they are quoted in.
+        let asked = |hour: i64| hours[hour as usize - 3].1;
+        assert!((3..6).all(|hour| asked(hour) == Mode::Normal) && asked(8) == Mode::ReduceOnly, "{market}");
+        assert!(asked(11) < Mode::ReduceOnly, "{market} comes back");
+        assert!(1_080_000_000_000 < hours[5].3, "{market}");
         let lines: Vec<String> = hours.iter().map(line).collect();
         println!("{market} against USDT, by hour of 2022-05-12: the highest index and the strictest mode");
         lines.iter().for_each(|line| println!("    {line}"));

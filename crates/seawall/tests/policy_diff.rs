@@ -250,7 +250,7 @@ accounts: 250 a market drawn with seed 1; the draw knows no policy: the same und
           newly      STETH-177      STETH    2022-06-11T13:11:06Z  unjustified
           newly      STETH-234      STETH    2022-06-11T14:08:06Z  unjustified
           newly      STETH-20       STETH    2022-06-11T14:16:05Z  unjustified
-  I-09  USDC without its bank for a weekend                3 (0)       0 (0)      40 -> 68                         4,385 -> 0    38985 -> 38985
+  I-09  USDC without its bank for a weekend                3 (0)       0 (0)      40 -> 68                         4,385 -> 0    39180 -> 39180
           newly      DAI-50         DAI      2023-03-11T07:24:15Z
           newly      DAI-232        DAI      2023-03-11T07:28:00Z
           newly      DAI-165        DAI      2023-03-11T07:29:52Z

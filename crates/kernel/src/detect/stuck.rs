@@ -1,16 +1,20 @@
 //! Sources that stand at the bound of what they can report: the price may be anywhere beyond.
 
-use super::{MarketView, level};
+use super::{MarketView, reaches};
 use protocol::{MarketParams, Mode};
 use units::Ratio;
 
-/// The share of the listed weight that is fresh and stuck against the thresholds. Who was stuck and comes off its bound
-/// says so at once.
+/// The share of the listed voices that are fresh and stuck against the thresholds. Who was stuck and comes off its bound
+/// says so at once: a share has no edge on which it flaps.
 #[must_use]
-pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
-    if view.stuck == Ratio::ZERO {
-        return Mode::Normal;
+pub fn detect(view: &MarketView, params: &MarketParams, _held: Mode) -> Mode {
+    let thresholds = &params.detectors.stuck;
+    let reached = |threshold: Ratio| reaches(i128::from(view.stuck.0), i128::from(Ratio::ONE.0), threshold);
+    if reached(thresholds.reduce_only) {
+        Mode::ReduceOnly
+    } else if reached(thresholds.cautious) {
+        Mode::Cautious
+    } else {
+        Mode::Normal
     }
-    let detectors = &params.detectors;
-    level(i128::from(view.stuck.0), i128::from(Ratio::ONE.0), &detectors.stuck, detectors, held)
 }

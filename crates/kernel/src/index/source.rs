@@ -171,7 +171,7 @@ impl Source {
         }
         if self.settled != Price(0)
             && !self.price.within(oracle.jump_max, self.settled)
-            && !self.price.within(jump_limit(oracle, self.published_at.since(self.settled_at)), self.settled)
+            && !self.price.within(jump_limit(oracle, self.waited()), self.settled)
         {
             return Some(Exclusion::Jump);
         }
@@ -183,7 +183,7 @@ impl Source {
 ///
 /// A price that wanders by itself goes as far as the square root of the time: `jump_max √(elapsed / jump_window)`, from the
 /// window on and up to five times, the root taken to 16 binary digits and rounded down like the product.
-fn jump_limit(oracle: &OracleParams, elapsed: Duration) -> Ratio {
+pub(crate) fn jump_limit(oracle: &OracleParams, elapsed: Duration) -> Ratio {
     const FIVE: u128 = 5 << 16;
     let window = u128::from(oracle.jump_window.0.max(1).unsigned_abs());
     let elapsed = u128::try_from(elapsed.0).unwrap_or(0);
@@ -208,6 +208,21 @@ pub(super) fn silence_max(learned: Duration, params: &SourceParams, oracle: &Ora
 }
 
 impl Source {
+    /// How long it has been since its own price. Who jumps about was not silent: no time of that makes a jump smaller.
+    fn waited(&self) -> Duration {
+        match self.exclusion {
+            Some(Exclusion::Jump) => Duration::ZERO,
+            Some(
+                Exclusion::NonPositive
+                | Exclusion::Future
+                | Exclusion::StuckAtBound
+                | Exclusion::Uncertain
+                | Exclusion::Overruled,
+            )
+            | None => self.published_at.since(self.settled_at),
+        }
+    }
+
     /// Takes the newest price for its own. A stamp that goes back makes no time pass.
     fn keep(&mut self) {
         self.settled = self.price;

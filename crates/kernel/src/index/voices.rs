@@ -202,12 +202,16 @@ impl Contradiction {
     }
 }
 
-/// What of `value` trades bear out: it, moved to between the lowest and the highest traded price. All of it where nobody
-/// names one: silence of those who trade must not hide a move.
-pub(super) fn traded(value: Price, voices: &[Voice]) -> Price {
-    let low = voices.iter().find(|voice| voice.is_traded).map_or(value, |voice| voice.price);
-    let high = voices.iter().rfind(|voice| voice.is_traded).map_or(value, |voice| voice.price);
-    value.max(low).min(high)
+/// What of `value` trades bear out: it, moved to between the lowest and the highest traded price; and when the newest of those
+/// that are not `far` was published, or of all of them where all are. `None` where nobody names a traded price.
+pub(super) fn traded(value: Price, voices: &[Voice], far: &impl Fn(&Voice) -> bool) -> Option<(Price, Timestamp)> {
+    let low = voices.iter().find(|voice| voice.is_traded)?.price;
+    let high = voices.iter().rfind(|voice| voice.is_traded)?.price;
+    let trades = || voices.iter().filter(|voice| voice.is_traded);
+    let near = trades().filter(|voice| !far(voice));
+    let newest = near.map(|voice| voice.published_at).max();
+    let newest = newest.or_else(|| trades().map(|voice| voice.published_at).max())?;
+    Some((value.max(low).min(high), newest))
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no

@@ -5,6 +5,7 @@
 //! unrealised, are left out.
 
 use super::exact::{Q, ceil, floor, part, q, worth};
+use super::oracle::step_limit;
 use kernel::State;
 use kernel::state::{Liquidation, OpenOrder, Pool};
 use protocol::params::Tier;
@@ -107,7 +108,8 @@ impl Terms {
     /// The price at which a position of this sign is judged kindly: as far on its winning side as the confidence reaches,
     /// and where the price carries no liquidation as much farther as a source may step without being asked again.
     pub(super) fn kindly(&self, lots: i128, carries: bool) -> Price {
-        let step = if carries { 0 } else { ceil(&(part(self.params.oracle.jump_max) * q(self.mark.0))) };
+        let limit = step_limit(&self.params.oracle, self.quality.age.0.into());
+        let step = if carries { 0 } else { ceil(&(part(limit) * q(self.mark.0))) };
         let away = i128::from(self.quality.confidence.0) + step;
         let price = i128::from(self.mark.0) + away * lots.signum();
         Price(price.clamp(1, i64::MAX.into()) as i64)

@@ -31,12 +31,10 @@ fn age_max(listing: &SourceParams, oracle: &OracleParams) -> i64 {
     oracle.age_max.0.max(one_and_a_half(listing.heartbeat))
 }
 
-/// Why a source's newest observation would be left out by the filters, in their order.
-fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
-    let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
-    let ahead = source.published_at.0.saturating_sub(source.received_at.0);
-    // The largest integer whose square is no more than the time in windows, with 16 binary digits; from one to five.
-    let elapsed = (i128::from(source.published_at.0) - i128::from(source.settled_at.0)).max(0);
+/// How far a price may step after so long: by the largest integer, with 16 binary digits, whose square is no more than the
+/// time in windows; from one to five.
+pub(super) fn step_limit(oracle: &OracleParams, elapsed: i128) -> Ratio {
+    let elapsed = elapsed.max(0);
     let fits = |root: i128| q(root * root) * q(oracle.jump_window.0) <= q(elapsed) * q(1_i64 << 32);
     let (mut root, mut too_large) = (1_i128 << 16, 5_i128 << 16);
     if fits(too_large) {
@@ -46,7 +44,15 @@ fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> O
         let middle = root.midpoint(too_large);
         if fits(middle) { root = middle } else { too_large = middle }
     }
-    let limit = Ratio(floor(&(q(oracle.jump_max.0) * q(root) / q(1_i64 << 16))) as i64);
+    Ratio(floor(&(q(oracle.jump_max.0) * q(root) / q(1_i64 << 16))) as i64)
+}
+
+/// Why a source's newest observation would be left out by the filters, in their order.
+fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
+    let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
+    let ahead = source.published_at.0.saturating_sub(source.received_at.0);
+    let silent = i128::from(source.published_at.0) - i128::from(source.settled_at.0);
+    let limit = step_limit(oracle, if source.exclusion == Some(Exclusion::Jump) { 0 } else { silent });
     let jumped = source.settled != Price(0) && !within(source.price, limit, source.settled);
     [
         (source.price.0 <= 0, Exclusion::NonPositive),
@@ -349,8 +355,8 @@ struct Amount {
     /// How each source stands to it.
     stands: Vec<(usize, Stand)>,
     overruled: bool,
-    /// The index between the lowest and the highest of traded prices.
-    traded: Price,
+    /// The index between the lowest and the highest of traded prices, and when that was published.
+    traded: Option<(Price, Timestamp)>,
     /// Who speaks from its bound.
     stuck: Vec<usize>,
 }
@@ -397,7 +403,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     }
     let quality = last.quality.unwrap_or(PriceQuality::NONE);
     index.spread = last.spread.max(quality.confidence);
-    index.traded = last.traded;
+    (index.traded, index.traded_at) = last.traded.unwrap_or((Price(0), Timestamp::MIN));
     index.stuck = last.stuck.iter().map(|place| 1 << place).sum();
     index.adrift = last.adrift;
     if last.believed {
@@ -441,7 +447,9 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
             lineage: listing.lineage.0 % 64,
             traded: listing.kind == SourceKind::Trades,
         };
-        if source.exclusion == Some(Exclusion::StuckAtBound) {
+        let overruled_there = source.exclusion == Some(Exclusion::Overruled)
+            && filtered(source, listing, oracle) == Some(Exclusion::StuckAtBound);
+        if source.exclusion == Some(Exclusion::StuckAtBound) || overruled_there {
             amount.stuck.push(place);
         }
         match source.exclusion {
@@ -607,8 +615,9 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
             usable.iter().filter(|voice| !majority || supports(voice)).map(|voice| voice.price).collect();
         let low = bounds.iter().copied().min().unwrap_or(value);
         let high = bounds.iter().copied().max().unwrap_or(value);
+        let middle = value;
         let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
-        amount.traded = traded(value, &usable);
+        amount.traded = Some(traded(value, middle, &usable, oracle));
         let (supporting, lineages) = camp(value, &usable, oracle);
         let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
         let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
@@ -625,7 +634,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         return amount;
     }
     let challenged = moving.iter().any(contradicts);
-    amount.traded = traded(value, &usable);
+    amount.traded = Some(traded(value, value, &usable, oracle));
     amount.believed = true;
     amount.agreed = amount.confirmed || index.agreed == Price(0) || !few && !challenged;
     let near: Vec<Voice> = usable.iter().filter(|voice| within(voice.price, oracle.dispute, value)).copied().collect();
@@ -644,11 +653,20 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     amount
 }
 
-/// What trades say of a value; where none is heard, the value.
-fn traded(value: Price, usable: &[Voice]) -> Price {
-    let prices = || usable.iter().filter(|voice| voice.traded).map(|voice| voice.price);
-    let (Some(low), Some(high)) = (prices().min(), prices().max()) else { return value };
-    value.max(low).min(high)
+/// What trades say of a value, and when the newest of those said it that are not too far from the middle; where none is
+/// heard, the value and when anybody spoke last.
+fn traded(value: Price, middle: Price, usable: &[Voice], oracle: &OracleParams) -> (Price, Timestamp) {
+    let newest = |voices: &[&Voice]| voices.iter().map(|voice| voice.published_at).max();
+    let trades: Vec<&Voice> = usable.iter().filter(|voice| voice.traded).collect();
+    let prices = || trades.iter().map(|voice| voice.price);
+    let (Some(low), Some(high)) = (prices().min(), prices().max()) else {
+        return (value, newest(&usable.iter().collect::<Vec<_>>()).unwrap_or(Timestamp::MIN));
+    };
+    let close = floor(&(part(oracle.dispute) * q(middle.0)));
+    let away = |voice: &Voice| (i128::from(voice.price.0) - i128::from(middle.0)).abs();
+    let near: Vec<&Voice> = trades.iter().copied().filter(|voice| away(voice) <= close).collect();
+    let at = newest(&near).or(newest(&trades)).unwrap_or(Timestamp::MIN);
+    (value.max(low).min(high), at)
 }
 
 /// What an index has been, in full: no slots, no sums.
@@ -697,12 +715,13 @@ impl History {
 /// The lowest and highest over the window's slots up to the newest. A price that was published before one that came
 /// earlier counts as if published with it.
 fn extremes(seen: &mut VecDeque<(i64, Price)>, window: Duration) -> Option<(Price, Price)> {
-    let slot = (window.0 / kernel::window::RANGE_SLOTS as i64).max(1);
+    let slots = kernel::window::RANGE_SLOTS as i64;
+    let slot = (window.0 / slots).max(1);
     let before = seen.iter().rev().nth(1).map_or(i64::MIN, |(at, _)| *at);
     let last = seen.back_mut()?;
     last.0 = last.0.max(before);
     let newest = last.0.div_euclid(slot);
-    seen.retain(|(at, _)| newest - at.div_euclid(slot) < kernel::window::RANGE_SLOTS as i64);
+    seen.retain(|(at, _)| newest - at.div_euclid(slot) < slots);
     let prices = || seen.iter().map(|(_, price)| *price);
     Some((prices().min()?, prices().max()?))
 }
@@ -711,8 +730,8 @@ fn extremes(seen: &mut VecDeque<(i64, Price)>, window: Duration) -> Option<(Pric
 #[derive(Debug)]
 pub(super) struct StablePrice {
     pub(super) value: Q,
-    /// In the step that is not over: price times microseconds, and those.
-    pub(super) rest: (i128, i64),
+    /// In the step that is not over: what pulls, times microseconds, and those.
+    pub(super) rest: (Q, i64),
     /// Steps that led to it.
     pub(super) steps: i64,
 }
@@ -723,18 +742,23 @@ pub(super) fn stable(stored: &Stable, price: Price, span: i64, detectors: &Detec
     let mut value = if stored.value == 0 { q(price.0) } else { q(stored.value) / q(unit) };
     let length = (detectors.stable_half_life.0 / 1_024).max(1);
     let taken = q(190_466_375_432_i64) / q(1_i64 << 48);
-    let (mut sum, mut observed, mut left, mut steps) = (stored.sum, stored.observed, span.min(16 * 1_024 * length), 0);
+    let (mut sum, mut observed, mut left, mut steps) =
+        (q(stored.sum) / q(unit), stored.observed, span.min(16 * 1_024 * length), 0);
+    // Nothing from farther away than the reach, for however short a time.
+    let pulls = |value: &Q| {
+        let farthest = value * part(detectors.stable_reach);
+        q(price.0).max(value - &farthest).min(value + &farthest)
+    };
     while length <= observed + left {
         let now = length - observed;
         left -= now;
-        let average = (q(sum) + q(price.0) * q(now)) / q(length);
-        (sum, observed, steps) = (0, 0, steps + 1);
-        let farthest = &value * part(detectors.stable_reach);
-        let away = (average - &value).max(-farthest.clone()).min(farthest);
-        let moved = value + away * &taken;
+        let average = (sum + pulls(&value) * q(now)) / q(length);
+        (sum, observed, steps) = (q(0), 0, steps + 1);
+        let moved = &value + (average - &value) * &taken;
         value = q(floor(&(moved * q(unit * unit)))) / q(unit * unit);
     }
-    StablePrice { value, rest: (sum + i128::from(price.0) * i128::from(left), observed + left), steps }
+    let rest = (sum + pulls(&value) * q(left), observed + left);
+    StablePrice { value, rest, steps }
 }
 
 /// The premium after a look at the venue's book: exact, from the stored one.
@@ -770,7 +794,7 @@ pub(super) fn detect(
     stable: Option<Price>,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
-    let [velocity, band, disagreement, _, swing, drift, stuck] = market.memory.levels;
+    let [velocity, band, disagreement, _, swing, drift, _] = market.memory.levels;
     let exit = |threshold: Ratio| Ratio(floor(&(part(detectors.exit) * q(threshold.0))) as i64);
     let level = |part_of: Q, whole: Q, thresholds: &Thresholds, held: Mode| {
         let reached = |threshold: Ratio| part(threshold) * &whole <= part_of;
@@ -797,13 +821,25 @@ pub(super) fn detect(
         }
         Some(_) | None => drift,
     };
-    let sources = market.params.sources.iter().enumerate();
-    let weight: i128 = sources.clone().map(|(_, source)| i128::from(source.weight)).sum();
-    let at_bound = sources.filter(|(place, _)| market.index.stuck >> place & 1 == 1);
-    let at_bound: i128 = at_bound.map(|(_, source)| i128::from(source.weight)).sum();
+    // A lineage has the voice of its heaviest source, here of its heaviest at the bound.
+    let mut voices: std::collections::BTreeMap<u8, [i128; 2]> = std::collections::BTreeMap::new();
+    for (place, source) in market.params.sources.iter().enumerate() {
+        let [all, there] = voices.entry(source.lineage.0).or_default();
+        *all = (*all).max(source.weight.into());
+        if market.index.stuck >> place & 1 == 1 {
+            *there = (*there).max(source.weight.into());
+        }
+    }
+    let weight: i128 = voices.values().map(|[all, _]| all).sum();
+    let at_bound: i128 = voices.values().map(|[_, there]| there).sum();
     // The share is kept in parts per 10^12, rounded up.
     let share = q(ceil(&(q(at_bound) / q(weight) * q(Ratio::ONE.0))));
-    let stuck = if at_bound == 0 { Mode::Normal } else { level(share, q(Ratio::ONE.0), &detectors.stuck, stuck) };
+    let reached = |threshold: Ratio| at_bound != 0 && part(threshold) * q(Ratio::ONE.0) <= share;
+    let stuck = match (reached(detectors.stuck.reduce_only), reached(detectors.stuck.cautious)) {
+        (true, _) => Mode::ReduceOnly,
+        (false, true) => Mode::Cautious,
+        (false, false) => Mode::Normal,
+    };
     let covered = part(detectors.twap_coverage_min) <= (q(average.1) / q(detectors.twap_window.0)).min(q(1));
     // The coverage is kept in parts per 10^12, rounded down.
     let covered = covered
@@ -813,7 +849,16 @@ pub(super) fn detect(
         Some(twap) if covered && quality.state != QualityState::None => {
             level(away(twap), q(twap.0), &detectors.band, band)
         }
-        Some(_) | None => band,
+        Some(_) | None => match long {
+            // An hour in which nothing moved as far as the band lets go does for the average.
+            Some((low, high))
+                if quality.state != QualityState::None
+                    && q(high.0) - q(low.0) < part(exit(detectors.band.cautious)) * q(low.0) =>
+            {
+                Mode::Normal
+            }
+            Some(_) | None => band,
+        },
     };
     let disagreement = match quality.state {
         QualityState::Disputed => Mode::ReduceOnly,
