@@ -145,7 +145,7 @@ impl Canonical for Restriction {
 
 canonical_enum!(QualityState { 0 => Agreed, 1 => Degraded, 2 => Disputed, 3 => None });
 
-canonical_enum!(Rung { 0 => Primary, 1 => LastGood, 2 => None });
+canonical_enum!(Rung { 0 => Primary, 1 => LastGood, 2 => None, 3 => Secondary, 4 => Guardian, 5 => Derived, 6 => Twap });
 
 canonical_struct!(PriceQuality { value, confidence, age, coverage, lineages, state, rung });
 
@@ -156,6 +156,7 @@ canonical_enum!(Exclusion {
     3 => Uncertain,
     4 => Jump,
     5 => Overruled,
+    6 => Unconverted,
 });
 
 canonical_struct!(VenueParams { pools, markets });
@@ -179,7 +180,7 @@ canonical_struct!(MarketParams {
     breaker,
     liquidation,
 });
-canonical_struct!(SourceParams { weight, lineage, heartbeat, price_min, price_max, kind });
+canonical_struct!(SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote });
 canonical_enum!(SourceKind { 0 => Trades, 1 => Quotes });
 canonical_struct!(OracleParams {
     age_max,
@@ -195,6 +196,10 @@ canonical_struct!(OracleParams {
     overrule_lineages,
     dispute_confirm,
     last_good_max,
+    twap_max,
+    guardians_min,
+    fallback_confidence,
+    derived_haircut,
 });
 canonical_struct!(MarkParams { premium_max, premium_window });
 canonical_struct!(Tier { notional_from, initial, maintenance });

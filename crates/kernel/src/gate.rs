@@ -101,7 +101,7 @@ impl Pool {
             if !market.breaker.restriction().permits(Action::Withdraw, side_of(position.size)) {
                 return Err(Reject::Restricted);
             }
-            if !quality::permits(Action::Withdraw, market.index.quality(), market.single_lineage()) {
+            if !quality::permits(Action::Withdraw, market.quality(), market.single_lineage()) {
                 return Err(Reject::PriceQuality);
             }
         }
@@ -235,7 +235,7 @@ impl Pool {
         if !restriction.permits(action, side_of(order.size)) || action != Action::Reduce && in_liquidation {
             return Err(Reject::Restricted);
         }
-        if !quality::permits(action, market.index.quality(), market.single_lineage()) {
+        if !quality::permits(action, market.quality(), market.single_lineage()) {
             return Err(Reject::PriceQuality);
         }
         if action == Action::Open {

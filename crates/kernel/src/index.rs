@@ -33,14 +33,14 @@
 mod source;
 mod voices;
 
-pub(crate) use source::jump_limit;
-pub use source::{GAP_BUCKETS, Gaps, Source, Standing};
+pub use source::{GAP_BUCKETS, Gaps, Rate, Source, Standing};
+pub(crate) use source::{jump_limit, root_of};
 
 use alloc::vec::Vec;
 use protocol::input::Observation;
 use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
-use protocol::{MarketParams, PriceQuality, QualityState, Reject, Rung, SourceKind};
+use protocol::{MarketId, MarketParams, Panel, PriceQuality, QualityState, Reject, Rung, SourceKind};
 use source::{Stand, age_max, silence_max};
 use units::{Duration, Price, Ratio, Timestamp};
 use voices::{
@@ -94,9 +94,9 @@ const PASSES_MAX: usize = 4;
 impl Index {
     /// Nothing observed yet.
     #[must_use]
-    pub fn new(params: &MarketParams) -> Index {
+    pub fn new(panel: &Panel) -> Index {
         Index {
-            sources: params.sources.iter().map(|source| Source::new(source, &params.oracle)).collect(),
+            sources: panel.sources.iter().map(|source| Source::new(source, &panel.oracle)).collect(),
             quality: PriceQuality::NONE,
             spread: Price(0),
             believed: Price(0),
@@ -123,14 +123,20 @@ impl Index {
         self.sources.get(source)?.exclusion
     }
 
-    /// Files an observation.
+    /// Files an observation, in USD by `rate` where it is in another unit.
     ///
     /// # Errors
     /// `UnknownSource`; `OutOfRange` for a negative confidence; `ReceivedAfterBatch`; `OutOfOrder` where the source
     /// already published or delivered something newer. Nothing is changed then.
-    pub fn observe(&mut self, seen: &Observation, params: &MarketParams, at: Timestamp) -> Result<(), Reject> {
-        let place = usize::from(seen.source.0);
-        let (Some(source), Some(listed)) = (self.sources.get_mut(place), params.sources.get(place)) else {
+    pub fn observe(
+        &mut self,
+        seen: &Observation,
+        panel: &Panel,
+        rate: Option<Rate>,
+        at: Timestamp,
+    ) -> Result<(), Reject> {
+        let place = panel.place_of(seen.source).ok_or(Reject::UnknownSource)?;
+        let (Some(source), Some(listed)) = (self.sources.get_mut(place), panel.sources.get(place)) else {
             return Err(Reject::UnknownSource);
         };
         if seen.confidence < Price(0) {
@@ -141,58 +147,77 @@ impl Index {
         }
         // A source whose clock ran ahead must not lock itself out, whatever else was wrong with what it said: a claim from
         // the future orders nothing.
-        let ran_ahead = params.oracle.future_max < source.published_at.since(source.received_at);
+        let ran_ahead = panel.oracle.future_max < source.published_at.since(source.received_at);
         if seen.received_at < source.received_at || seen.published_at < source.published_at && !ran_ahead {
             return Err(Reject::OutOfOrder);
         }
-        let stale_from = source.fresh_until(listed, &params.oracle);
+        let stale_from = source.fresh_until(listed, &panel.oracle);
         if stale_from < seen.received_at {
             source.fall_silent(stale_from.min(Timestamp(self.deadline.0.saturating_add(1))));
         }
         let gap = seen.received_at.since(source.received_at);
         if source.received_at != Timestamp::MIN && Duration::ZERO < gap {
             source.gaps.learn(gap);
-            source.silence_max = silence_max(source.gaps.p999(), listed, &params.oracle);
+            source.silence_max = silence_max(source.gaps.p999(), listed, &panel.oracle);
         }
-        if source.price != seen.price {
+        if source.quoted != seen.price {
             source.changed_at = seen.received_at;
         }
-        source.price = seen.price;
-        source.confidence = seen.confidence;
+        (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
+        source.convert(listed, rate);
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
-        source.judge(listed, &params.oracle);
+        source.judge(listed, &panel.oracle);
         Ok(())
     }
 
+    /// Takes the newest prices into USD anew, `rate_of` what they are in. Returns the sources whose exclusion that changed,
+    /// as bits.
+    pub fn convert(&mut self, panel: &Panel, rate_of: impl Fn(MarketId) -> Option<Rate>) -> u16 {
+        let mut changed = 0;
+        for (place, (source, listed)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
+            let Some(quote) = listed.quote else { continue };
+            if source.received_at == Timestamp::MIN || !source.convert(listed, rate_of(quote)) {
+                continue;
+            }
+            let before = source.exclusion;
+            source.judge(listed, &panel.oracle);
+            changed |= u16::from(source.exclusion != before) << place;
+        }
+        changed
+    }
+
     /// Says what the sources amount to at `at`. Returns the sources whose exclusion that changed, as bits.
-    pub fn evaluate(&mut self, params: &MarketParams, at: Timestamp) -> u16 {
+    pub fn evaluate(&mut self, panel: &Panel, at: Timestamp) -> u16 {
         let before = self.exclusions();
-        let lineages = Lineages::of(&params.sources);
-        let needed = params.oracle.lineages_min.min(lineages.count);
+        let lineages = Lineages::of(&panel.sources);
+        let needed = panel.oracle.lineages_min.min(lineages.count);
         // Through its deadline the last evaluation held, and not a moment longer.
         let held_until = at.min(Timestamp(self.deadline.0.saturating_add(1)));
         self.skip_unseen(at.since(held_until));
         if self.is_supported(needed) {
             self.supported_at = self.supported_at.max(at.min(self.deadline));
         }
-        self.hear_deserted(params, at);
+        self.hear_deserted(panel, at);
         // Who is heard again or overruled by what the others amount to changes what they amount to. Only the last pass
         // leaves anything behind but that.
-        let mut look = self.pass(params, lineages, at);
+        let mut look = self.pass(panel, lineages, at);
         let mut overruled = look.overruled;
         for _ in 1..PASSES_MAX {
             if !look.changed {
                 break;
             }
-            look = self.pass(params, lineages, at);
+            look = self.pass(panel, lineages, at);
             overruled |= look.overruled;
         }
-        self.take_stock(&look, params, at);
+        self.take_stock(&look, panel, at);
         if overruled || look.stands || self.is_supported(needed) {
             self.supported_at = at;
-        } else if self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled)) {
-            let deserted_at = self.supported_at.plus(params.oracle.dispute_confirm);
+        }
+        if !self.is_supported(needed)
+            && self.sources.iter().any(|source| source.exclusion == Some(Exclusion::Overruled))
+        {
+            let deserted_at = self.supported_at.plus(panel.oracle.dispute_confirm);
             if at < deserted_at {
                 self.deadline = self.deadline.min(Timestamp(deserted_at.0.saturating_sub(1)));
             }
@@ -219,7 +244,7 @@ impl Index {
     }
 
     /// Keeps what an evaluation came to.
-    fn take_stock(&mut self, look: &Look, params: &MarketParams, at: Timestamp) {
+    fn take_stock(&mut self, look: &Look, panel: &Panel, at: Timestamp) {
         self.quality = look.quality;
         self.spread = look.spread.max(look.quality.confidence);
         self.adrift = look.adrift;
@@ -232,7 +257,7 @@ impl Index {
         if look.agreed {
             self.agreed = look.quality.value;
         }
-        let oracle = &params.oracle;
+        let oracle = &panel.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
             source.stand(look.stand(place, source), look.median, at, oracle);
             let overruled = source.exclusion == Some(Exclusion::Overruled);
@@ -259,8 +284,8 @@ impl Index {
         exclusions
     }
 
-    fn pass(&mut self, params: &MarketParams, lineages: Lineages, at: Timestamp) -> Look {
-        let oracle = &params.oracle;
+    fn pass(&mut self, panel: &Panel, lineages: Lineages, at: Timestamp) -> Look {
+        let oracle = &panel.oracle;
         let needed = oracle.lineages_min.min(lineages.count);
         let mut look = Look::new(at);
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
@@ -268,7 +293,7 @@ impl Index {
         // Unconfirmed jumps from the front on, nonsense from the back.
         let mut aside = [SILENT; MarketParams::SOURCES_MAX];
         let (mut jumping, mut nonsense_from) = (0, aside.len());
-        for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
+        for (place, (source, listing)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
             let until = source.fresh_until(listing, oracle);
             if until < at || source.received_at == Timestamp::MIN {
                 continue;
@@ -312,6 +337,8 @@ impl Index {
                         look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
+                // What its unit is worth nobody knows: it says nothing.
+                Some(Exclusion::Unconverted) => {}
                 Some(Exclusion::Overruled) => {
                     look.deadline = look.deadline.min(until);
                     if source.filter(listing, oracle) == Some(Exclusion::StuckAtBound) {
@@ -348,13 +375,13 @@ impl Index {
             }
         }
         let (voices, unconfirmed) = (&mut voices[..usable], &mut unconfirmed[..still]);
-        let listed = share_voices(&params.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
+        let listed = share_voices(&panel.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
         match median(voices, oracle) {
-            None => self.without_sources(params, unconfirmed, &mut look),
+            None => self.without_sources(panel, unconfirmed, &mut look),
             Some(value) => {
-                self.with_sources(params, voices, unconfirmed, Totals { value, present, listed, needed }, &mut look);
+                self.with_sources(panel, voices, unconfirmed, Totals { value, present, listed, needed }, &mut look);
             }
         }
         look
@@ -368,13 +395,13 @@ impl Index {
 
     fn with_sources(
         &mut self,
-        params: &MarketParams,
+        panel: &Panel,
         voices: &[Voice],
         unconfirmed: &[Voice],
         totals: Totals,
         look: &mut Look,
     ) {
-        let (oracle, at) = (&params.oracle, look.at);
+        let (oracle, at) = (&panel.oracle, look.at);
         let Totals { value, present, listed, needed } = totals;
         let camp = Camp::around(value, voices.iter(), oracle);
         let heard = || voices.iter().chain(unconfirmed);
@@ -466,13 +493,13 @@ impl Index {
             }
         }
         if look.waiting != 0 {
-            look.beside = self.beside(look.waiting, voices.iter().filter(supports), params);
+            look.beside = self.beside(look.waiting, voices.iter().filter(supports), panel);
             for (place, source) in self.sources.iter().enumerate() {
                 if source.price.within(oracle.agree, value) {
                     look.camp |= 1 << place & look.waiting;
                 }
             }
-            look.changed |= self.readmit(look, value, params, at);
+            look.changed |= self.readmit(look, value, panel, at);
         }
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let age = Duration(at.since(newest).0.max(0));
@@ -516,9 +543,9 @@ impl Index {
     }
 
     /// No source passes: an unconfirmed jump contradicts the last good index; otherwise it serves while it may.
-    fn without_sources(&self, params: &MarketParams, unconfirmed: &[Voice], look: &mut Look) {
+    fn without_sources(&self, panel: &Panel, unconfirmed: &[Voice], look: &mut Look) {
         let at = look.at;
-        let serves_until = self.believed_at.plus(params.oracle.last_good_max);
+        let serves_until = self.believed_at.plus(panel.oracle.last_good_max);
         if self.believed == Price(0) || serves_until < at {
             return;
         }
@@ -526,7 +553,7 @@ impl Index {
         let state = if unconfirmed.is_empty() { QualityState::Degraded } else { QualityState::Disputed };
         look.quality = PriceQuality {
             value: self.believed,
-            confidence: claims(self.believed, unconfirmed, &params.oracle),
+            confidence: claims(self.believed, unconfirmed, &panel.oracle),
             age: Duration(at.since(self.believed_at).0.max(0)),
             coverage: Ratio::ZERO,
             lineages: 0,
@@ -536,12 +563,12 @@ impl Index {
     }
 
     /// Where those who overruled somebody are no longer enough, he may be the only honest one, and speaks again.
-    fn hear_deserted(&mut self, params: &MarketParams, at: Timestamp) {
-        let oracle = &params.oracle;
+    fn hear_deserted(&mut self, panel: &Panel, at: Timestamp) {
+        let oracle = &panel.oracle;
         if at < self.supported_at.plus(oracle.dispute_confirm) {
             return;
         }
-        for (source, listing) in self.sources.iter_mut().zip(&params.sources) {
+        for (source, listing) in self.sources.iter_mut().zip(&panel.sources) {
             let overruled = source.exclusion == Some(Exclusion::Overruled);
             if overruled && at <= source.fresh_until(listing, oracle) && source.is_a_price(listing, oracle) {
                 source.speak_again(listing, oracle);
@@ -551,27 +578,22 @@ impl Index {
 
     /// Of those that wait, as bits, who is within the agreement limit of one of another lineage who supports the index. The
     /// index alone is no measure: with an honest source gone, one liar is half of it.
-    fn beside<'a>(
-        &self,
-        waiting: u16,
-        supporters: impl Iterator<Item = &'a Voice> + Clone,
-        params: &MarketParams,
-    ) -> u16 {
+    fn beside<'a>(&self, waiting: u16, supporters: impl Iterator<Item = &'a Voice> + Clone, panel: &Panel) -> u16 {
         let beside = |(source, listing): (&Source, &SourceParams)| {
-            let near = |voice: &Voice| source.price.within(params.oracle.agree, voice.price);
+            let near = |voice: &Voice| source.price.within(panel.oracle.agree, voice.price);
             supporters.clone().any(|voice| voice.lineage != lineage(listing) && near(voice))
         };
-        let found = self.sources.iter().zip(&params.sources).map(beside);
+        let found = self.sources.iter().zip(&panel.sources).map(beside);
         found.zip(0..).fold(0, |bits, (found, place)| bits | u16::from(found) << place) & waiting
     }
 
     /// Of those that wait, one is heard again once it has said for long enough what everyone says, or once the index
     /// has gone on from where it was overruled and the source, whose price moves, has not gone along.
     /// Returns whether anybody is.
-    fn readmit(&mut self, look: &Look, value: Price, params: &MarketParams, at: Timestamp) -> bool {
-        let oracle = &params.oracle;
+    fn readmit(&mut self, look: &Look, value: Price, panel: &Panel, at: Timestamp) -> bool {
+        let oracle = &panel.oracle;
         let mut heard = false;
-        for (place, (source, listing)) in self.sources.iter_mut().zip(&params.sources).enumerate() {
+        for (place, (source, listing)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
             if look.waiting & 1 << place == 0 {
                 continue;
             }

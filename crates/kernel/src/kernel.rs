@@ -1,13 +1,13 @@
 //! `apply`: the one way in.
 
 use crate::detect::detect;
+use crate::index::{Index, Rate};
+use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::{
-    AccountId, Action, Batch, Effect, Input, MarketId, Mode, PoolId, QualityState, Reject, Rung, Side, SourceId,
-    VenueParams,
-};
+use protocol::input::Observation;
+use protocol::{AccountId, Action, Batch, Effect, Input, MarketId, Mode, Panel, PoolId, Reject, Side, VenueParams};
 use units::{Duration, Notional, Price, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
@@ -30,6 +30,12 @@ pub struct Kernel {
     opening: Vec<u32>,
     /// Orders placed in this batch, by pool: a pool's order ids say nothing about another pool.
     placed: Vec<u16>,
+    /// By market: those of its pool that list sources in its unit. Follows from the parameters.
+    quoted_in: Vec<Vec<MarketId>>,
+    /// Of them, those whose unit moved in this batch.
+    moved: Vec<MarketId>,
+    /// What the units of the market under evaluation are worth.
+    rates: Vec<(MarketId, Option<Rate>)>,
 }
 
 impl Kernel {
@@ -46,8 +52,17 @@ impl Kernel {
     pub fn resume(state: State) -> Kernel {
         // Nothing is known of when a market is due, so the first batch asks all of them.
         let placed = state.pools.iter().map(|_| 0).collect();
+        let quoted_in = |unit: &Market| {
+            let of_pool = state.pool_of(unit.id).map_or(&[][..], |pool| &pool.markets);
+            let quoted = of_pool.iter().filter(|market| market.units.contains(&unit.id));
+            quoted.map(|market| market.id).collect()
+        };
+        let quoted_in = state.markets().map(quoted_in).collect();
         Kernel {
             state,
+            quoted_in,
+            moved: Vec::new(),
+            rates: Vec::new(),
             deadline: Timestamp::MIN,
             alarm: Timestamp::MIN,
             touched: Vec::new(),
@@ -123,20 +138,17 @@ impl Kernel {
     fn input(&mut self, input: &Input, now: Now, out: &mut Vec<Effect>) -> Result<(), Reject> {
         match input {
             Input::Observation(seen) => {
+                let rate = self.rate_for(seen);
                 let market = self.market_mut(seen.market)?;
-                let place = usize::from(seen.source.0);
-                let before = market.index.exclusion(place);
-                market.index.observe(seen, &market.params, now.at)?;
-                let after = market.index.exclusion(place);
-                if before != after {
-                    out.push(Effect::Source { market: seen.market, source: seen.source, exclusion: after });
+                if let Some(exclusion) = market.observe(seen, rate, now.at)? {
+                    out.push(Effect::Source { market: seen.market, source: seen.source, exclusion });
                 }
                 self.touch(seen.market);
                 Ok(())
             }
             Input::BookTop(top) => {
                 let market = self.market_mut(top.market)?;
-                let index = market.index.quality().value;
+                let index = market.quality().value;
                 market.mark.observe_book(top, index, &market.params.mark, now.at);
                 self.touch(top.market);
                 Ok(())
@@ -187,6 +199,13 @@ impl Kernel {
         self.pool_mut(pool)?.markets.get_mut(usize::from(place)).ok_or(Reject::UnknownMarket)
     }
 
+    /// What the unit of an observation is worth, where it is not USD.
+    fn rate_for(&self, seen: &Observation) -> Option<Rate> {
+        let pool = self.state.pool_of(seen.market)?;
+        let listed = pool.market(seen.market)?.params.sources.get(usize::from(seen.source.0))?;
+        pool.market(listed.quote?).and_then(Market::rate)
+    }
+
     fn touch(&mut self, market: MarketId) {
         if let Err(place) = self.touched.binary_search(&market) {
             self.touched.insert(place, market);
@@ -209,19 +228,55 @@ impl Kernel {
             }
             self.deadline = deadline;
         }
+        // What others are quoted in comes first, and then they, if it moved.
         for k in 0..self.touched.len() {
             let Some(id) = self.touched.get(k).copied() else { continue };
-            let Ok(pool) = self.pool_of_mut(id) else { continue };
-            let Some(place) = pool.place_of(id) else { continue };
-            let Some(market) = pool.markets.get_mut(place) else { continue };
-            let tightened = evaluate_market(market, at, out);
-            let due = due(market);
-            let no_opening = Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side));
-            if tightened && no_opening {
-                pool.remove_opening_orders(id, out);
+            if self.is_unit(id) {
+                let before = self.state.market(id).and_then(Market::rate);
+                self.evaluate_one(id, at, out);
+                if before != self.state.market(id).and_then(Market::rate) {
+                    let quoted = self.quoted_in.get(usize::from(id.0)).map_or(&[][..], |quoted| quoted);
+                    self.moved.extend_from_slice(quoted);
+                }
             }
-            self.deadline = self.deadline.min(due);
         }
+        while let Some(id) = self.moved.pop() {
+            self.touch(id);
+        }
+        for k in 0..self.touched.len() {
+            let Some(id) = self.touched.get(k).copied() else { continue };
+            if !self.is_unit(id) {
+                self.evaluate_one(id, at, out);
+            }
+        }
+    }
+
+    /// Whether any source is quoted in this market's price.
+    fn is_unit(&self, market: MarketId) -> bool {
+        self.quoted_in.get(usize::from(market.0)).is_some_and(|quoted| !quoted.is_empty())
+    }
+
+    fn evaluate_one(&mut self, id: MarketId, at: Timestamp, out: &mut Vec<Effect>) {
+        let mut rates = core::mem::take(&mut self.rates);
+        let Ok(pool) = self.pool_of_mut(id) else { return };
+        let Some(place) = pool.place_of(id) else { return };
+        if let Some(market) = pool.markets.get(place) {
+            rates.extend(market.units.iter().map(|unit| (*unit, pool.market(*unit).and_then(Market::rate))));
+        }
+        let Some(market) = pool.markets.get_mut(place) else { return };
+        if !rates.is_empty() {
+            let rate_of = |unit: MarketId| rates.iter().find(|(id, _)| *id == unit).and_then(|(_, rate)| *rate);
+            market.convert(&rate_of, out);
+        }
+        let tightened = evaluate_market(market, at, out);
+        let due = due(market);
+        let no_opening = Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side));
+        if tightened && no_opening {
+            pool.remove_opening_orders(id, out);
+        }
+        self.deadline = self.deadline.min(due);
+        rates.clear();
+        self.rates = rates;
     }
 
     /// Looks at the accounts that a price of this batch brought into question.
@@ -282,7 +337,7 @@ fn due(market: &Market) -> Timestamp {
     let asked = asked(market);
     let next_step = market.breaker.next_step(&market.params.breaker).filter(|_| asked < market.breaker.mode());
     let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
-    market.index.deadline.min(next_step)
+    market.price_until().min(next_step)
 }
 
 /// The mode for which the detectors saw a reason at the last look.
@@ -293,10 +348,10 @@ fn asked(market: &Market) -> Mode {
 /// Evaluates one market and says whether it was tightened.
 fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) -> bool {
     let detectors = &market.params.detectors;
-    let before = *market.index.quality();
-    // The old index was true until now, or until its sources went stale.
-    let until = at.min(market.index.deadline);
-    if is_primary(before.state, before.rung) && market.observed_until < until {
+    let before = *market.quality();
+    // The old price was true until now, or until its sources went stale.
+    let until = at.min(market.price_until());
+    if market.ladder.is_observed() && market.observed_until < until {
         let from = market.observed_until;
         // A lone voice where more are asked for neither begins the stable price nor pulls it.
         if market.params.oracle.lineages_min.min(market.lineages_listed) <= before.lineages {
@@ -311,17 +366,21 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     }
     market.twap.advance(detectors.twap_window, at);
     market.observed_until = at;
-    let changed = market.index.evaluate(&market.params, at);
-    for (place, source) in (0_u8..).zip(&market.index.sources).filter(|(place, _)| changed >> place & 1 == 1) {
-        let exclusion = source.exclusion;
-        out.push(Effect::Source { market: market.id, source: SourceId(place), exclusion });
+    let changed = market.index.evaluate(&market.panel, at);
+    tell(market.id, &market.panel, &market.index, changed, out);
+    for Fallback { panel, index } in &mut market.fallbacks {
+        let changed = index.evaluate(panel, at);
+        tell(market.id, panel, index, changed, out);
     }
-    let quality = *market.index.quality();
-    if Price(0) < market.index.traded {
+    market.choose(at);
+    let quality = *market.quality();
+    let (traded, traded_at) = (market.speaker().traded, market.speaker().traded_at);
+    let detectors = &market.params.detectors;
+    if Price(0) < traded {
         // When it was published, not when it came.
-        let at = at.min(market.index.traded_at);
-        market.range.observe(detectors.velocity_window, market.index.traded, at);
-        market.swing.observe(detectors.swing_window, market.index.traded, at);
+        let at = at.min(traded_at);
+        market.range.observe(detectors.velocity_window, traded, at);
+        market.swing.observe(detectors.swing_window, traded, at);
     }
     market.mark.follow(quality.value, &market.params.mark, at);
     // A reason that stood at the last look stood until this one, however long ago that was.
@@ -342,9 +401,13 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     changed.is_some_and(|from| from < market.breaker.mode())
 }
 
-/// Whether an index may enter the average: the market's own sources said it without contradiction.
-const fn is_primary(state: QualityState, rung: Rung) -> bool {
-    matches!(state, QualityState::Agreed | QualityState::Degraded) && matches!(rung, Rung::Primary)
+/// Says of the sources that changed, as bits, why they are left out or that they are heard.
+pub(crate) fn tell(market: MarketId, panel: &Panel, index: &Index, changed: u16, out: &mut Vec<Effect>) {
+    for (place, (id, source)) in panel.ids.iter().zip(&index.sources).enumerate() {
+        if changed >> place & 1 == 1 {
+            out.push(Effect::Source { market, source: *id, exclusion: source.exclusion });
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

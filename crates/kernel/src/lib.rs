@@ -37,6 +37,7 @@ pub mod detect;
 pub mod gate;
 pub mod index;
 pub mod kernel;
+pub mod ladder;
 pub mod liquidation;
 pub mod margin;
 pub mod mark;

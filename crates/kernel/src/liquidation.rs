@@ -94,7 +94,7 @@ impl Verdict {
 
 /// Whether the market's mode and the quality of its price let `action` take a position.
 fn carries(market: &Market, size: Size, action: Action, stood: Duration) -> bool {
-    let price = market.index.quality();
+    let price = market.quality();
     let confirmed = action == Action::LiquidateInsolvent
         || price.state == QualityState::Agreed
         || market.params.liquidation.single_lineage_confirm <= stood;

@@ -80,14 +80,14 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     if mark <= Price(0) {
         return None;
     }
-    let width = i128::from(market.index.quality().confidence.0.max(0));
+    let width = i128::from(market.quality().confidence.0.max(0));
     let kinder = match lens {
         Lens::Mark => 0,
         Lens::Kindest => width,
         Lens::Unkind => -width,
         Lens::Doubted => {
             // Up: whoever is judged kindly has the rounding too.
-            let step = jump_limit(&market.params.oracle, market.index.quality().age);
+            let step = jump_limit(&market.params.oracle, market.quality().age);
             let step = step.of(i128::from(mark.0), Rounding::Up);
             width.saturating_add(step.unwrap_or(i128::MAX))
         }
@@ -166,7 +166,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
 /// Whether exposure may grow on either side, by mode and by quality.
 fn lets_open(market: &Market) -> bool {
     Side::BOTH.iter().all(|side| market.breaker.restriction().permits(Action::Open, *side))
-        && quality::permits(Action::Open, market.index.quality(), market.single_lineage())
+        && quality::permits(Action::Open, market.quality(), market.single_lineage())
 }
 
 /// Micro-USD as an account's money, clamped to what an account can hold. For reporting; never for a comparison.

@@ -9,17 +9,19 @@ use protocol::{Action, PriceQuality, QualityState, Rung};
 /// `Degraded` is the best it can ever be; there a solvent account may be liquidated at that one price, after the
 /// waiting time that [`crate::liquidation`] asks for.
 ///
-/// | | Agreed | Degraded | last good | Disputed | None |
-/// |---|---|---|---|---|---|
-/// | deposit, cancel | yes | yes | yes | yes | yes |
-/// | reduce, liquidate insolvent | yes | yes | yes | yes | no |
-/// | open | yes | yes | no | no | no |
-/// | withdraw, fund | yes | yes | no | no | no |
-/// | liquidate solvent | yes | single lineage | no | no | no |
-/// | settle | yes | no | no | no | no |
+/// | | Agreed | Degraded | secondary | guardian, derived, TWAP, last good | Disputed | None |
+/// |---|---|---|---|---|---|---|
+/// | deposit, cancel | yes | yes | yes | yes | yes | yes |
+/// | reduce, liquidate insolvent | yes | yes | yes | yes | yes | no |
+/// | open | yes | yes | yes | no | no | no |
+/// | withdraw, fund | yes | yes | yes | no | no | no |
+/// | liquidate solvent | yes | single lineage | yes | no | no | no |
+/// | settle | yes | no | no | no | no | no |
+///
+/// A secondary price is a fresh quorum, however it came to be asked. No guardian takes from anybody who can pay.
 #[must_use]
 pub fn permits(action: Action, price: &PriceQuality, single_lineage: bool) -> bool {
-    let (agreed, degraded) = match (price.state, price.rung) {
+    let (agreed, quorum, degraded) = match (price.state, price.rung) {
         (QualityState::None, _) | (_, Rung::None) => {
             return match action {
                 Action::Deposit | Action::Cancel => true,
@@ -32,15 +34,17 @@ pub fn permits(action: Action, price: &PriceQuality, single_lineage: bool) -> bo
                 | Action::Settle => false,
             };
         }
-        (QualityState::Agreed, Rung::Primary) => (true, false),
-        (QualityState::Degraded, Rung::Primary) => (false, true),
-        (QualityState::Agreed | QualityState::Degraded, Rung::LastGood) => (false, false),
-        (QualityState::Disputed, Rung::Primary | Rung::LastGood) => (false, false),
+        (QualityState::Agreed, Rung::Primary) => (true, true, false),
+        (QualityState::Agreed, Rung::Secondary) => (false, true, false),
+        (QualityState::Degraded, Rung::Primary) => (false, false, true),
+        (QualityState::Degraded, Rung::Secondary)
+        | (QualityState::Disputed, _)
+        | (_, Rung::Guardian | Rung::Derived | Rung::Twap | Rung::LastGood) => (false, false, false),
     };
     match action {
         Action::Deposit | Action::Cancel | Action::Reduce | Action::LiquidateInsolvent => true,
-        Action::Open | Action::Withdraw | Action::Fund => agreed || degraded,
-        Action::LiquidateSolvent => agreed || degraded && single_lineage,
+        Action::Open | Action::Withdraw | Action::Fund => quorum || degraded,
+        Action::LiquidateSolvent => quorum || degraded && single_lineage,
         Action::Settle => agreed,
     }
 }
@@ -61,20 +65,26 @@ mod tests {
         let columns = [
             price(Agreed, Rung::Primary),
             price(Degraded, Rung::Primary),
+            price(Agreed, Rung::Secondary),
+            price(Agreed, Rung::Guardian),
+            price(Agreed, Rung::Derived),
+            price(Degraded, Rung::Twap),
             price(Degraded, Rung::LastGood),
             price(Disputed, Rung::Primary),
+            price(Disputed, Rung::Secondary),
+            price(Disputed, Rung::Twap),
             PriceQuality::NONE,
         ];
         let table = [
-            (Action::Deposit, "yyyyy"),
-            (Action::Cancel, "yyyyy"),
-            (Action::Reduce, "yyyy-"),
-            (Action::Open, "yy---"),
-            (Action::Withdraw, "yy---"),
-            (Action::LiquidateSolvent, "y----"),
-            (Action::LiquidateInsolvent, "yyyy-"),
-            (Action::Fund, "yy---"),
-            (Action::Settle, "y----"),
+            (Action::Deposit, "yyyyyyyyyyy"),
+            (Action::Cancel, "yyyyyyyyyyy"),
+            (Action::Reduce, "yyyyyyyyyy-"),
+            (Action::Open, "yyy--------"),
+            (Action::Withdraw, "yyy--------"),
+            (Action::LiquidateSolvent, "y-y--------"),
+            (Action::LiquidateInsolvent, "yyyyyyyyyy-"),
+            (Action::Fund, "yyy--------"),
+            (Action::Settle, "y----------"),
         ];
         for (action, row) in table {
             let got: alloc::string::String =

@@ -12,6 +12,7 @@ use crate::breaker::Breaker;
 use crate::detect::Memory;
 use crate::index::{Adrift, Gaps, Index, Source, Standing};
 use crate::kernel::AT_MAX;
+use crate::ladder::{Fallback, Ladder};
 use crate::mark::Mark;
 use crate::stable::Stable;
 use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
@@ -22,7 +23,7 @@ use alloc::vec::Vec;
 use codec::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, canonical_struct};
 use core::fmt;
 use protocol::params::Invalid;
-use protocol::{MarketId, MarketParams, PoolId, PoolParams, VenueParams};
+use protocol::{MarketId, MarketParams, Panel, PoolId, PoolParams, Rung, VenueParams};
 use units::Timestamp;
 
 /// Why bytes are not taken as a state.
@@ -196,6 +197,7 @@ impl Canonical for Market {
     const SIZE_MIN: usize = 2
         + MarketParams::SIZE_MIN
         + Index::SIZE_MIN
+        + Ladder::SIZE_MIN
         + Mark::SIZE_MIN
         + Twap::SIZE_MIN
         + Stable::SIZE_MIN
@@ -211,7 +213,11 @@ impl Canonical for Market {
             params,
             per_micro: _,
             lineages_listed: _,
+            panel: _,
             index,
+            fallbacks,
+            ladder,
+            units: _,
             mark,
             twap,
             stable,
@@ -229,6 +235,10 @@ impl Canonical for Market {
         id.encode(out);
         params.encode(out);
         index.encode(out);
+        for fallback in fallbacks {
+            fallback.index.encode(out);
+        }
+        ladder.encode(out);
         mark.encode(out);
         twap.encode(out);
         stable.encode(out);
@@ -246,11 +256,21 @@ impl Canonical for Market {
         let offset = reader.offset();
         let id = Canonical::decode(reader)?;
         let params: MarketParams = Canonical::decode(reader)?;
+        let panel = params.panel(Rung::Primary);
+        let index: Index = Canonical::decode(reader)?;
+        let mut fallbacks = Vec::new();
+        for panel in Market::lower_panels(&params) {
+            fallbacks.push(Fallback { panel, index: Canonical::decode(reader)? });
+        }
         let market = Market {
             id,
             per_micro: params.scale.products_per_micro(),
-            lineages_listed: params.lineages_listed(),
-            index: Canonical::decode(reader)?,
+            lineages_listed: panel.lineages(),
+            panel,
+            index,
+            fallbacks,
+            ladder: Canonical::decode(reader)?,
+            units: Market::units_of(&params),
             mark: Canonical::decode(reader)?,
             twap: Canonical::decode(reader)?,
             stable: Canonical::decode(reader)?,
@@ -266,8 +286,9 @@ impl Canonical for Market {
             distressed: BTreeSet::new(),
             params,
         };
-        let sources = market.params.sources.len();
-        if market.index.sources.len() != sources || MarketParams::SOURCES_MAX < sources {
+        let fits = |panel: &Panel, index: &Index| index.sources.len() == panel.sources.len();
+        let lower = market.fallbacks.iter().all(|fallback| fits(&fallback.panel, &fallback.index));
+        if !fits(&market.panel, &market.index) || !lower || MarketParams::SOURCES_MAX < market.params.sources.len() {
             return Err(DecodeError { offset, expected: Expected::Parts { of: "Market" } });
         }
         Ok(market)
@@ -333,6 +354,8 @@ canonical_struct!(Liquidation { order, market, expires_at });
 canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted, taken });
 canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
 canonical_struct!(Source {
+    quoted,
+    quoted_confidence,
     price,
     confidence,
     published_at,
@@ -366,6 +389,7 @@ canonical_struct!(Index {
     stuck,
     deadline
 });
+canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });
 canonical_struct!(Mark { price, premium, premium_at });
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });

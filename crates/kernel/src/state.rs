@@ -2,7 +2,9 @@
 
 use crate::breaker::Breaker;
 use crate::detect::{MarketView, Memory};
-use crate::index::Index;
+use crate::index::{Index, Rate};
+use crate::kernel::tell;
+use crate::ladder::{Choices, Fallback, Ladder};
 use crate::margin::{Lens, risk};
 use crate::mark::Mark;
 use crate::stable::Stable;
@@ -10,8 +12,13 @@ use crate::triggers::{Triggers, allotment, trigger};
 use crate::window::{Range, Twap};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use protocol::input::Observation;
 use protocol::params::Invalid;
-use protocol::{AccountId, MarketId, MarketParams, OrderId, PoolId, PoolParams, VenueParams};
+use protocol::quality::Exclusion;
+use protocol::{
+    AccountId, Effect, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, PriceQuality, Reject, Rung,
+    SourceId, VenueParams,
+};
 use units::{Notional, Price, Rounding, Size, Timestamp};
 
 /// The most lots of a position or an order.
@@ -87,10 +94,18 @@ pub struct Market {
     pub params: MarketParams,
     /// Price × lot products in a micro-USD.
     pub per_micro: i128,
-    /// Independent lineages listed.
+    /// Independent lineages among its own sources.
     pub lineages_listed: u8,
-    /// The index.
+    /// Its own sources as listed.
+    pub panel: Panel,
+    /// What they amount to.
     pub index: Index,
+    /// The sources of lower rungs, from the better one on; none where none are listed.
+    pub fallbacks: Vec<Fallback>,
+    /// The price that serves.
+    pub ladder: Ladder,
+    /// The markets in whose price its sources are quoted.
+    pub units: Vec<MarketId>,
     /// The mark.
     pub mark: Mark,
     /// Average of the index.
@@ -208,11 +223,18 @@ pub enum BadGenesis {
 
 impl Market {
     fn new(id: MarketId, params: &MarketParams) -> Market {
+        let panel = params.panel(Rung::Primary);
         Market {
             id,
             per_micro: params.scale.products_per_micro(),
-            lineages_listed: params.lineages_listed(),
-            index: Index::new(params),
+            lineages_listed: panel.lineages(),
+            index: Index::new(&panel),
+            panel,
+            fallbacks: Market::lower_panels(params)
+                .map(|panel| Fallback { index: Index::new(&panel), panel })
+                .collect(),
+            ladder: Ladder::NONE,
+            units: Market::units_of(params),
             mark: Mark::NONE,
             twap: Twap::new(),
             stable: Stable::NONE,
@@ -230,6 +252,95 @@ impl Market {
         }
     }
 
+    /// The panels of the lower rungs that list anybody.
+    pub(crate) fn lower_panels(params: &MarketParams) -> impl Iterator<Item = Panel> {
+        let panels = Panel::RUNGS.into_iter().skip(1).map(|rung| params.panel(rung));
+        panels.filter(|panel| !panel.sources.is_empty())
+    }
+
+    /// The price that serves, with its quality, as of the last evaluation.
+    #[must_use]
+    pub const fn quality(&self) -> &PriceQuality {
+        &self.ladder.quality
+    }
+
+    /// Why a source's newest observation is left out; `None` for a source that is used or unknown.
+    #[must_use]
+    pub fn exclusion(&self, source: SourceId) -> Option<Exclusion> {
+        let lower = self.fallbacks.iter().map(|fallback| (&fallback.panel, &fallback.index));
+        let mut all = [(&self.panel, &self.index)].into_iter().chain(lower);
+        all.find_map(|(panel, index)| Some(index.exclusion(panel.place_of(source)?)))?
+    }
+
+    /// The sources whose price serves, or the market's own where nobody's does.
+    #[must_use]
+    pub fn speaker(&self) -> &Index {
+        let rung = self.ladder.quality.rung;
+        let lower = self.fallbacks.iter().find(|fallback| fallback.panel.rung == rung);
+        lower.map_or(&self.index, |fallback| &fallback.index)
+    }
+
+    /// The last instant at which the price that serves is still the same without any input.
+    pub(crate) fn price_until(&self) -> Timestamp {
+        let lower = self.fallbacks.iter().map(|fallback| fallback.index.deadline);
+        lower.fold(self.index.deadline.min(self.ladder.deadline), Timestamp::min)
+    }
+
+    /// The markets in whose price sources are quoted, each once.
+    pub(crate) fn units_of(params: &MarketParams) -> Vec<MarketId> {
+        let units: BTreeSet<MarketId> = params.sources.iter().filter_map(|source| source.quote).collect();
+        units.into_iter().collect()
+    }
+
+    /// What its unit is worth to who is quoted in it.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        Rate::of(self.quality(), self.params.scale)
+    }
+
+    /// Files an observation of one of its sources, `rate` what the source's unit is worth. Returns why the source is left
+    /// out, if that changed.
+    ///
+    /// # Errors
+    /// As [`Index::observe`].
+    pub(crate) fn observe(
+        &mut self,
+        seen: &Observation,
+        rate: Option<Rate>,
+        at: Timestamp,
+    ) -> Result<Option<Option<Exclusion>>, Reject> {
+        let before = self.exclusion(seen.source);
+        let lists = |panel: &Panel| panel.place_of(seen.source).is_some();
+        match self.fallbacks.iter_mut().find(|fallback| lists(&fallback.panel)) {
+            Some(Fallback { panel, index }) => index.observe(seen, panel, rate, at)?,
+            None => self.index.observe(seen, &self.panel, rate, at)?,
+        }
+        let after = self.exclusion(seen.source);
+        Ok((before != after).then_some(after))
+    }
+
+    /// Takes what its sources said last into USD anew.
+    pub(crate) fn convert(&mut self, rate_of: &impl Fn(MarketId) -> Option<Rate>, out: &mut Vec<Effect>) {
+        let changed = self.index.convert(&self.panel, rate_of);
+        tell(self.id, &self.panel, &self.index, changed, out);
+        for Fallback { panel, index } in &mut self.fallbacks {
+            let changed = index.convert(panel, rate_of);
+            tell(self.id, panel, index, changed, out);
+        }
+    }
+
+    /// Chooses the rung that serves, its panels evaluated.
+    pub(crate) fn choose(&mut self, at: Timestamp) {
+        let choices = Choices {
+            params: &self.params,
+            lineages_listed: self.lineages_listed,
+            primary: &self.index,
+            fallbacks: &self.fallbacks,
+            twap: &self.twap,
+            swing: &self.swing,
+        };
+        self.ladder.choose(&choices, at);
+    }
+
     /// Whether the market lists too few independent lineages ever to have an agreed price.
     #[must_use]
     pub const fn single_lineage(&self) -> bool {
@@ -239,12 +350,12 @@ impl Market {
     /// The flat view that detectors see.
     #[must_use]
     pub fn view(&self) -> MarketView {
-        let quality = self.index.quality();
+        let quality = self.quality();
         MarketView {
             index: quality.value,
             state: quality.state,
             rung: quality.rung,
-            spread: self.index.spread,
+            spread: self.speaker().spread,
             coverage: quality.coverage,
             lineages: quality.lineages,
             twap: self.twap.average(),
@@ -262,7 +373,7 @@ impl Market {
         if self.index.stuck == 0 {
             return units::Ratio::ZERO;
         }
-        let sources = &self.params.sources;
+        let sources = &self.panel.sources;
         let is_stuck = |place: usize| self.index.stuck >> place & 1 == 1;
         let voices = |only_stuck: bool| -> i128 {
             let counts = |place: usize| !only_stuck || is_stuck(place);

@@ -48,6 +48,13 @@ fn slot_length(window: Duration, slots: i64) -> i64 {
     (window.0 / slots).max(1)
 }
 
+/// When the slot of a [`Twap`] in which `at` lies began, and when the next one will.
+pub(crate) fn slot_around(window: Duration, at: Timestamp) -> (Timestamp, Timestamp) {
+    let length = slot_length(window, TWAP_COUNT);
+    let number = at.0.div_euclid(length);
+    (Timestamp(number.saturating_mul(length)), Timestamp(number.saturating_add(1).saturating_mul(length)))
+}
+
 fn place(slot: i64, slots: i64) -> usize {
     // A remainder is never negative and never beyond the slots.
     usize::try_from(slot.rem_euclid(slots)).unwrap_or(0)

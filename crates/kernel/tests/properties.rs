@@ -399,7 +399,7 @@ proptest! {
             // An observation that is refused has the market evaluated as if somebody had spoken.
             let then = story.now + (until - story.now) / 8 * share;
             let mut later = index.clone();
-            later.evaluate(&story.kernel.state().market(MarketId(0)).expect("one market").params, Timestamp(then));
+            later.evaluate(&story.kernel.state().market(MarketId(0)).expect("one market").panel, Timestamp(then));
             let said = |index: &kernel::index::Index| {
                 let quality = index.quality;
                 let exclusions: Vec<_> = index.sources.iter().map(|source| source.exclusion).collect();

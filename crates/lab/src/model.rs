@@ -18,6 +18,7 @@
 
 pub mod dice;
 mod exact;
+mod ladder;
 mod ledger;
 mod money;
 mod oracle;
@@ -27,11 +28,13 @@ pub mod traffic;
 use kernel::breaker::Breaker;
 use kernel::detect::{DETECTORS, Memory};
 use kernel::index::{Index, Source};
+use kernel::ladder::Ladder;
 use kernel::mark::Mark;
 use kernel::stable::Stable;
 use kernel::{Kernel, State, state};
+use ladder::{Climb, Panel, Worth};
 use oracle::History;
-use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, QualityState, Rung, Side, SourceId};
+use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, PriceQuality, QualityState, Rung, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -75,7 +78,9 @@ pub struct Before {
 struct Market {
     id: MarketId,
     params: Arc<MarketParams>,
-    index: Index,
+    /// Its own sources first.
+    panels: Vec<Panel>,
+    ladder: Ladder,
     mark: Mark,
     memory: Memory,
     breaker: Breaker,
@@ -125,10 +130,15 @@ impl Model {
     /// Notes what the kernel has stored before it decides a batch.
     #[must_use]
     pub fn before(&self, state: &State, batch: &Batch) -> Before {
+        let indexes = |market: &state::Market| -> Vec<Index> {
+            let lower = market.fallbacks.iter().map(|fallback| fallback.index.clone());
+            [market.index.clone()].into_iter().chain(lower).collect()
+        };
         let market = |market: &state::Market| Market {
             id: market.id,
             params: Arc::clone(&self.listings[&market.id].params),
-            index: market.index.clone(),
+            panels: ladder::panels(&self.listings[&market.id].params, &indexes(market).iter().collect::<Vec<_>>()),
+            ladder: market.ladder,
             mark: market.mark,
             memory: market.memory,
             breaker: market.breaker,
@@ -163,22 +173,36 @@ impl Model {
             let breaker = &market.breaker;
             let waits = asked(market) < breaker.mode && breaker.mode != Mode::Normal;
             let calm = oracle::calm(breaker.mode, breaker.failed, &market.params.breaker);
-            market.index.deadline < at || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
+            let fresh_until = market.panels.iter().map(|panel| panel.index.deadline).min();
+            let chosen_until = fresh_until.map_or(market.ladder.deadline, |until| until.min(market.ladder.deadline));
+            chosen_until < at || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
         };
         let mut evaluated = Vec::new();
-        for market in &mut markets {
-            let id = market.id;
-            let Some(kernel) = after.market(id) else { return Err(("a market stays", format!("{id:?}"))) };
-            if let Some(look) = looks.get(&id) {
-                look.agrees(market, kernel)?;
+        // What others are quoted in comes first, and takes them along if it is worth something else then.
+        let units: BTreeSet<MarketId> =
+            markets.iter().flat_map(|market| &market.params.sources).filter_map(|source| source.quote).collect();
+        let worth =
+            |markets: &[Market]| -> Worth { units.iter().map(|unit| (*unit, worth_of(markets, *unit))).collect() };
+        let before = worth(&markets);
+        for are_units in [true, false] {
+            let now = worth(&markets);
+            for market in markets.iter_mut().filter(|market| units.contains(&market.id) == are_units) {
+                let id = market.id;
+                let Some(kernel) = after.market(id) else { return Err(("a market stays", format!("{id:?}"))) };
+                if let Some(look) = looks.get(&id) {
+                    look.agrees(market, kernel)?;
+                }
+                let mut quoted_in = market.params.sources.iter().filter_map(|source| source.quote);
+                let moved = quoted_in.any(|unit| before.get(&unit) != now.get(&unit));
+                if looks.contains_key(&id) || due(market) || moved {
+                    evaluated.push(id);
+                    self.evaluate(market, kernel, &now, walk, &mut venue)?;
+                }
+                same("a market that is not evaluated stays as it is", id, kernel.ladder, market.ladder)?;
+                same("the mark", id, kernel.mark.price, market.mark.price)?;
             }
-            if looks.contains_key(&id) || due(market) {
-                evaluated.push(id);
-                self.evaluate(market, kernel, walk, &mut venue)?;
-            }
-            same("a market that is not evaluated stays as it is", id, &kernel.index.quality, &market.index.quality)?;
-            same("the mark", id, kernel.mark.price, market.mark.price)?;
         }
+        evaluated.sort();
         venue.top_ups(walk)?;
         venue.entered(after);
         venue.liquidations(walk)?;
@@ -195,14 +219,17 @@ impl Model {
         &mut self,
         market: &mut Market,
         kernel: &state::Market,
+        worth: &Worth,
         walk: &mut Walk<'_>,
         venue: &mut money::Venue,
     ) -> Demand<()> {
         let (id, at, params) = (market.id, walk.batch.at, Arc::clone(&market.params));
         let Some(history) = self.histories.get_mut(usize::from(id.0)) else { return Ok(()) };
-        let (was, old) = (market.index.quality, market.breaker);
-        let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded) && was.rung == Rung::Primary;
-        let until = at.min(market.index.deadline);
+        let (was, old) = (market.ladder.quality, market.breaker);
+        let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded)
+            && matches!(was.rung, Rung::Primary | Rung::Secondary);
+        let deadlines = market.panels.iter().map(|panel| panel.index.deadline);
+        let until = deadlines.fold(at.min(market.ladder.deadline), Timestamp::min);
         if plain && market.observed_until < until {
             let (from, detectors) = (market.observed_until, &params.detectors);
             // A quarter of the window after it was published a price is no longer seen, though it may still be true.
@@ -211,7 +238,7 @@ impl Model {
                 history.held(was.value, from, until.min(Timestamp(seen_until)));
             }
         }
-        let listed: BTreeSet<u8> = params.sources.iter().map(|source| source.lineage.0).collect();
+        let listed: BTreeSet<u8> = market.own().params.sources.iter().map(|source| source.lineage.0).collect();
         let needed = listed.len().min(params.oracle.lineages_min.into());
         if plain && market.observed_until < until && needed <= usize::from(was.lineages) {
             let (from, detectors) = (market.observed_until, &params.detectors);
@@ -231,36 +258,40 @@ impl Model {
         } else {
             same("a stable price that nothing pulls", id, kernel.stable, market.stable)?;
         }
-        let exclusions =
-            |market: &Market| market.index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
-        let excluded = exclusions(market);
-        let quality = oracle::evaluate(&mut market.index, &params, at);
-        same("the index and its quality", id, kernel.index.quality, quality)?;
-        for (place, (kernel, model)) in kernel.index.sources.iter().zip(&market.index.sources).enumerate() {
-            same("a source's exclusion", (id, place), kernel.exclusion, model.exclusion)?;
-            let settled = |source: &Source| (source.settled, source.settled_at);
-            same("a source's settled price", (id, place), settled(kernel), settled(model))?;
-            same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
-            let stands = |source: &Source| {
-                let overruled = (source.excluded_since, source.claimed, source.refuted_by);
-                (source.standing, source.contradicted, source.contradicted_until, overruled)
-            };
-            same("where a source stands", (id, place), stands(kernel), stands(model))?;
-        }
-        let index = |index: &Index| {
-            let remembered = (index.agreed, index.supported_at, index.spread);
-            (index.believed, index.believed_at, index.adrift, remembered)
+        let mut told = Vec::new();
+        let tell = |panel: &mut Panel, told: &mut Vec<Effect>, change: &mut dyn FnMut(&mut Panel)| {
+            let exclusions =
+                |panel: &Panel| panel.index.sources.iter().map(|source| source.exclusion).collect::<Vec<_>>();
+            let was = exclusions(panel);
+            change(panel);
+            for ((source, was), exclusion) in panel.ids.iter().zip(was).zip(exclusions(panel)) {
+                if was != exclusion {
+                    told.push(Effect::Source { market: id, source: *source, exclusion });
+                }
+            }
         };
-        same("who is believed", id, index(&kernel.index), index(&market.index))?;
-        demand("a deadline is not past", at <= kernel.index.deadline, || {
-            format!("{id:?} {:?}", kernel.index.deadline)
-        })?;
-        market.index.quality = quality;
-        let traded = |index: &Index| (index.traded, index.traded_at);
-        same("what trades bear out", id, traded(&kernel.index), traded(&market.index))?;
-        same("who speaks from its bound", id, kernel.index.stuck, market.index.stuck)?;
-        if 0 < market.index.traded.0 {
-            history.seen(market.index.traded, at.min(market.index.traded_at));
+        for panel in &mut market.panels {
+            tell(panel, &mut told, &mut |panel| oracle::convert(&mut panel.index, &panel.params, worth));
+        }
+        let lower = kernel.fallbacks.iter().map(|fallback| &fallback.index);
+        for (panel, kernel) in market.panels.iter_mut().zip([&kernel.index].into_iter().chain(lower)) {
+            let mut quality = PriceQuality::NONE;
+            tell(panel, &mut told, &mut |panel| quality = oracle::evaluate(&mut panel.index, &panel.params, at));
+            panel.index.quality = quality;
+            agrees(id, at, kernel, &panel.index)?;
+        }
+        let average = history.average(params.detectors.twap_window, at);
+        let swing = history.extremes(&params.detectors)[1];
+        let climb = Climb { params: &params, panels: &market.panels, average, swing, at };
+        market.ladder = ladder::climb(&market.ladder, &climb);
+        let found = Ladder { deadline: kernel.ladder.deadline, ..market.ladder };
+        same("the ladder", id, kernel.ladder, found)?;
+        demand("a deadline is not past", at <= kernel.ladder.deadline, || format!("{id:?} {:?}", kernel.ladder))?;
+        market.ladder = found;
+        let quality = market.ladder.quality;
+        let (traded, traded_at) = (market.speaker().traded, market.speaker().traded_at);
+        if 0 < traded.0 {
+            history.seen(traded, at.min(traded_at));
         }
         let average = history.average(params.detectors.twap_window, at);
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
@@ -283,11 +314,8 @@ impl Model {
         if 0 < quality.value.0 {
             market.mark.price = oracle::mark(quality.value, &kernel.mark, &params, at);
         }
-        for (place, (was, exclusion)) in (0..).zip(excluded.into_iter().zip(exclusions(market))) {
-            if was != exclusion {
-                let told = Effect::Source { market: id, source: SourceId(place), exclusion };
-                walk.expect("a source that others bring in or out is told", told)?;
-            }
+        for told in told {
+            walk.expect("a source that others bring in or out is told", told)?;
         }
         if (was.state, was.rung) != (quality.state, quality.rung) {
             walk.expect("a change of quality is told", Effect::Quality { market: id, quality })?;
@@ -304,6 +332,50 @@ impl Model {
         }
         Ok(())
     }
+}
+
+impl Market {
+    fn own(&self) -> &Panel {
+        &self.panels[0]
+    }
+
+    /// Whose prices serve, or its own sources.
+    fn speaker(&self) -> &Index {
+        let speaks = |panel: &&Panel| panel.rung == self.ladder.quality.rung;
+        &self.panels.iter().find(speaks).unwrap_or(self.own()).index
+    }
+}
+
+fn worth_of(markets: &[Market], unit: MarketId) -> Option<(exact::Q, exact::Q)> {
+    let market = markets.get(usize::from(unit.0))?;
+    ladder::worth(&market.ladder.quality, &market.params)
+}
+
+/// Sources and what they amount to are the same.
+fn agrees(id: MarketId, at: Timestamp, kernel: &Index, model: &Index) -> Demand<()> {
+    same("the index and its quality", id, kernel.quality, model.quality)?;
+    for (place, (kernel, model)) in kernel.sources.iter().zip(&model.sources).enumerate() {
+        same("a source's exclusion", (id, place), kernel.exclusion, model.exclusion)?;
+        let said = |source: &Source| (source.price, source.confidence);
+        same("a source's price in USD", (id, place), said(kernel), said(model))?;
+        let settled = |source: &Source| (source.settled, source.settled_at);
+        same("a source's settled price", (id, place), settled(kernel), settled(model))?;
+        same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
+        let stands = |source: &Source| {
+            let overruled = (source.excluded_since, source.claimed, source.refuted_by);
+            (source.standing, source.contradicted, source.contradicted_until, overruled)
+        };
+        same("where a source stands", (id, place), stands(kernel), stands(model))?;
+    }
+    let index = |index: &Index| {
+        let remembered = (index.agreed, index.supported_at, index.spread);
+        (index.believed, index.believed_at, index.adrift, remembered)
+    };
+    same("who is believed", id, index(kernel), index(model))?;
+    demand("a deadline is not past", at <= kernel.deadline, || format!("{id:?} {:?}", kernel.deadline))?;
+    let traded = |index: &Index| (index.traded, index.traded_at);
+    same("what trades bear out", id, traded(kernel), traded(model))?;
+    same("who speaks from its bound", id, kernel.stuck, model.stuck)
 }
 
 /// The strictest mode for which a detector saw a reason at the last look.
@@ -348,6 +420,8 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
             | Input::Trade(_)
             | Input::InsuranceDeposit(_) => continue,
         };
+        let units = markets.iter().flat_map(|market| &market.params.sources).filter_map(|source| source.quote);
+        let worth: Worth = units.map(|unit| (unit, worth_of(markets, unit))).collect();
         let Some(market) = markets.get_mut(usize::from(market.0)) else {
             let reject = protocol::Reject::UnknownMarket;
             walk.expect("a price of no market", Effect::Rejected { input: n, reject })?;
@@ -356,15 +430,19 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
         let stored = (exact::part(market.mark.premium), market.mark.premium_at);
         let unseen = || Look { premium: stored.0.clone(), at: stored.1, looks: 0 };
         if let Input::Observation(seen) = input {
-            let place = usize::from(seen.source.0);
-            let was = market.index.exclusion(place);
-            match oracle::observe(&mut market.index, seen, &market.params, at) {
+            let id = market.id;
+            let seat = |panel: &mut Panel| {
+                let place = panel.ids.iter().position(|id| *id == seen.source)?;
+                let was = panel.index.exclusion(place);
+                let observed = oracle::observe(&mut panel.index, seen, place, &panel.params, &worth, at);
+                Some(observed.map(|()| (was, panel.index.exclusion(place))))
+            };
+            match market.panels.iter_mut().find_map(seat).unwrap_or(Err(protocol::Reject::UnknownSource)) {
                 Err(reject) => walk.expect("a refused price", Effect::Rejected { input: n, reject })?,
-                Ok(()) => {
-                    looks.entry(market.id).or_insert_with(unseen);
-                    let exclusion = market.index.exclusion(place);
+                Ok((was, exclusion)) => {
+                    looks.entry(id).or_insert_with(unseen);
                     if was != exclusion {
-                        let told = Effect::Source { market: market.id, source: seen.source, exclusion };
+                        let told = Effect::Source { market: id, source: seen.source, exclusion };
                         walk.expect("a change of a source is told", told)?;
                     }
                 }

@@ -65,7 +65,7 @@ pub fn oracle(feed: &Feed, policy: &Policy, form: Form, out: &mut dyn Write) -> 
                 let refused = effects.iter().any(|effect| matches!(effect, Effect::Rejected { .. }));
                 summary.refused += u64::from(refused);
                 if let Some(seen) = state.market(market) {
-                    lines.write(state.at, usize::from(market.0), &world, seen.index.quality());
+                    lines.write(state.at, usize::from(market.0), &world, seen.quality());
                     summary.lines += 1;
                 }
             }
@@ -113,6 +113,10 @@ impl Lines {
         };
         let rung = match quality.rung {
             Rung::Primary => "primary",
+            Rung::Secondary => "secondary",
+            Rung::Guardian => "guardian",
+            Rung::Derived => "derived",
+            Rung::Twap => "twap",
             Rung::LastGood => "last_good",
             Rung::None => "none",
         };

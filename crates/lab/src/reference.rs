@@ -220,6 +220,10 @@ table! { EXCLUSIONS: Exclusion;
         means "at or beyond the bounds within which the source can report at all"
         cause "the price went beyond `price_min` or `price_max`, and the source can't follow"
         remedy "look up what the source can really report and correct the bounds if they differ; else list another source";
+    Unconverted
+        means "what its prices are quoted in has no price, or a disputed one"
+        cause "the market of that unit is without sources, or its sources contradict each other"
+        remedy "look at that market; sources in USD go on meanwhile";
     Uncertain
         means "its own confidence is wider than `confidence_max`"
         cause "the publishers behind it disagree, or its market is empty"
@@ -258,6 +262,22 @@ table! { RUNGS: Rung;
         means "from the market's own sources"
         cause "at least one of them is fresh and usable"
         remedy "nothing";
+    Secondary
+        means "from a quorum of the secondary set"
+        cause "too few of the market's own sources speak; what the set says fits what they said last, or stood for `dispute_confirm`"
+        remedy "bring the market's own sources back; it returns to them after a calm";
+    Guardian
+        means "what `guardians_min` guardians agree on"
+        cause "nobody speaks in the market's own set, nor a quorum in the secondary"
+        remedy "as above: exposure may only fall, and nobody solvent is liquidated on it";
+    Derived
+        means "a cross rate or redemption ratio, at least `derived_haircut` wide"
+        cause "neither sources nor guardians speak"
+        remedy "as above";
+    Twap
+        means "the time-weighted average, as wide as it is from the last price and as the price wanders meanwhile"
+        cause "nobody speaks, for no longer than `twap_max`, and enough of the average's window was observed"
+        remedy "bring a source back";
     LastGood
         means "the last believed index, within `last_good_max`"
         cause "no source is usable"

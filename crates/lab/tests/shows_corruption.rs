@@ -110,6 +110,7 @@ fn venue() -> VenueParams {
         lineage: format!("operator-{i}"),
         heartbeat: Some(Duration::seconds(1)),
         kind: protocol::SourceKind::Trades,
+        quote: None,
     };
     let market = MarketListing {
         name: "MID".to_owned(),
@@ -200,7 +201,7 @@ impl Stage {
     }
 
     fn quality(&self) -> PriceQuality {
-        *self.kernel.state().market(MarketId(0)).expect("listed").index.quality()
+        *self.kernel.state().market(MarketId(0)).expect("listed").quality()
     }
 
     /// Accounts that this batch liquidates or closes out.

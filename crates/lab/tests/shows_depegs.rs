@@ -119,7 +119,7 @@ fn looks(feed: &Feed, market: &str, see: &mut dyn FnMut(&Look)) {
     let place = world.markets.iter().position(|listed| listed.name == market).expect("is in the files");
     walk(feed, &world, &params, &mut |_, state, _| {
         let market = state.markets().nth(place).expect("listed");
-        let quality = market.index.quality();
+        let quality = market.quality();
         see(&Look {
             at: state.at.0,
             moved: asked_by(Class::Market, market),

@@ -203,7 +203,7 @@ impl Observer {
     /// liquidated, and whether that is enough.
     fn support(&self, id: MarketId, at: i64, kernel: &kernel::Kernel) -> (usize, bool, String) {
         let listed = kernel.state().market(id).expect("listed");
-        let (used, state) = (listed.mark.price.0, listed.index.quality().state);
+        let (used, state) = (listed.mark.price.0, listed.quality().state);
         let market = &self.markets[usize::from(id.0)];
         let near = |source: &&Source| source.fresh(at, OLD).is_some_and(|p| within(p - used, 1, used));
         let mut lineages: Vec<&str> =
@@ -308,7 +308,7 @@ impl Observer {
 
     fn market(&mut self, id: usize, at: i64, spoke: Option<usize>, kernel: &kernel::Kernel) {
         let listed = kernel.state().market(MarketId(id as u16)).expect("listed");
-        let (quality, mode) = (*listed.index.quality(), listed.breaker.mode());
+        let (quality, mode) = (*listed.quality(), listed.breaker.mode());
         let (market, found) = (&mut self.markets[id], &mut self.found);
         let told = |what: &str| format!("{} at {at}: {what} {quality:?} {mode:?}", market.name);
         if market.one {

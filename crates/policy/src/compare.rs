@@ -6,14 +6,14 @@
 
 use crate::error::PolicyError;
 use crate::keys::{self, Key, MARKET, POOL, SOURCE, TIER};
-use crate::list::{MarketListing, View, pool};
+use crate::list::{Listing, MarketListing, View, pool, rung};
 use crate::quantity::{self, Form};
 use crate::read::join;
 use crate::write::tier_values;
 use crate::{DEFAULT, Policy, Value};
 use protocol::direction::{Difference, Direction, Subject};
 use protocol::params::{MarketParams, SourceParams, Tier, VenueParams};
-use protocol::{LineageId, PoolId, SourceKind};
+use protocol::{LineageId, MarketId, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
 use units::{Price, Scale};
 
@@ -218,7 +218,7 @@ fn unlisted(policy: &Policy, market: &str) -> Result<MarketParams, PolicyError> 
     };
     let listing =
         MarketListing { name: market.to_owned(), scale: SCALE, reference_price: Price(1), sources: Vec::new() };
-    policy.market(&listing, &mut Vec::new())
+    policy.market(&listing, &Listing { markets: Vec::new() }, &mut Vec::new())
 }
 
 fn resolve_source(own: &View<'_>, other: &View<'_>) -> Result<SourceParams, PolicyError> {
@@ -233,6 +233,8 @@ fn resolve_source(own: &View<'_>, other: &View<'_>) -> Result<SourceParams, Poli
         price_min: rank("price_min", 0),
         price_max: rank("price_max", i128::MAX),
         kind: if name("kind") { SourceKind::Quotes } else { SourceKind::Trades },
+        rung: if rung(other) < rung(own) { Rung::Secondary } else { Rung::Primary },
+        quote: name("quote").then_some(MarketId(0)),
     })
 }
 
@@ -454,7 +456,7 @@ mod tests {
     fn every_key_that_rises_by_a_step_is_one_change_and_the_way_back_its_reverse() {
         let second = base()[..base().find("[market").unwrap()].replace("pool.main", "pool.second");
         let x = "[source.x]\nweight = 5\nheartbeat = \"5s\"\nlineage = \"l\"\nprice_min = \"5 USD\"\n\
-                 price_max = \"9 USD\"\nkind = \"trades\"\n";
+                 price_max = \"9 USD\"\nkind = \"trades\"\nrung = \"primary\"\nquote = \"l\"\n";
         let mut old = parse(&format!("{}{second}{x}", base()));
         // The bound between the first two parts one rate alone.
         let [first, second, ..] = old.tiers(DEFAULT).1[..] else { panic!("has tiers") };
@@ -466,7 +468,14 @@ mod tests {
             match values.get_mut(key.name).unwrap() {
                 Value::Int(n) => *n += 1,
                 Value::Pico(n) => *n += 1,
-                Value::Name(name) => *name = if key.name == "kind" { "quotes" } else { "second" }.to_owned(),
+                Value::Name(name) => {
+                    let other = match key.name {
+                        "kind" => "quotes",
+                        "rung" => "secondary",
+                        _ => "second",
+                    };
+                    *name = other.to_owned();
+                }
             }
             one_change(&old, &new, table, key.name);
         }
@@ -554,6 +563,7 @@ mod tests {
                 lineage: name.to_owned(),
                 heartbeat: None,
                 kind: SourceKind::Trades,
+                quote: None,
             };
             names.into_iter().map(listed).collect()
         };
@@ -563,7 +573,7 @@ mod tests {
             let (scale, reference_price) = (Scale::new(9, 3).unwrap(), Price(1));
             let listing = MarketListing { name: name.clone(), scale, reference_price, sources: sources(said) };
             // A bound that no price of the market reaches is no part of this.
-            policy.market(&listing, &mut Vec::new()).ok()
+            policy.market(&listing, &Listing { markets: Vec::new() }, &mut Vec::new()).ok()
         };
         listed.filter_map(params).collect()
     }

@@ -100,6 +100,20 @@ pub(crate) const MARKET: &[Key] = &[
         "A majority that stood this long against a contradiction is believed.",
     ),
     key("oracle.last_good_max", Form::Span, "5m", "How long the last index serves when no source is usable."),
+    key(
+        "oracle.twap_max",
+        Form::Span,
+        "1m",
+        "How long before that the time-weighted average serves instead, wider; 0s for not at all.",
+    ),
+    key("oracle.guardians_min", U8, "2", "Guardians that must agree on a price."),
+    key(
+        "oracle.fallback_confidence",
+        Form::Ratio,
+        "1%",
+        "Least half-width of a secondary or guardians' price, over the price.",
+    ),
+    key("oracle.derived_haircut", Form::Ratio, "2%", "Least half-width of a derived price, over the price."),
     key("mark.premium_max", Form::Ratio, "0.5%", "The mark stays within this of the index."),
     key("mark.premium_window", Form::Span, "150s", "Time constant of the premium's average."),
     key("detectors.exit", Form::Ratio, "50%", "The share of a threshold below which a detector lets go."),
@@ -227,7 +241,24 @@ pub(crate) const SOURCE: &[Key] = &[
         "trades",
         "What its prices are: those of trades, or quotes, whose moves trip neither velocity nor swing; wins over the data's own.",
     ),
+    optional(
+        "rung",
+        Form::Choice { of: SOURCE_RUNGS },
+        Presence::NamedOnly,
+        "secondary",
+        "The rung of the fallback ladder on which it speaks; primary where it is left out.",
+    ),
+    optional(
+        "quote",
+        Form::Name,
+        Presence::NamedOnly,
+        "USDT",
+        "The market in whose price it is quoted, or USD; wins over the data's own.",
+    ),
 ];
+
+/// In the order of the protocol's rungs on which sources speak.
+pub(crate) const SOURCE_RUNGS: &[&str] = &["primary", "secondary", "guardian", "derived"];
 
 /// In the order of the protocol's kinds.
 pub(crate) const SOURCE_KINDS: &[&str] = &["trades", "quotes"];

@@ -4,7 +4,7 @@
 //! listing's reference price. Nothing is decided in silence: what was chosen stands in [`Listed::decisions`].
 
 use crate::error::{PolicyError, Problem};
-use crate::keys::{self, Key, MARKET, POOL, SOURCE, SOURCE_KINDS};
+use crate::keys::{self, Key, MARKET, POOL, SOURCE, SOURCE_KINDS, SOURCE_RUNGS};
 use crate::quantity::{self, Form, decimal, grouped, shown};
 use crate::read::join;
 use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
@@ -12,7 +12,7 @@ use protocol::params::{
     BreakerParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams, OracleParams, Place,
     PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
-use protocol::{LineageId, PoolId, SourceKind};
+use protocol::{LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
 use units::{Duration, Notional, Price, Ratio, Rounding, Scale, Size, mul_div};
 
@@ -47,6 +47,9 @@ pub struct SourceListing {
     pub heartbeat: Option<Duration>,
     /// What its prices are, unless the policy says otherwise.
     pub kind: SourceKind,
+    /// The currency that its prices are in, unless the policy says otherwise; `None` for USD. The market of that name
+    /// converts them.
+    pub quote: Option<String>,
 }
 
 /// A policy applied to a listing.
@@ -83,7 +86,7 @@ impl Policy {
             listed.params.pools.push(pool(&self.pool_view(name, values))?);
         }
         for market in &listing.markets {
-            let params = self.market(market, &mut listed.decisions)?;
+            let params = self.market(market, listing, &mut listed.decisions)?;
             listed.params.markets.push(params);
             listed.source_names.push(market.sources.iter().map(|source| source.name.clone()).collect());
         }
@@ -95,6 +98,7 @@ impl Policy {
     pub(crate) fn market(
         &self,
         listing: &MarketListing,
+        all: &Listing,
         decisions: &mut Vec<String>,
     ) -> Result<MarketParams, PolicyError> {
         let view = self.market_view(&listing.name);
@@ -106,7 +110,7 @@ impl Policy {
         let mut lineages: Vec<String> = Vec::new();
         let mut sources = Vec::new();
         for source in &listing.sources {
-            sources.push(self.source(listing, source, &mut lineages, decisions)?);
+            sources.push(self.source(listing, source, all, &mut lineages, decisions)?);
         }
         let order_size_max = lots(view.int("order_size_max")?, listing);
         let open_interest_max = lots(view.int("open_interest_max")?, listing);
@@ -156,6 +160,7 @@ impl Policy {
         &self,
         market: &MarketListing,
         source: &SourceListing,
+        all: &Listing,
         lineages: &mut Vec<String>,
         decisions: &mut Vec<String>,
     ) -> Result<SourceParams, PolicyError> {
@@ -196,6 +201,8 @@ impl Policy {
             Some(_) | None => source.kind,
         };
 
+        let quote = self.quote(market, source, all, decisions);
+
         // Both bounds round toward each other, so that a print at the bound counts as stuck.
         let price_min = match view.find("price_min") {
             None => Price(0),
@@ -218,7 +225,38 @@ impl Policy {
             // No price of the market reaches a bound that it can't express.
             price_max: price_max.unwrap_or(Price(i64::MAX)),
             kind,
+            rung: rung(&view),
+            quote,
         })
+    }
+
+    /// The currency that a source's prices are in; `None` for USD, and where it is what the market itself prices.
+    fn unit<'a>(&'a self, market: &str, source: &'a SourceListing) -> Option<&'a str> {
+        let said = self.source_view(market, &source.name).name("quote").ok();
+        said.or(source.quote.as_deref()).filter(|unit| *unit != "USD" && *unit != market)
+    }
+
+    /// The market that converts a source's prices.
+    fn quote(
+        &self,
+        market: &MarketListing,
+        source: &SourceListing,
+        all: &Listing,
+        decisions: &mut Vec<String>,
+    ) -> Option<MarketId> {
+        let unit = self.unit(&market.name, source)?;
+        // A unit that is itself in another one would have to be converted first.
+        let is_unit = |listed: &MarketListing| {
+            listed.name == unit && listed.sources.iter().all(|source| self.unit(&listed.name, source).is_none())
+        };
+        let place = all.markets.iter().position(is_unit);
+        let quote = place.and_then(|place| u16::try_from(place).ok()).map(MarketId);
+        let how = match quote {
+            Some(_) => format!("by the price of market {unit}"),
+            None => "as USD one to one".to_owned(),
+        };
+        decisions.push(format!("{} at {} is quoted in {unit}: taken {how}", market.name, source.name));
+        quote
     }
 
     /// The tiers of a market, and the name of the table in which they stand.
@@ -408,6 +446,12 @@ impl<'a> View<'a> {
     }
 }
 
+/// The rung on which a source speaks.
+pub(crate) fn rung(view: &View<'_>) -> Rung {
+    let said = view.name("rung").ok().and_then(|said| SOURCE_RUNGS.iter().position(|rung| *rung == said));
+    said.and_then(|place| Panel::RUNGS.get(place).copied()).unwrap_or(Rung::Primary)
+}
+
 pub(crate) fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
     Ok(PoolParams {
         accounts_max: view.small("accounts_max")?,
@@ -434,6 +478,10 @@ fn oracle(view: &View<'_>) -> Result<OracleParams, PolicyError> {
         overrule_lineages: view.small("oracle.overrule_lineages")?,
         dispute_confirm: view.span("oracle.dispute_confirm")?,
         last_good_max: view.span("oracle.last_good_max")?,
+        twap_max: view.span("oracle.twap_max")?,
+        guardians_min: view.small("oracle.guardians_min")?,
+        fallback_confidence: view.ratio("oracle.fallback_confidence")?,
+        derived_haircut: view.ratio("oracle.derived_haircut")?,
     })
 }
 
@@ -529,7 +577,8 @@ mod tests {
     use crate::write::tests::{shipped, without_overrides};
 
     fn source(name: &str) -> SourceListing {
-        SourceListing { name: name.to_owned(), lineage: name.to_owned(), heartbeat: None, kind: SourceKind::Trades }
+        let (name, lineage) = (name.to_owned(), name.to_owned());
+        SourceListing { name, lineage, heartbeat: None, kind: SourceKind::Trades, quote: None }
     }
 
     fn market(name: &str, price: i64) -> MarketListing {
@@ -592,6 +641,8 @@ mod tests {
             price_min: Price(0),
             price_max: Price(i64::MAX),
             kind: SourceKind::Trades,
+            rung: Rung::Primary,
+            quote: None,
         };
         assert_eq!(sol.sources[1], source);
     }
@@ -648,6 +699,8 @@ mod tests {
             price_min: Price(10_000_000),
             price_max: Price(i64::MAX),
             kind: SourceKind::Quotes,
+            rung: Rung::Primary,
+            quote: None,
         };
         assert_eq!(sol.sources[0], expected);
         assert_eq!(sol.sources[1].lineage, LineageId(0), "beta is alpha's lineage");
@@ -794,6 +847,59 @@ mod tests {
     }
 
     #[test]
+    fn a_source_in_another_currency_is_converted_by_the_market_of_that_name() {
+        let mut data = listing();
+        data.markets[0].sources[0].quote = Some("AVAX".to_owned());
+        data.markets[0].sources[1].quote = Some("EUR".to_owned());
+        let quotes = |policy: &Policy, data: &Listing| -> Vec<Vec<Option<MarketId>>> {
+            let listed = policy.list(data).unwrap();
+            let sources = |market: &MarketParams| market.sources.iter().map(|source| source.quote).collect();
+            listed.params.markets.iter().map(sources).collect()
+        };
+        let plain = policy("");
+        assert_eq!(quotes(&plain, &data), [[Some(MarketId(1)), None], [None, None]]);
+        let decisions = plain.list(&data).unwrap().decisions;
+        for said in [
+            "SOL at alpha is quoted in AVAX: taken by the price of market AVAX",
+            "SOL at beta is quoted in EUR: taken as USD one to one",
+        ] {
+            assert!(decisions.iter().any(|decision| decision == said), "{decisions:#?}");
+        }
+        // The policy's word wins; a price in itself is one in USD; and no unit is in another one.
+        assert_eq!(quotes(&policy("[source.alpha]\nquote = \"USD\""), &data), [[None, None], [None, None]]);
+        let avax = policy("[source.beta]\nquote = \"AVAX\"\nrung = \"derived\"");
+        assert_eq!(quotes(&avax, &data), [[Some(MarketId(1)), Some(MarketId(1))], [None, None]]);
+        let rungs: Vec<Rung> = avax.list(&data).unwrap().params.markets[0].sources.iter().map(|s| s.rung).collect();
+        assert_eq!(rungs, [Rung::Primary, Rung::Derived]);
+        let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"");
+        assert_eq!(quotes(&both, &data), [[None, None], [None, None]]);
+    }
+
+    #[test]
+    fn a_rung_that_could_never_serve_is_refused() {
+        refuse(
+            "[source.beta]\nrung = \"secondary\"",
+            &listing(),
+            "p.toml: market.default.sources: must list as many secondary lineages as oracle.lineages_min asks for, or none (found in market SOL)",
+        );
+        refuse(
+            "[source.alpha]\nrung = \"derived\"\n[source.beta]\nrung = \"derived\"",
+            &listing(),
+            "p.toml: market.default.sources: must list one that is primary (found in market SOL)",
+        );
+        refuse(
+            "[market.SOL]\noracle.guardians_min = 1",
+            &listing(),
+            "p.toml:LINE:8: market.SOL.oracle.guardians_min: must be at least 2 (found in market SOL)",
+        );
+        refuse(
+            "[market.SOL]\noracle.twap_max = \"301s\"",
+            &listing(),
+            "p.toml:LINE:8: market.SOL.oracle.twap_max: must lie between zero and last_good_max (found in market SOL)",
+        );
+    }
+
+    #[test]
     fn every_key_that_is_read_reaches_a_parameter() {
         let base = policy(
             "[pool.other]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
@@ -802,13 +908,23 @@ mod tests {
             let mut decisions = Vec::new();
             let pools: Vec<_> =
                 policy.said.pools.iter().map(|(name, values)| pool(&policy.pool_view(name, values)).unwrap()).collect();
-            let markets: Vec<_> =
-                listing().markets.iter().map(|market| policy.market(market, &mut decisions).unwrap()).collect();
+            let markets: Vec<_> = listing()
+                .markets
+                .iter()
+                .map(|market| policy.market(market, &listing(), &mut decisions).unwrap())
+                .collect();
             (pools, markets)
         };
         let before = params(&base);
         let other = |key: &'static Key| match key.form {
-            Form::Name => Value::Name(if key.name == "pool" { "other" } else { "beta" }.to_owned()),
+            Form::Name => {
+                let name = match key.name {
+                    "pool" => "other",
+                    "quote" => "AVAX",
+                    _ => "beta",
+                };
+                Value::Name(name.to_owned())
+            }
             Form::Price => Value::Pico(7_000_000_000_000),
             Form::Choice { of } => Value::Name(of.last().copied().unwrap_or("").to_owned()),
             Form::Count { .. } => Value::Int(77),

@@ -456,7 +456,7 @@ mod tests {
     fn an_unknown_key_is_refused_on_every_level() {
         check_appended(
             "[market.BTC.oracle]\nage_mx = \"1s\"",
-            "p.toml:LINE:1: market.BTC.oracle.age_mx: unknown key; known here: age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute, lineages_min, overrule_lineages, dispute_confirm, last_good_max",
+            "p.toml:LINE:1: market.BTC.oracle.age_mx: unknown key; known here: age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute, lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, fallback_confidence, derived_haircut",
         );
         check_appended(
             "[market.BTC.oracel]",
@@ -469,7 +469,7 @@ mod tests {
         check_appended("[markets.BTC]", "p.toml:LINE:2: markets: unknown key; known here: pool, market, source");
         check_appended(
             "[source.x]\nwieght = 1",
-            "p.toml:LINE:1: source.x.wieght: unknown key; known here: weight, heartbeat, lineage, price_min, price_max, kind",
+            "p.toml:LINE:1: source.x.wieght: unknown key; known here: weight, heartbeat, lineage, price_min, price_max, kind, rung, quote",
         );
         check(
             "[source.default]",

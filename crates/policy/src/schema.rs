@@ -234,8 +234,8 @@ mod tests {
         let text = toml::to_string(&example).unwrap();
         let policy = Policy::parse(&text, "p.toml").map_err(|error| error.to_string()).unwrap();
         // Pools, both kinds of market with tiers, a market's source, both kinds of source without the default's
-        // lineage and kind.
-        let expected = POOL.len() + 2 * (MARKET.len() + TIER.len()) + 3 * SOURCE.len() - 2;
+        // lineage, kind, rung and quote.
+        let expected = POOL.len() + 2 * (MARKET.len() + TIER.len()) + 3 * SOURCE.len() - 4;
         assert_eq!(leaves(&example), expected);
         assert_eq!(check(&policy.to_toml()), Vec::<String>::new());
     }

@@ -294,7 +294,7 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
 }
 
 fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
-    let SourceParams { weight, lineage, heartbeat, price_min, price_max, kind } = old;
+    let SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote } = old;
     found.ordered(
         "weight",
         Mixed,
@@ -338,6 +338,13 @@ fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
         kind,
         &new.kind,
     );
+    found.unordered(
+        "rung",
+        "it speaks on another rung of the ladder: one set hears it, another doesn't any more",
+        rung,
+        &new.rung,
+    );
+    found.unordered("quote", "its prices are in another unit", quote, &new.quote);
 }
 
 fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
@@ -355,6 +362,10 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         overrule_lineages,
         dispute_confirm,
         last_good_max,
+        twap_max,
+        guardians_min,
+        fallback_confidence,
+        derived_haircut,
     } = old;
     found.ordered(
         "oracle.age_max",
@@ -458,6 +469,40 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         ["the last price serves for longer without a source", "the last price serves less long, then the market halts"],
         last_good_max,
         &new.last_good_max,
+    );
+    found.ordered(
+        "oracle.twap_max",
+        Mixed,
+        [
+            "without a source the average serves for longer, wider than the last price and behind it",
+            "without a source the average serves less long, and the last price sooner",
+        ],
+        twap_max,
+        &new.twap_max,
+    );
+    found.ordered(
+        "oracle.guardians_min",
+        Tighten,
+        ["more guardians must agree on a price", "fewer guardians make a price"],
+        guardians_min,
+        &new.guardians_min,
+    );
+    found.ordered(
+        "oracle.fallback_confidence",
+        Mixed,
+        [
+            "at a secondary or guardians' price positions are judged more kindly",
+            "at a secondary or guardians' price positions are judged less kindly",
+        ],
+        fallback_confidence,
+        &new.fallback_confidence,
+    );
+    found.ordered(
+        "oracle.derived_haircut",
+        Mixed,
+        ["at a derived price positions are judged more kindly", "at a derived price positions are judged less kindly"],
+        derived_haircut,
+        &new.derived_haircut,
     );
 }
 
@@ -750,8 +795,10 @@ fn check_rates(tiers: &[Tier], at: i64) -> [Ratio; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::MarketId;
     use crate::ids::{AccountId, LineageId, PoolId};
     use crate::params::SourceKind;
+    use crate::quality::Rung;
     use alloc::vec;
     use units::{Duration, Notional, Price, Scale, Size};
 
@@ -780,6 +827,8 @@ mod tests {
                     price_min: Price(10),
                     price_max: Price(20),
                     kind: SourceKind::Trades,
+                    rung: Rung::Primary,
+                    quote: None,
                 }],
                 oracle: OracleParams {
                     age_max: span,
@@ -795,6 +844,10 @@ mod tests {
                     overrule_lineages: 3,
                     dispute_confirm: span,
                     last_good_max: span,
+                    twap_max: span,
+                    guardians_min: 2,
+                    fallback_confidence: ratio,
+                    derived_haircut: ratio,
                 },
                 mark: MarkParams { premium_max: ratio, premium_window: span },
                 tiers: vec![tier(0, 20), tier(1_000, 30)],
@@ -867,6 +920,10 @@ mod tests {
         ("oracle.overrule_lineages", MARKET, Tighten, |v| v.markets[0].oracle.overrule_lineages += 1),
         ("oracle.dispute_confirm", MARKET, Tighten, |v| v.markets[0].oracle.dispute_confirm.0 += 1),
         ("oracle.last_good_max", MARKET, Loosen, |v| v.markets[0].oracle.last_good_max.0 += 1),
+        ("oracle.twap_max", MARKET, Mixed, |v| v.markets[0].oracle.twap_max.0 += 1),
+        ("oracle.guardians_min", MARKET, Tighten, |v| v.markets[0].oracle.guardians_min += 1),
+        ("oracle.fallback_confidence", MARKET, Mixed, |v| v.markets[0].oracle.fallback_confidence.0 += 1),
+        ("oracle.derived_haircut", MARKET, Mixed, |v| v.markets[0].oracle.derived_haircut.0 += 1),
         ("mark.premium_max", MARKET, Loosen, |v| v.markets[0].mark.premium_max.0 += 1),
         ("mark.premium_window", MARKET, Mixed, |v| v.markets[0].mark.premium_window.0 += 1),
         ("detectors.exit", MARKET, Loosen, |v| v.markets[0].detectors.exit.0 += 1),
@@ -906,6 +963,8 @@ mod tests {
         ("price_min", SOURCE, Tighten, |v| v.markets[0].sources[0].price_min.0 += 1),
         ("price_max", SOURCE, Loosen, |v| v.markets[0].sources[0].price_max.0 += 1),
         ("kind", SOURCE, Mixed, |v| v.markets[0].sources[0].kind = SourceKind::Quotes),
+        ("rung", SOURCE, Mixed, |v| v.markets[0].sources[0].rung = Rung::Secondary),
+        ("quote", SOURCE, Mixed, |v| v.markets[0].sources[0].quote = Some(MarketId(0))),
         // Of the two rates only the initial one rises at the upper bound, which now is reached later.
         ("tier.initial", MOVED, Loosen, |v| v.markets[0].tiers[1].notional_from += 1),
         ("tier.initial", TOP, Tighten, |v| v.markets[0].tiers[1].initial.0 += 1),
@@ -944,7 +1003,8 @@ mod tests {
             assert_eq!((there.field, there.subject), (back.field, back.subject));
             assert_eq!(way_back(there.field, there.direction), back.direction);
             let ordered = there.why != back.why;
-            let unordered = ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage", "kind"];
+            let unordered =
+                ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage", "kind", "rung", "quote"];
             assert_ne!(ordered, unordered.contains(&there.field), "{}", there.field);
         }
     }

@@ -45,7 +45,7 @@ pub use effect::Effect;
 pub use ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 pub use input::Input;
 pub use mode::{Action, Mode};
-pub use params::{MarketParams, PoolParams, SourceKind, VenueParams};
+pub use params::{MarketParams, Panel, PoolParams, SourceKind, VenueParams};
 pub use quality::{PriceQuality, QualityState, Rung};
 pub use reject::Reject;
 pub use restriction::{Restriction, Side};

@@ -1,6 +1,7 @@
 //! The parameters of a venue, its pools, markets and sources, and what makes them well formed.
 
-use crate::ids::{AccountId, LineageId, PoolId};
+use crate::ids::{AccountId, LineageId, MarketId, PoolId, SourceId};
+use crate::quality::Rung;
 use alloc::vec::Vec;
 use units::{Duration, Notional, Price, Ratio, Scale, Size};
 
@@ -72,6 +73,11 @@ pub struct SourceParams {
     pub price_max: Price,
     /// What its prices are.
     pub kind: SourceKind,
+    /// The rung of the fallback ladder on which it speaks: `Primary`, `Secondary`, `Guardian` or `Derived`.
+    pub rung: Rung,
+    /// The market of the same pool in whose unit its prices are, as those of a pair in USDT or a redemption ratio; in USD
+    /// where there is none. That market's own sources are in USD.
+    pub quote: Option<MarketId>,
 }
 
 /// What a source's prices are.
@@ -114,6 +120,50 @@ pub struct OracleParams {
     pub dispute_confirm: Duration,
     /// How long the last index serves when no source is usable, from the last look at which one was.
     pub last_good_max: Duration,
+    /// How long before that the TWAP serves instead, if enough of its window was observed; zero for not at all.
+    pub twap_max: Duration,
+    /// Guardians that must agree on a price.
+    pub guardians_min: u8,
+    /// Least confidence half-width, over the price, of a secondary or guardians' price.
+    pub fallback_confidence: Ratio,
+    /// Likewise of a derived price: how far the market may be from what a ratio or a cross rate says.
+    pub derived_haircut: Ratio,
+}
+
+/// The sources that speak on one rung, and the rules by which they become a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panel {
+    /// The rung.
+    pub rung: Rung,
+    /// Their ids in the market's list, rising.
+    pub ids: Vec<SourceId>,
+    /// The sources, in the same order.
+    pub sources: Vec<SourceParams>,
+    /// As the market's, with the number of lineages that this rung asks for.
+    pub oracle: OracleParams,
+}
+
+impl Panel {
+    /// The rungs on which sources speak, from the best on.
+    pub const RUNGS: [Rung; 4] = [Rung::Primary, Rung::Secondary, Rung::Guardian, Rung::Derived];
+
+    /// Where a source of the market stands in this panel.
+    #[must_use]
+    pub fn place_of(&self, source: SourceId) -> Option<usize> {
+        let place = usize::from(source.0);
+        if self.ids.get(place) == Some(&source) { Some(place) } else { self.ids.binary_search(&source).ok() }
+    }
+
+    /// How many independent lineages it lists.
+    #[must_use]
+    pub fn lineages(&self) -> u8 {
+        let mut count = 0;
+        for (i, source) in self.sources.iter().enumerate() {
+            let earlier = self.sources.iter().take(i);
+            count += u8::from(earlier.into_iter().all(|other| other.lineage != source.lineage));
+        }
+        count
+    }
 }
 
 /// How the index becomes a mark.
@@ -247,15 +297,27 @@ impl MarketParams {
     /// Largest number of margin tiers of a market.
     pub const TIERS_MAX: usize = 16;
 
-    /// How many independent lineages the market lists.
+    /// The sources that speak on `rung`.
+    #[must_use]
+    pub fn panel(&self, rung: Rung) -> Panel {
+        let listed = (0..).map(SourceId).zip(self.sources.iter().take(MarketParams::SOURCES_MAX));
+        let listed = listed.filter(|(_, source)| source.rung == rung);
+        let (ids, sources) = listed.map(|(id, source)| (id, *source)).unzip();
+        let mut oracle = self.oracle;
+        match rung {
+            Rung::Guardian => oracle.lineages_min = oracle.guardians_min,
+            // A ratio is what one contract says; there is nobody else to ask.
+            Rung::Derived => oracle.lineages_min = 1,
+            Rung::Primary | Rung::Secondary | Rung::Twap | Rung::LastGood | Rung::None => {}
+        }
+        oracle.overrule_lineages = oracle.overrule_lineages.max(oracle.lineages_min);
+        Panel { rung, ids, sources, oracle }
+    }
+
+    /// How many independent lineages the market lists among its own sources.
     #[must_use]
     pub fn lineages_listed(&self) -> u8 {
-        let mut count = 0;
-        for (i, source) in self.sources.iter().enumerate() {
-            let earlier = self.sources.iter().take(i);
-            count += u8::from(earlier.into_iter().all(|other| other.lineage != source.lineage));
-        }
-        count
+        self.panel(Rung::Primary).lineages()
     }
 
     fn validate(&self, id: u16, pools: usize) -> Result<(), Invalid> {
@@ -281,6 +343,18 @@ impl MarketParams {
             check(span(source.heartbeat), "heartbeat", "be positive and at most ten years")?;
             check(Price(0) <= source.price_min, "price_min", "not be negative")?;
             check(source.price_min < source.price_max, "price_max", "be above price_min")?;
+            let rung = Panel::RUNGS.contains(&source.rung);
+            check(rung, "rung", "be primary, secondary, guardian or derived")?;
+        }
+        let own = self.panel(Rung::Primary).sources.len();
+        check(1 <= own, "sources", "list one that is primary")?;
+        // What could never be adopted is no fallback.
+        for (rung, must) in [
+            (Rung::Secondary, "list as many secondary lineages as oracle.lineages_min asks for, or none"),
+            (Rung::Guardian, "list as many guardians' lineages as oracle.guardians_min asks for, or none"),
+        ] {
+            let panel = self.panel(rung);
+            check(panel.sources.is_empty() || panel.oracle.lineages_min <= panel.lineages(), "sources", must)?;
         }
         let oracle = &self.oracle;
         check(span(oracle.age_max), "oracle.age_max", "be positive and at most ten years")?;
@@ -300,6 +374,12 @@ impl MarketParams {
         check(overrule, "oracle.overrule_lineages", "be at least lineages_min")?;
         check(span(oracle.dispute_confirm), "oracle.dispute_confirm", "be positive and at most ten years")?;
         check(span(oracle.last_good_max), "oracle.last_good_max", "be positive and at most ten years")?;
+        let twap = Duration::ZERO <= oracle.twap_max && oracle.twap_max <= oracle.last_good_max;
+        check(twap, "oracle.twap_max", "lie between zero and last_good_max")?;
+        // With one it would be a key that sets prices.
+        check(2 <= oracle.guardians_min, "oracle.guardians_min", "be at least 2")?;
+        check(fraction(oracle.fallback_confidence), "oracle.fallback_confidence", "lie in 0 ..= 1")?;
+        check(fraction(oracle.derived_haircut), "oracle.derived_haircut", "lie in 0 ..= 1")?;
         check(fraction(self.mark.premium_max), "mark.premium_max", "lie in 0 ..= 1")?;
         check(span(self.mark.premium_window), "mark.premium_window", "be positive and at most ten years")?;
         self.validate_tiers(&check)?;
@@ -416,7 +496,17 @@ impl VenueParams {
             }
         }
         for (i, market) in self.markets.iter().enumerate() {
-            market.validate(u16::try_from(i).unwrap_or(u16::MAX), self.pools.len())?;
+            let id = u16::try_from(i).unwrap_or(u16::MAX);
+            market.validate(id, self.pools.len())?;
+            for (place, source) in (0..).zip(&market.sources) {
+                let Some(quote) = source.quote else { continue };
+                let in_usd = |market: &MarketParams| market.sources.iter().all(|source| source.quote.is_none());
+                let other = self.markets.get(usize::from(quote.0));
+                if !other.is_some_and(|other| other.pool == market.pool && in_usd(other)) {
+                    let must = "name a market of the same pool whose own sources are all in USD";
+                    return Err(Invalid { place: Place::Source(id, place), field: "quote", must });
+                }
+            }
         }
         Ok(())
     }

@@ -20,6 +20,14 @@ pub enum QualityState {
 pub enum Rung {
     /// The market's own sources.
     Primary,
+    /// A second set of sources, where the first is no quorum.
+    Secondary,
+    /// Observers who vouch for a price, as many as the policy asks for.
+    Guardian,
+    /// A cross rate or a redemption ratio, times the price of what it is in.
+    Derived,
+    /// No source is usable; the time-weighted average of what they said.
+    Twap,
     /// No source is usable; the last index, within its allowed age.
     LastGood,
     /// Nothing.
@@ -69,6 +77,8 @@ pub enum Exclusion {
     Future,
     /// At or beyond the bounds within which the source can report at all.
     StuckAtBound,
+    /// What its prices are in has no price, or a disputed one.
+    Unconverted,
     /// The source's own confidence half-width is too wide.
     Uncertain,
     /// A jump against the source's own history that nobody has confirmed yet.

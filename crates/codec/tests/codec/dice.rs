@@ -175,10 +175,11 @@ draw_struct! {
     MarketParams {
         pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
     }
-    SourceParams { weight, lineage, heartbeat, price_min, price_max, kind }
+    SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote }
     OracleParams {
         age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute,
-        lineages_min, overrule_lineages, dispute_confirm, last_good_max,
+        lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, fallback_confidence,
+        derived_haircut,
     }
     MarkParams { premium_max, premium_window }
     Tier { notional_from, initial, maintenance }
@@ -221,8 +222,8 @@ draw_enum! {
     Mode { Normal, Cautious, ReduceOnly, CancelOnly, Halted, Settling }
     Side { Long, Short }
     QualityState { Agreed, Degraded, Disputed, None }
-    Rung { Primary, LastGood, None }
-    Exclusion { NonPositive, Future, StuckAtBound, Uncertain, Jump, Overruled }
+    Rung { Primary, Secondary, Guardian, Derived, Twap, LastGood, None }
+    Exclusion { NonPositive, Future, StuckAtBound, Uncertain, Jump, Overruled, Unconverted }
 }
 
 impl Draw for Scale {

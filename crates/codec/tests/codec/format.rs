@@ -120,6 +120,6 @@ fn a_thousand_drawn_values_have_these_bytes() {
         hasher.finalize().to_hex().to_string()
     }
     assert_eq!(digest::<Batch>(), "0ce7495f13b033b9659664adc4c30c9081d828b62e1f50528e741fe6b8770735");
-    assert_eq!(digest::<Effect>(), "cd72640c4c4a69ddf9355e116dc8b19be436c64cb277b3526841f7fa1ef3e71d");
-    assert_eq!(digest::<VenueParams>(), "4e19aefbcaf0f25ee08553809554ff237464f827dc2961e22f5f04b3bad5e269");
+    assert_eq!(digest::<Effect>(), "53d0d837a7e682265f63a56032a27b03cf439362a44f95cec6ef5aba84b7e671");
+    assert_eq!(digest::<VenueParams>(), "70d42c5aceca42607b63108ce18e5f565dd67040d0d377fbeef5045dd3293c3d");
 }

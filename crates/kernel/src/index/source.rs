@@ -3,7 +3,8 @@
 
 use protocol::params::{OracleParams, SourceParams};
 use protocol::quality::Exclusion;
-use units::{Duration, Price, Ratio, Timestamp};
+use protocol::{PriceQuality, QualityState};
+use units::{Duration, Price, Ratio, Rounding, Scale, Timestamp, mul_div};
 
 /// Half-octave buckets of milliseconds from 1 ms on; the last holds everything above 12 days.
 pub const GAP_BUCKETS: usize = 62;
@@ -22,9 +23,13 @@ pub struct Gaps {
 /// What is remembered of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The newest observation; `received_at` is `MIN` before the first.
+    /// The newest observation in the source's own unit; `received_at` is `MIN` before the first.
+    pub quoted: Price,
+    /// The source's own half-width, likewise.
+    pub quoted_confidence: Price,
+    /// The newest observation in USD; zero where its unit has no price.
     pub price: Price,
-    /// The source's own half-width.
+    /// Half-width in USD, with that of the unit's price.
     pub confidence: Price,
     /// Theirs.
     pub published_at: Timestamp,
@@ -125,9 +130,53 @@ impl Gaps {
     }
 }
 
+/// What one unit of another market is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In 10^-12 USD.
+    pub pico: i128,
+    /// Its half-width, likewise.
+    pub confidence: i128,
+}
+
+impl Rate {
+    /// The rate that a market's price gives; `None` where there is none, or only one that is disputed.
+    #[must_use]
+    pub fn of(quality: &PriceQuality, scale: Scale) -> Option<Rate> {
+        match quality.state {
+            QualityState::Agreed | QualityState::Degraded => Some(Rate {
+                pico: scale.price_to_pico(quality.value),
+                confidence: scale.price_to_pico(quality.confidence),
+            }),
+            QualityState::Disputed | QualityState::None => None,
+        }
+    }
+}
+
 impl Source {
+    /// Takes the newest observation into USD: the price rounded down, its half-width up. Returns whether it changed.
+    pub(super) fn convert(&mut self, params: &SourceParams, rate: Option<Rate>) -> bool {
+        const ONE: i128 = 1_000_000_000_000;
+        let before = (self.price, self.confidence);
+        (self.price, self.confidence) = match (params.quote, rate) {
+            (None, _) => (self.quoted, self.quoted_confidence),
+            (Some(_), None) => (Price(0), Price(0)),
+            (Some(_), Some(rate)) => {
+                let of = |price: Price, rate: i128, rounding| mul_div(i128::from(price.0), rate, ONE, rounding);
+                let price = of(self.quoted, rate.pico, Rounding::Down).and_then(|price| i64::try_from(price).ok());
+                let own = of(self.quoted_confidence, rate.pico, Rounding::Up);
+                let unit = of(self.quoted, rate.confidence.max(0), Rounding::Up);
+                let width = own.zip(unit).and_then(|(own, unit)| i64::try_from(own.saturating_add(unit.max(0))).ok());
+                (Price(price.unwrap_or(0)), Price(width.unwrap_or(i64::MAX)))
+            }
+        };
+        before != (self.price, self.confidence)
+    }
+
     pub(super) fn new(params: &SourceParams, oracle: &OracleParams) -> Source {
         Source {
+            quoted: Price(0),
+            quoted_confidence: Price(0),
             price: Price(0),
             confidence: Price(0),
             published_at: Timestamp::MIN,
@@ -157,14 +206,17 @@ impl Source {
 
     /// Why the newest observation is left out, or `None`. Asked in the order of [`Exclusion`].
     pub(super) fn filter(&self, params: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
-        if self.price <= Price(0) {
+        if self.quoted <= Price(0) {
             return Some(Exclusion::NonPositive);
         }
         if oracle.future_max < self.published_at.since(self.received_at) {
             return Some(Exclusion::Future);
         }
-        if self.price <= params.price_min || params.price_max <= self.price {
+        if self.quoted <= params.price_min || params.price_max <= self.quoted {
             return Some(Exclusion::StuckAtBound);
+        }
+        if self.price <= Price(0) {
+            return Some(Exclusion::Unconverted);
         }
         if !oracle.confidence_max.covers(i128::from(self.confidence.0), i128::from(self.price.0)) {
             return Some(Exclusion::Uncertain);
@@ -185,11 +237,16 @@ impl Source {
 /// window on and up to five times, the root taken to 16 binary digits and rounded down like the product.
 pub(crate) fn jump_limit(oracle: &OracleParams, elapsed: Duration) -> Ratio {
     const FIVE: u128 = 5 << 16;
-    let window = u128::from(oracle.jump_window.0.max(1).unsigned_abs());
-    let elapsed = u128::try_from(elapsed.0).unwrap_or(0);
-    let root = ((elapsed << 32) / window).isqrt().clamp(1 << 16, FIVE);
+    let root = root_of(elapsed, oracle.jump_window).clamp(1 << 16, FIVE);
     let limit = (u128::from(oracle.jump_max.0.max(0).unsigned_abs()) * root) >> 16;
     Ratio(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// `√(elapsed / window)` to 16 binary digits, rounded down.
+pub(crate) fn root_of(elapsed: Duration, window: Duration) -> u128 {
+    let window = u128::from(window.0.max(1).unsigned_abs());
+    let elapsed = u128::try_from(elapsed.0).unwrap_or(0);
+    ((elapsed << 32) / window).isqrt()
 }
 
 /// A source is expected once a heartbeat; half of one more is tolerated.
@@ -217,7 +274,8 @@ impl Source {
                 | Exclusion::Future
                 | Exclusion::StuckAtBound
                 | Exclusion::Uncertain
-                | Exclusion::Overruled,
+                | Exclusion::Overruled
+                | Exclusion::Unconverted,
             )
             | None => self.published_at.since(self.settled_at),
         }
@@ -392,6 +450,10 @@ mod tests {
                 overrule_lineages: 3,
                 dispute_confirm: span,
                 last_good_max: span,
+                twap_max: span,
+                guardians_min: 2,
+                fallback_confidence: ratio,
+                derived_haircut: ratio,
             }
         };
         let limit = |seconds: i64| jump_limit(&oracle(60), Duration::seconds(seconds));

@@ -7,8 +7,8 @@ use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
-    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, SourceId,
-    SourceKind, VenueParams,
+    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, Rung,
+    SourceId, SourceKind, VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
@@ -28,6 +28,8 @@ pub fn source(lineage: u8) -> SourceParams {
         price_min: Price(0),
         price_max: Price(i64::MAX),
         kind: SourceKind::Trades,
+        rung: Rung::Primary,
+        quote: None,
     }
 }
 
@@ -52,6 +54,10 @@ pub fn market(sources: u8) -> MarketParams {
             overrule_lineages: 3,
             dispute_confirm: Duration::seconds(60),
             last_good_max: Duration::seconds(300),
+            twap_max: Duration::ZERO,
+            guardians_min: 2,
+            fallback_confidence: Ratio::percent(1),
+            derived_haircut: Ratio::percent(2),
         },
         mark: MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) },
         tiers: vec![
@@ -189,7 +195,7 @@ impl Story {
     }
 
     pub fn quality(&self, market: u16) -> protocol::PriceQuality {
-        *self.kernel.state().market(MarketId(market)).unwrap().index.quality()
+        *self.kernel.state().market(MarketId(market)).unwrap().quality()
     }
 }
 

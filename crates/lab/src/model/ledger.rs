@@ -277,11 +277,11 @@ impl Terms {
     pub(super) fn of(market: &kernel::state::Market) -> Terms {
         let shift = market.params.scale.price_shift();
         let decimals = market.params.scale.lot_decimals();
-        let lineages: BTreeSet<_> = market.params.sources.iter().map(|source| source.lineage).collect();
+        let lineages: BTreeSet<_> = market.panel.sources.iter().map(|source| source.lineage).collect();
         Terms {
             per_micro: 10_i128.pow(u32::from(6 + decimals - shift)),
             mark: market.mark.price,
-            quality: market.index.quality,
+            quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: lineages.len(),
             params: Arc::new(market.params.clone()),
@@ -294,7 +294,7 @@ impl Terms {
             params: Arc::clone(&self.params),
             per_micro: self.per_micro,
             mark: market.mark.price,
-            quality: market.index.quality,
+            quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: self.lineages,
         }

@@ -54,24 +54,26 @@ fn side(lots: i128) -> Side {
 /// Who may act on which price, as the table in the kernel's documentation says.
 fn permits(action: Action, price: &PriceQuality, single: bool) -> bool {
     let column = match (price.state, price.rung) {
-        (QualityState::None, _) | (_, Rung::None) => 4,
-        (QualityState::Disputed, Rung::Primary | Rung::LastGood) => 3,
-        (QualityState::Agreed | QualityState::Degraded, Rung::LastGood) => 2,
+        (QualityState::None, _) | (_, Rung::None) => 5,
+        (QualityState::Disputed, _) => 4,
+        (_, Rung::Guardian | Rung::Derived | Rung::Twap | Rung::LastGood) => 3,
+        (QualityState::Degraded, Rung::Secondary) => 3,
+        (QualityState::Agreed, Rung::Secondary) => 2,
         (QualityState::Degraded, Rung::Primary) => 1,
         (QualityState::Agreed, Rung::Primary) => 0,
     };
     let row = match action {
-        Action::Deposit | Action::Cancel => "yyyyy",
-        Action::Reduce | Action::LiquidateInsolvent => "yyyy-",
-        Action::Open | Action::Withdraw | Action::Fund => "yy---",
+        Action::Deposit | Action::Cancel => "yyyyyy",
+        Action::Reduce | Action::LiquidateInsolvent => "yyyyy-",
+        Action::Open | Action::Withdraw | Action::Fund => "yyy---",
         Action::LiquidateSolvent => {
             if single {
-                "yy---"
+                "yyy---"
             } else {
-                "y----"
+                "y-y---"
             }
         }
-        Action::Settle => "y----",
+        Action::Settle => "y-----",
     };
     row.as_bytes()[column] == b'y'
 }

@@ -2,6 +2,7 @@
 
 use super::Market;
 use super::exact::{Q, ceil, floor, part, q, within};
+use super::ladder::Worth;
 use kernel::detect::DETECTORS;
 use kernel::index::{Adrift, Index, Source, Standing};
 use kernel::stable::Stable;
@@ -55,9 +56,10 @@ fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> O
     let limit = step_limit(oracle, if source.exclusion == Some(Exclusion::Jump) { 0 } else { silent });
     let jumped = source.settled != Price(0) && !within(source.price, limit, source.settled);
     [
-        (source.price.0 <= 0, Exclusion::NonPositive),
+        (source.quoted.0 <= 0, Exclusion::NonPositive),
         (oracle.future_max.0 < ahead, Exclusion::Future),
-        (source.price <= listing.price_min || listing.price_max <= source.price, Exclusion::StuckAtBound),
+        (source.quoted <= listing.price_min || listing.price_max <= source.quoted, Exclusion::StuckAtBound),
+        (source.price.0 <= 0, Exclusion::Unconverted),
         (uncertain, Exclusion::Uncertain),
         (jumped, Exclusion::Jump),
     ]
@@ -69,10 +71,11 @@ fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> O
 pub(super) fn observe(
     index: &mut Index,
     seen: &Observation,
+    place: usize,
     params: &MarketParams,
+    worth: &Worth,
     at: Timestamp,
 ) -> Result<(), Reject> {
-    let place = usize::from(seen.source.0);
     let (Some(source), Some(listing)) = (index.sources.get_mut(place), params.sources.get(place)) else {
         return Err(Reject::UnknownSource);
     };
@@ -112,11 +115,28 @@ pub(super) fn observe(
         let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
         source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
     }
-    if seen.price != source.price {
+    if seen.price != source.quoted {
         source.changed_at = seen.received_at;
     }
-    (source.price, source.confidence) = (seen.price, seen.confidence);
+    (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
+    super::ladder::convert(source, listing, worth);
+    judge(source, listing, params);
+    Ok(())
+}
+
+/// Takes the newest prices into USD anew; who says another one by that is judged again.
+pub(super) fn convert(index: &mut Index, params: &MarketParams, worth: &Worth) {
+    for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
+        let spoke = source.received_at != Timestamp::MIN;
+        if spoke && listing.quote.is_some() && super::ladder::convert(source, listing, worth) {
+            judge(source, listing, params);
+        }
+    }
+}
+
+/// Takes the newest observation in or leaves it out.
+fn judge(source: &mut Source, listing: &SourceParams, params: &MarketParams) {
     let found = filtered(source, listing, &params.oracle);
     if found.is_none() {
         source.settled = source.price;
@@ -124,24 +144,23 @@ pub(super) fn observe(
     }
     let was = source.exclusion;
     if was == Some(Exclusion::Overruled) {
-        return Ok(());
+        return;
     }
     source.exclusion = found;
     let goes_on = match found {
         None => true,
-        Some(Exclusion::Jump) => was == found && within(seen.price, params.oracle.jump_max, source.claimed),
-        Some(_) => was.is_some_and(is_nonsense),
+        Some(Exclusion::Jump) => was == found && within(source.price, params.oracle.jump_max, source.claimed),
+        Some(_) => was.is_some_and(|was| is_nonsense(was) || was == Exclusion::Unconverted),
     };
     if !goes_on {
-        source.excluded_since = seen.received_at;
+        source.excluded_since = source.received_at;
         source.claimed = if found == Some(Exclusion::Jump) { source.price } else { source.claimed };
     } else if found == Some(Exclusion::Jump)
-        && params.oracle.jump_confirm.0 <= seen.received_at.0 - source.excluded_since.0
+        && params.oracle.jump_confirm.0 <= source.received_at.0 - source.excluded_since.0
     {
         (source.settled, source.exclusion) = (source.price, None);
         source.settled_at = source.settled_at.max(source.published_at);
     }
-    Ok(())
 }
 
 /// The last instant at which a source's newest observation counts.
@@ -327,7 +346,7 @@ fn reach<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
 fn is_nonsense(exclusion: Exclusion) -> bool {
     match exclusion {
         Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain => true,
-        Exclusion::Jump | Exclusion::Overruled => false,
+        Exclusion::Jump | Exclusion::Overruled | Exclusion::Unconverted => false,
     }
 }
 
@@ -763,7 +782,7 @@ pub(super) fn stable(stored: &Stable, price: Price, span: i64, detectors: &Detec
 
 /// The premium after a look at the venue's book: exact, from the stored one.
 pub(super) fn premium(market: &Market, held: &Q, held_at: Timestamp, top: &BookTop, at: Timestamp) -> Option<Q> {
-    let index = market.index.quality.value;
+    let index = market.ladder.quality.value;
     if index.0 <= 0 {
         return None;
     }
@@ -823,10 +842,10 @@ pub(super) fn detect(
     };
     // A lineage has the voice of its heaviest source, here of its heaviest at the bound.
     let mut voices: std::collections::BTreeMap<u8, [i128; 2]> = std::collections::BTreeMap::new();
-    for (place, source) in market.params.sources.iter().enumerate() {
+    for (place, source) in market.own().params.sources.iter().enumerate() {
         let [all, there] = voices.entry(source.lineage.0).or_default();
         *all = (*all).max(source.weight.into());
-        if market.index.stuck >> place & 1 == 1 {
+        if market.own().index.stuck >> place & 1 == 1 {
             *there = (*there).max(source.weight.into());
         }
     }
@@ -866,14 +885,14 @@ pub(super) fn detect(
         QualityState::Agreed | QualityState::Degraded => {
             let limit =
                 if disagreement == Mode::Normal { detectors.disagreement } else { exit(detectors.disagreement) };
-            let wide = part(limit) * q(quality.value.0) <= q(market.index.spread.0);
+            let wide = part(limit) * q(quality.value.0) <= q(market.speaker().spread.0);
             if wide { Mode::Cautious } else { Mode::Normal }
         }
     };
     let quorum = match (quality.state, quality.rung) {
         (QualityState::None, _) | (_, Rung::None) => Mode::Halted,
-        (QualityState::Agreed | QualityState::Degraded | QualityState::Disputed, Rung::LastGood) => Mode::ReduceOnly,
-        (QualityState::Degraded, Rung::Primary) => Mode::Cautious,
+        (_, Rung::Guardian | Rung::Derived | Rung::Twap | Rung::LastGood) => Mode::ReduceOnly,
+        (_, Rung::Secondary) | (QualityState::Degraded, Rung::Primary) => Mode::Cautious,
         (QualityState::Agreed | QualityState::Disputed, Rung::Primary) => {
             if quality.coverage < detectors.quorum_coverage_min { Mode::Cautious } else { Mode::Normal }
         }

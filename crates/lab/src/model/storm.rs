@@ -283,7 +283,7 @@ impl Storm {
         let Some(account) = pool.accounts.get(&order.account) else { return false };
         let provider = pool.params.backstop == Some(order.account);
         let alone = account.orders.is_empty();
-        let open = market.breaker.mode <= Mode::ReduceOnly && market.index.quality().state != QualityState::None;
+        let open = market.breaker.mode <= Mode::ReduceOnly && market.quality().state != QualityState::None;
         let permitted =
             Side::BOTH.iter().all(|side| market.breaker.restriction.permits(protocol::Action::Reduce, *side));
         assert!(permitted || !open, "no mode up to ReduceOnly gates a reducing order");

@@ -14,8 +14,8 @@ use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
-    AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, PoolId, PoolParams, SourceId, SourceKind,
-    VenueParams,
+    AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, Rung, SourceId,
+    SourceKind, VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
@@ -47,6 +47,8 @@ struct World {
     /// Its sources come and go all the time, and many of them.
     torn: bool,
     sources: Vec<(Behaviour, i64)>,
+    /// Batches for which nobody speaks on a rung, in the order of the rungs.
+    silent: [i64; 4],
 }
 
 /// How long a contradiction is waited out where sources are torn.
@@ -75,7 +77,8 @@ impl Traffic {
             let (_, _, price, dollar) = LISTINGS[id % LISTINGS.len()];
             // Whoever has so short a minute lives it often.
             let torn = market.oracle.dispute_confirm <= TORN_CONFIRM;
-            worlds.push(World { price, dollar, torn, sources: vec![(Behaviour::Honest, price); market.sources.len()] });
+            let sources = vec![(Behaviour::Honest, price); market.sources.len()];
+            worlds.push(World { price, dollar, torn, sources, silent: [0; 4] });
         }
         let genesis = genesis(&mut dice, &params, &worlds);
         Traffic { dice, params, genesis, worlds, at: 1_700_000_000_000_000, order: 0 }
@@ -132,6 +135,14 @@ impl Traffic {
     }
 
     fn prices(&mut self, market: usize, crash: Option<i64>, inputs: &mut Vec<Input>) {
+        // What the unit of each source is worth, 10^-12 USD.
+        let pico = |unit: MarketId| {
+            let (world, params) =
+                (self.worlds.get(usize::from(unit.0))?, self.params.markets.get(usize::from(unit.0))?);
+            Some(params.scale.price_to_pico(Price(world.price)))
+        };
+        let sources = self.params.markets.get(market).map_or(&[][..], |params| &params.sources);
+        let units: Vec<Option<i128>> = sources.iter().map(|source| source.quote.and_then(pico)).collect();
         let (Some(world), Some(params)) = (self.worlds.get_mut(market), self.params.markets.get(market)) else {
             return;
         };
@@ -146,6 +157,15 @@ impl Traffic {
         let bps = crash.unwrap_or(bps);
         world.price = (world.price + world.price / 10_000 * bps).clamp(10_000, 1 << 52);
         let quiet = dice.once_in(40);
+        // Where there are lower rungs, now and then nobody speaks on a higher one.
+        let lower = params.sources.iter().any(|source| source.rung != Rung::Primary);
+        for left in &mut world.silent {
+            *left = if lower && dice.once_in(250) { dice.between(5, 150) } else { *left - 1 };
+        }
+        let silent = |place: usize| {
+            let rung = params.sources.get(place).map_or(Rung::Primary, |source| source.rung);
+            Panel::RUNGS.iter().zip(world.silent).any(|(other, left)| *other == rung && 0 < left)
+        };
         let id = MarketId(market as u16);
         for (place, (behaviour, held)) in world.sources.iter_mut().enumerate() {
             *behaviour = match (*behaviour, dice.below(if world.torn { 400 } else { 3_000 })) {
@@ -162,10 +182,13 @@ impl Traffic {
                 (_, 23..=90) if !world.torn => Behaviour::Honest,
                 (same, _) => same,
             };
-            if quiet || *behaviour == Behaviour::Silent || dice.percent(12) {
+            if quiet || *behaviour == Behaviour::Silent || silent(place) || dice.percent(12) {
                 continue;
             }
             let honest = world.price + world.price / 100_000 * dice.between(-60, 60);
+            let honest = units.get(place).copied().flatten().map_or(honest, |pico| {
+                i64::try_from(i128::from(honest) * 1_000_000_000_000 / pico.max(1)).unwrap_or(i64::MAX)
+            });
             let price = match *behaviour {
                 Behaviour::Honest | Behaviour::Silent | Behaviour::Ahead | Behaviour::Vague => honest,
                 Behaviour::Frozen => *held,
@@ -337,8 +360,33 @@ fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
     };
     let pools: Vec<PoolParams> = (0..pools).map(|_| pool(dice)).collect();
     let count = 4 + dice.below(2) as u16;
-    let markets = (0..count).map(|id| market(dice, id, PoolId(id % pools.len() as u16))).collect();
+    let mut markets: Vec<MarketParams> =
+        (0..count).map(|id| market(dice, id, PoolId(id % pools.len() as u16))).collect();
+    quote(dice, &mut markets);
     VenueParams { pools, markets }
+}
+
+/// Now and then sources are quoted in the price of another market of their pool.
+fn quote(dice: &mut Dice, markets: &mut [MarketParams]) {
+    for market in 0..markets.len() {
+        let in_usd = |market: &MarketParams| market.sources.iter().all(|source| source.quote.is_none());
+        let unit = dice.below(markets.len() as u64) as usize;
+        let is_unit = (0..).map(MarketId).zip(markets.iter()).any(|(id, _)| {
+            markets
+                .iter()
+                .flat_map(|market| &market.sources)
+                .any(|source| source.quote == Some(id) && usize::from(id.0) == market)
+        });
+        let fits = unit != market && markets[unit].pool == markets[market].pool && in_usd(&markets[unit]);
+        if !fits || is_unit || dice.percent(40) {
+            continue;
+        }
+        for source in &mut markets[market].sources {
+            if dice.percent(60) {
+                source.quote = Some(MarketId(unit as u16));
+            }
+        }
+    }
 }
 
 fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
@@ -358,6 +406,8 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         price_min: Price(dice.between(0, 1_000)),
         price_max: Price(if dice.percent(50) { i64::MAX } else { price.saturating_mul(100) }),
         kind: if dice.once_in(4) { SourceKind::Quotes } else { SourceKind::Trades },
+        rung: Rung::Primary,
+        quote: None,
     };
     let fee = Ratio::bps(dice.between(0, 60));
     let mut tiers = Vec::new();
@@ -379,12 +429,31 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
     };
     let agree = dice.between(20, 150);
     let lineages_min = dice.between(1, 3) as u8;
+    let mut sources: Vec<SourceParams> = (0..sources).map(|_| source(dice)).collect();
+    if !torn {
+        // Guardians publish seldom, and so does whoever says what something can be redeemed for.
+        for (rung, count, slower) in [
+            (Rung::Secondary, i64::from(lineages_min) + dice.between(0, 1), 1),
+            (Rung::Guardian, dice.between(2, 3), 10),
+            (Rung::Derived, 1, 10),
+        ] {
+            if dice.percent(60) {
+                continue;
+            }
+            for lineage in 0..count {
+                let heartbeat = Duration::millis(dice.between(500, 3_000) * slower);
+                let lineage = LineageId(lineage as u8);
+                let listed = SourceParams { lineage, heartbeat, rung, ..source(dice) };
+                sources.insert(dice.below(sources.len() as u64 + 1) as usize, listed);
+            }
+        }
+    }
     MarketParams {
         pool,
         scale,
         order_size_max: Size(60_000 * dollar),
         open_interest_max: Size(if dice.once_in(3) { dice.between(20_000, 80_000) } else { 400_000 } * dollar),
-        sources: (0..sources).map(|_| source(dice)).collect(),
+        sources,
         oracle: OracleParams {
             age_max: Duration::seconds(dice.between(4, 15)),
             silence_floor: Duration::seconds(dice.between(1, 4)),
@@ -398,7 +467,11 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             lineages_min,
             overrule_lineages: lineages_min + dice.below(3) as u8,
             dispute_confirm: if torn { TORN_CONFIRM } else { Duration::seconds(dice.between(4, 40)) },
-            last_good_max: Duration::seconds(dice.between(5, 200)),
+            last_good_max: Duration::seconds(200),
+            twap_max: Duration::seconds(if dice.once_in(3) { 0 } else { dice.between(1, 200) }),
+            guardians_min: 2,
+            fallback_confidence: Ratio::bps(dice.between(0, 300)),
+            derived_haircut: Ratio::bps(dice.between(0, 500)),
         },
         mark: MarkParams {
             premium_max: Ratio::bps(dice.between(0, 100)),

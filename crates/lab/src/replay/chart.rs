@@ -133,7 +133,7 @@ impl Charts {
             line.push((event.received_at, event.price as f64 / 1e12));
         }
         let Some(listed) = kernel.state().market(market) else { return };
-        let quality = listed.index.quality();
+        let quality = listed.quality();
         let state = match quality.state {
             QualityState::Agreed => "Agreed",
             QualityState::Degraded => "Degraded",
@@ -142,6 +142,10 @@ impl Charts {
         };
         let rung = match quality.rung {
             Rung::Primary => "Primary",
+            Rung::Secondary => "Secondary",
+            Rung::Guardian => "Guardian",
+            Rung::Derived => "Derived",
+            Rung::Twap => "Twap",
             Rung::LastGood => "LastGood",
             Rung::None => "None",
         };

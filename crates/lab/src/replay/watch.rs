@@ -63,7 +63,7 @@ impl<'a> Watch<'a> {
         while self.next < at {
             for (id, state) in (0_u16..).zip(&mut self.markets) {
                 let Some(market) = kernel.state().market(MarketId(id)) else { continue };
-                let quality = market.index.quality();
+                let quality = market.quality();
                 let reference = self.hindsight.at(MarketId(id), self.next).map(|reference| reference.price);
                 let (Some(reference), true) = (reference, quality.state != QualityState::None) else {
                     state.run = 0;
@@ -92,7 +92,7 @@ impl<'a> Watch<'a> {
             *slot = Some((at, price));
         }
         let Some(listed) = kernel.state().market(market) else { return };
-        let quality = listed.index.quality();
+        let quality = listed.quality();
         if quality.state == QualityState::None || quality.rung != Rung::Primary {
             return;
         }

@@ -45,6 +45,8 @@ pub struct WorldSource {
     pub heartbeat: Micros,
     /// Bars are made of trades.
     pub kind: SourceKind,
+    /// The currency of its prices; `None` for USD.
+    pub quote: Option<String>,
 }
 
 /// Room above the highest price of the data for a corrupted or rising one: three decimal digits.
@@ -93,15 +95,10 @@ impl World {
             let heartbeat = series.width.unwrap_or(series.heartbeat).max(1);
             let (name, lineage) = (source.name.clone(), source.lineage.clone());
             let kind = if series.width.is_some() { SourceKind::Trades } else { SourceKind::Quotes };
-            market.sources.push(WorldSource { name, lineage, heartbeat, kind });
+            let quote = (!matches!(series.quote.as_str(), "USD" | "")).then(|| series.quote.clone());
+            market.sources.push(WorldSource { name, lineage, heartbeat, kind, quote });
             if protocol::MarketParams::SOURCES_MAX < market.sources.len() {
                 return Err(format!("market {} has more than 16 sources; name fewer files", market.name));
-            }
-            if !matches!(series.quote.as_str(), "USD" | "") {
-                let (name, quote) = (&source.name, &series.quote);
-                world
-                    .decisions
-                    .push(format!("{} at {name} is quoted in {quote}: taken as USD one to one", market.name));
             }
             world.series.push((MarketId(u16::try_from(series.market).unwrap_or(u16::MAX)), id));
         }
@@ -139,6 +136,7 @@ impl World {
                     lineage: source.lineage.clone(),
                     heartbeat: Some(Duration(source.heartbeat)),
                     kind: source.kind,
+                    quote: source.quote.clone(),
                 })
                 .collect()
         })
@@ -152,7 +150,7 @@ impl World {
         self.list_with(policy, |market| {
             let heartbeat = market.sources.iter().map(|source| source.heartbeat).max().map(Duration);
             let (name, lineage) = (name.to_owned(), name.to_owned());
-            vec![SourceListing { name, lineage, heartbeat, kind: SourceKind::Trades }]
+            vec![SourceListing { name, lineage, heartbeat, kind: SourceKind::Trades, quote: None }]
         })
     }
 

@@ -4,7 +4,7 @@ use super::{Room, int, scene};
 use kernel::index::Index;
 use protocol::input::Observation;
 use protocol::params::SourceParams;
-use protocol::{LineageId, MarketId, QualityState, SourceId};
+use protocol::{LineageId, MarketId, QualityState, Rung, SourceId};
 use serde_json::{Value, json};
 use units::{Duration, Price, Timestamp};
 
@@ -153,7 +153,8 @@ fn case(name: &str, sources: &[Says]) -> (String, Value, Value) {
     let listed =
         |says: &Says| SourceParams { weight: says.weight, lineage: LineageId(says.lineage), ..scene::source(0) };
     params.sources = sources.iter().map(listed).collect();
-    let mut index = Index::new(&params);
+    let panel = params.panel(Rung::Primary);
+    let mut index = Index::new(&panel);
     for (source, says) in (0..).zip(sources) {
         let published_at = Timestamp(AT.0 - says.age * 1_000);
         let seen = Observation {
@@ -166,9 +167,9 @@ fn case(name: &str, sources: &[Says]) -> (String, Value, Value) {
             received_at: AT,
         };
         // A case that the index refuses would be seen: its source would be missing from what is expected.
-        let _refused = index.observe(&seen, &params, AT);
+        let _refused = index.observe(&seen, &panel, None, AT);
     }
-    index.evaluate(&params, AT);
+    index.evaluate(&panel, AT);
     let quality = index.quality();
     let said = |says: &Says| {
         json!({ "price": int(says.price), "weight": says.weight, "lineage": says.lineage,

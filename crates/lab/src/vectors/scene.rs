@@ -7,7 +7,7 @@ use protocol::params::{
     BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
-    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, SourceId, SourceKind,
+    AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, Rung, SourceId, SourceKind,
     VenueParams,
 };
 use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
@@ -51,6 +51,8 @@ pub(super) fn source(lineage: u8) -> SourceParams {
         price_min: Price(0),
         price_max: Price(i64::MAX),
         kind: SourceKind::Trades,
+        rung: Rung::Primary,
+        quote: None,
     }
 }
 
@@ -76,6 +78,10 @@ pub(super) fn market() -> MarketParams {
             overrule_lineages: 3,
             dispute_confirm: Duration::seconds(60),
             last_good_max: Duration::seconds(300),
+            twap_max: Duration::ZERO,
+            guardians_min: 2,
+            fallback_confidence: Ratio::percent(1),
+            derived_haircut: Ratio::percent(2),
         },
         mark: MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) },
         tiers: vec![tier(0, 500, 250), tier(100_000, 1_000, 500), tier(1_000_000, 2_500, 1_250)],

@@ -8,7 +8,7 @@ use kernel::margin::requirement;
 use num_bigint::BigInt;
 use num_integer::Integer;
 use protocol::params::{MarketParams, Tier};
-use protocol::{Input, LineageId, PriceQuality, QualityState};
+use protocol::{Input, LineageId, PriceQuality, QualityState, Rung};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -166,12 +166,13 @@ fn plain(prices: &[i64]) -> PriceQuality {
 }
 
 fn evaluate(params: &MarketParams, prices: &[i64]) -> PriceQuality {
-    let mut index = Index::new(params);
+    let panel = params.panel(Rung::Primary);
+    let mut index = Index::new(&panel);
     for (place, price) in (0..).zip(prices) {
         let Input::Observation(seen) = observation(0, place, *price, NOW, NOW) else { unreachable!() };
-        index.observe(&seen, params, Timestamp(NOW)).unwrap();
+        index.observe(&seen, &panel, None, Timestamp(NOW)).unwrap();
     }
-    index.evaluate(params, Timestamp(NOW));
+    index.evaluate(&panel, Timestamp(NOW));
     *index.quality()
 }
 

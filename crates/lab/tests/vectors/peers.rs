@@ -31,22 +31,24 @@ fn open_minded(weights: &[u32]) -> MarketParams {
 
 /// What sources that all speak now amount to.
 fn quality(params: &MarketParams, prices: &[i64]) -> PriceQuality {
-    let mut index = Index::new(params);
+    let panel = params.panel(Rung::Primary);
+    let mut index = Index::new(&panel);
     for (place, price) in (0..).zip(prices) {
         let Input::Observation(seen) = observation(0, place, *price, NOW, NOW) else { unreachable!() };
-        index.observe(&seen, params, Timestamp(NOW)).unwrap();
+        index.observe(&seen, &panel, None, Timestamp(NOW)).unwrap();
     }
-    index.evaluate(params, Timestamp(NOW));
+    index.evaluate(&panel, Timestamp(NOW));
     *index.quality()
 }
 
 /// Why an observation after `first` (if that is not 0) is left out, published `age` microseconds ago.
 fn excluded(params: &MarketParams, first: i64, then: i64, age: i64) -> Option<Exclusion> {
-    let mut index = Index::new(params);
+    let panel = params.panel(Rung::Primary);
+    let mut index = Index::new(&panel);
     for (price, at, age) in [(first, NOW, 0), (then, NOW + 1, age)] {
         let Input::Observation(seen) = observation(0, 0, price, at - age, at) else { unreachable!() };
         if price != 0 || at != NOW {
-            index.observe(&seen, params, Timestamp(at)).unwrap();
+            index.observe(&seen, &panel, None, Timestamp(at)).unwrap();
         }
     }
     index.exclusion(0)
@@ -124,10 +126,10 @@ mod drift {
     fn an_age_at_its_limit_is_fresh() {
         let params = market(1);
         for (age, state) in [(10_000_000, QualityState::Degraded), (10_000_001, QualityState::None)] {
-            let mut index = Index::new(&params);
+            let mut index = Index::new(&params.panel(Rung::Primary));
             let Input::Observation(seen) = observation(0, 0, 34 * USD, NOW - age, NOW) else { unreachable!() };
-            index.observe(&seen, &params, Timestamp(NOW)).unwrap();
-            index.evaluate(&params, Timestamp(NOW));
+            index.observe(&seen, &params.panel(Rung::Primary), None, Timestamp(NOW)).unwrap();
+            index.evaluate(&params.panel(Rung::Primary), Timestamp(NOW));
             assert_eq!(index.quality().state, state, "age {age}");
         }
     }
@@ -140,10 +142,10 @@ mod drift {
         for (confidence, exclusion) in
             [(USD / 100, None), (68 * USD / 100, None), (68 * USD / 100 + 1, Some(Exclusion::Uncertain))]
         {
-            let mut index = Index::new(&params);
+            let mut index = Index::new(&params.panel(Rung::Primary));
             let Input::Observation(mut seen) = observation(0, 0, 34 * USD, NOW, NOW) else { unreachable!() };
             seen.confidence = Price(confidence);
-            index.observe(&seen, &params, Timestamp(NOW)).unwrap();
+            index.observe(&seen, &params.panel(Rung::Primary), None, Timestamp(NOW)).unwrap();
             assert_eq!(index.exclusion(0), exclusion, "{confidence}");
         }
     }
@@ -369,10 +371,10 @@ mod gmx {
         params.oracle.age_max = Duration::seconds(300);
         params.oracle.jump_max = Ratio::percent(50);
         for (age, state) in [(300_000_000, QualityState::Degraded), (300_000_001, QualityState::None)] {
-            let mut index = Index::new(&params);
+            let mut index = Index::new(&params.panel(Rung::Primary));
             let Input::Observation(seen) = observation(0, 0, USD, NOW - age, NOW) else { unreachable!() };
-            index.observe(&seen, &params, Timestamp(NOW)).unwrap();
-            index.evaluate(&params, Timestamp(NOW));
+            index.observe(&seen, &params.panel(Rung::Primary), None, Timestamp(NOW)).unwrap();
+            index.evaluate(&params.panel(Rung::Primary), Timestamp(NOW));
             assert_eq!(index.quality().state, state, "age {age}");
         }
         assert_eq!(excluded(&params, 1_000_000, 1_500_000, 0), None);
@@ -411,13 +413,13 @@ mod synthetix {
         let mut params = open_minded(&[1_000, 1]);
         params.oracle.age_max = Duration::seconds(50);
         for (first, age, value) in [(100, 100, 300), (200, 10, 200)] {
-            let mut index = Index::new(&params);
+            let mut index = Index::new(&params.panel(Rung::Primary));
             for (place, price, age) in [(0, first, age), (1, 300, 0)] {
                 let published = NOW - age * 1_000_000;
                 let Input::Observation(seen) = observation(0, place, price, published, NOW) else { unreachable!() };
-                index.observe(&seen, &params, Timestamp(NOW)).unwrap();
+                index.observe(&seen, &params.panel(Rung::Primary), None, Timestamp(NOW)).unwrap();
             }
-            index.evaluate(&params, Timestamp(NOW));
+            index.evaluate(&params.panel(Rung::Primary), Timestamp(NOW));
             assert_eq!(index.quality().value, Price(value), "{first} from {age} s ago");
         }
     }
