@@ -62,8 +62,8 @@ pub fn oracle(feed: &Feed, policy: &Policy, form: Form, out: &mut dyn Write) -> 
             }
             Step::Seen(_, market) => {
                 summary.observations += 1;
-                let refused = effects.iter().any(|effect| matches!(effect, Effect::Rejected { .. }));
-                summary.refused += u64::from(refused);
+                let refused = effects.iter().filter(|effect| matches!(effect, Effect::Rejected { .. }));
+                summary.refused += refused.count() as u64;
                 if let Some(seen) = state.market(market) {
                     lines.write(state.at, usize::from(market.0), &world, seen.quality());
                     summary.lines += 1;

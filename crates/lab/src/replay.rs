@@ -19,7 +19,7 @@ pub mod versus;
 pub mod watch;
 pub mod world;
 
-use crate::feed::{Feed, FeedEvent, Micros};
+use crate::feed::{BarRef, Feed, FeedEvent, Micros};
 use accounts::{Accounts, AccountsFrom};
 use baseline::Median;
 use chart::Charts;
@@ -298,8 +298,9 @@ fn one(
                 }
                 let confidence = confidence(listed, &event);
                 run.observe(market, source, price, confidence, at);
-                if let Some(watch) = &mut watch {
-                    watch.source(market, source, price, event.received_at, run.kernel());
+                let shown = hindsight.in_usd(world, market, source, event.price, event.published_at);
+                if let (Some(watch), Some(shown)) = (&mut watch, shown) {
+                    watch.source(market, source, listed.price(shown), event.received_at, run.kernel());
                 }
                 if let Some(charts) = &mut charts {
                     charts.point(event.series, market, &event, run.kernel(), world);
@@ -325,7 +326,14 @@ fn one(
             }
         }
         if let (Some(bar), true) = (&event.bar, fills) {
-            run.bar(market, bar, event.opened_at, event.received_at);
+            // Who is taken to trade outside pays what the bar was worth in USD.
+            let usd = |pico| hindsight.in_usd(world, market, source, pico, event.opened_at);
+            if let (Some(open), Some(high), Some(low), Some(close)) =
+                (usd(bar.open), usd(bar.high), usd(bar.low), usd(bar.close))
+            {
+                let bar = BarRef { open, high, low, close, volume: bar.volume };
+                run.bar(market, &bar, event.opened_at, event.received_at);
+            }
         }
     }
     run.finish(hindsight, world);

@@ -213,7 +213,7 @@ fn both_sides_of_a_bar_share_one_tenth() {
 
 fn world_source(name: &str) -> WorldSource {
     let (name, lineage) = (name.to_owned(), name.to_owned());
-    WorldSource { name, lineage, heartbeat: 1_000_000, kind: protocol::SourceKind::Trades, quote: None }
+    WorldSource { name, lineage, heartbeat: 1_000_000, kind: protocol::SourceKind::Trades, quote: None, unit: None }
 }
 
 /// Two markets, nobody in them, and what was counted of nothing.

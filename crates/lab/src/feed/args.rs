@@ -97,6 +97,8 @@ pub struct BarsArg {
     pub contract_usd: Option<i128>,
     /// `dates=dmy` or `dates=mdy`: how dates with slashes are read.
     pub day_first: Option<bool>,
+    /// `invert=`: only pairs with these bases, each worth one USD, are read, and as prices of their quote currency in USD.
+    pub invert: Vec<String>,
     /// `time=`, `open=`, `high=`, `low=`, `close=`, `volume=`, `symbol=`: columns under other names.
     pub columns: BTreeMap<String, String>,
 }
@@ -115,6 +117,7 @@ impl BarsArg {
             lag: None,
             contract_usd: None,
             day_first: None,
+            invert: Vec::new(),
             columns: BTreeMap::new(),
         }
     }
@@ -136,6 +139,13 @@ impl BarsArg {
             match key {
                 "source" if super::load::is_source(value) => arg.source = Some(value.to_string()),
                 "source" => return Err(refuse("a name without blanks, at most 64 characters")),
+                "invert" => {
+                    let bases: Vec<String> = value.split('+').map(str::to_ascii_uppercase).collect();
+                    if !bases.iter().all(|base| is_asset(base)) {
+                        return Err(refuse("assets that are worth one USD, such as USDC+BUSD"));
+                    }
+                    arg.invert = bases;
+                }
                 "market" => arg.market = asset()?,
                 "quote" => arg.quote = asset()?,
                 "width" => {
@@ -155,7 +165,7 @@ impl BarsArg {
                     arg.columns.insert(column.to_string(), value.to_string());
                 }
                 _ => {
-                    let keys = "source, market, quote, width, lag, contract, dates, or a column: ";
+                    let keys = "source, market, quote, width, lag, contract, dates, invert, or a column: ";
                     return Err(refuse(&format!("{keys}{}", COLUMN_KEYS.join(", "))));
                 }
             }
@@ -199,6 +209,7 @@ mod tests {
             lag: Some(250_000),
             contract_usd: Some(10_000_000_000_000),
             day_first: None,
+            invert: Vec::new(),
             columns: BTreeMap::from([("close".into(), "last".into())]),
         };
         assert_eq!(arg, want);
@@ -221,6 +232,14 @@ mod tests {
     fn dates_are_read_the_way_that_is_said() {
         assert_eq!(BarsArg::parse("a:dates=dmy").expect("parses").day_first, Some(true));
         assert_eq!(BarsArg::parse("a:dates=mdy").expect("parses").day_first, Some(false));
+    }
+
+    #[test]
+    fn pairs_to_be_inverted_are_named_by_their_bases() {
+        let of = |text: &str| BarsArg::parse(text).map(|arg| arg.invert).map_err(|error| error.to_string());
+        assert_eq!(of("a:invert=usdc+BUSD"), Ok(vec!["USDC".to_owned(), "BUSD".to_owned()]));
+        let needed = "needed is assets that are worth one USD, such as USDC+BUSD";
+        assert_eq!(of("a:invert=usdc+"), Err(format!("option invert=usdc+: {needed}")));
     }
 
     #[test]

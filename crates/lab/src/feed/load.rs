@@ -347,6 +347,8 @@ struct Names {
     market: Option<String>,
     quote: Option<String>,
     contract_usd: Option<i128>,
+    /// Bases of pairs that are read the other way round; none for a file that is read as it stands.
+    invert: Vec<String>,
     /// The lag of bars without a measured one.
     lag: Micros,
     /// For the echo: what decided.
@@ -384,7 +386,12 @@ impl Names {
         let source = ("which source (venue) its prices come from", "source=NAME");
         let base = ("which market (base asset) they are of", "market=NAME");
         let currency = ("which currency they are quoted in", "quote=NAME");
-        let venue = decide("source", source, &arg.source, columns.venue, hint.source.clone());
+        // Of inverted pairs it is the base.
+        let venue = if arg.invert.is_empty() {
+            decide("source", source, &arg.source, columns.venue, hint.source.clone())
+        } else {
+            Some("inverted".to_owned())
+        };
         let market = decide("market", base, &arg.market, columns.base.or(columns.symbol), pair(|p| &p.base));
         let quote = decide("quote", currency, &arg.quote, columns.symbol, pair(|p| &p.quote));
         if !missing.is_empty() {
@@ -400,6 +407,7 @@ impl Names {
             market: upper(market),
             quote: upper(quote),
             contract_usd: arg.contract_usd,
+            invert: arg.invert.clone(),
             lag: 0,
             origins,
         })
@@ -540,8 +548,11 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
             Some(column) => self.lag(field(column))?,
             None => names.lag,
         };
-        let row = Row { file: self.file, line, body: Body::Bar { opened_at, lag, open, high, low, close, volume } };
-        self.write(index, &row);
+        let mut body = Body::Bar { opened_at, lag, open, high, low, close, volume };
+        if !names.invert.is_empty() {
+            body = inverted(&body).ok_or_else(|| (Reason::PriceTooLarge, format!("high {}", show(columns.high))))?;
+        }
+        self.write(index, &Row { file: self.file, line, body });
         Ok(Outcome::Used)
     }
 
@@ -670,6 +681,14 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
             (None, true) => plain_symbol(symbol),
             (None, false) => format!("{market}{quote}"),
         };
+        if !names.invert.is_empty() {
+            if !names_market(&names.invert, &market) {
+                return Ok(Known::Filtered);
+            }
+            // Whoever stands behind the base says what the quote is worth: the venue only matches them.
+            let contract_usd = None;
+            return self.open_series(Kind::Bars, market, symbol, quote, "USD".to_owned(), contract_usd);
+        }
         let contract_usd = columns.volume.and(names.contract_usd.or_else(|| self.contract_of(&venue, &market)));
         self.open_series(Kind::Bars, venue, symbol, market, quote, contract_usd)
     }
@@ -811,6 +830,10 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
         if !names.origins.is_empty() {
             self.echo(names.origins.join(", "));
         }
+        if !names.invert.is_empty() {
+            let bases = names.invert.join(", ");
+            self.echo(format!("{bases} are taken for one USD: read as prices of what they are quoted in"));
+        }
         let Tally { rounded, no_volume, lag_negative, filtered } = self.tally;
         let tallies = [
             (rounded, "numbers had more than 12 decimals: rounded half to even"),
@@ -854,6 +877,22 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
             self.echo(echo);
         }
     }
+}
+
+/// A bar of base in quote as one of quote in base: prices are one over what they were, rounded down, and the volume is what
+/// the base's was worth at the close. `None` where a price is too large to have an inverse.
+fn inverted(body: &Body) -> Option<Body> {
+    let Body::Bar { opened_at, lag, open, high, low, close, volume } = *body else { return None };
+    let one = 10_i128.pow(PRICE_SCALE);
+    let over = |price: i128| Some(one * one / price).filter(|inverse| 0 < *inverse);
+    let volume = volume.map(|base| base.checked_mul(close).map(|product| product / one));
+    let volume = match volume {
+        None => None,
+        Some(counted) => Some(counted?),
+    };
+    // What was highest is lowest.
+    let (open, high, low, close) = (over(open)?, over(low)?, over(high)?, over(close)?);
+    Some(Body::Bar { opened_at, lag, open, high, low, close, volume })
 }
 
 fn names_market(names: &[String], market: &str) -> bool {

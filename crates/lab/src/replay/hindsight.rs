@@ -7,11 +7,12 @@
 
 use super::world::World;
 use crate::feed::{Feed, Micros};
-use protocol::MarketId;
+use protocol::{MarketId, SourceId};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
+use units::Price;
 
 /// Prices that arrive later than this after their trade time are not waited for.
 const LAG_MAX: Micros = 300_000_000;
@@ -56,6 +57,28 @@ impl Hindsight {
     /// # Errors
     /// A stream or a temporary file that can't be read or written.
     pub fn build(feed: &Feed, world: &World) -> io::Result<Hindsight> {
+        let raw = Hindsight::pass(feed, world, &|_, _, price, _| Some(price))?;
+        if !world.is_converted() {
+            return Ok(raw);
+        }
+        // Of units it is what it will be. With them, the others once more.
+        Hindsight::pass(feed, world, &|market, source, price, at| raw.in_usd(world, market, source, price, at))
+    }
+
+    /// A price of the feed, counts of 1e-12, in USD by the reference of its unit; `None` where that has none.
+    #[must_use]
+    pub fn in_usd(&self, world: &World, market: MarketId, source: SourceId, pico: i128, at: Micros) -> Option<i128> {
+        let Some(unit) = world.unit(market, source) else { return Some(pico) };
+        let worth = self.at(unit, at)?.price;
+        let worth = world.markets[usize::from(unit.0)].scale.price_to_pico(Price(worth));
+        pico.checked_mul(worth).map(|product| product / 1_000_000_000_000)
+    }
+
+    fn pass(
+        feed: &Feed,
+        world: &World,
+        in_usd: &dyn Fn(MarketId, SourceId, i128, Micros) -> Option<i128>,
+    ) -> io::Result<Hindsight> {
         let widest = world.markets.iter().map(|market| market.width).max().unwrap_or(0);
         let step = (widest / 4).max(1_000_000);
         let mut files = Vec::new();
@@ -90,7 +113,8 @@ impl Hindsight {
                 late += 1;
                 continue;
             }
-            let price = world.markets[usize::from(market.0)].price(event.price).0;
+            let Some(price) = in_usd(*market, *source, event.price, event.published_at) else { continue };
+            let price = world.markets[usize::from(market.0)].price(price).0;
             pending[usize::from(market.0)].sources[usize::from(source.0)].push_back((event.published_at, price));
         }
         while from + slots as i64 * step <= last {

@@ -47,6 +47,8 @@ pub struct WorldSource {
     pub kind: SourceKind,
     /// The currency of its prices; `None` for USD.
     pub quote: Option<String>,
+    /// The market of that currency, if all its sources are in USD.
+    pub unit: Option<MarketId>,
 }
 
 /// Room above the highest price of the data for a corrupted or rising one: three decimal digits.
@@ -96,11 +98,21 @@ impl World {
             let (name, lineage) = (source.name.clone(), source.lineage.clone());
             let kind = if series.width.is_some() { SourceKind::Trades } else { SourceKind::Quotes };
             let quote = (!matches!(series.quote.as_str(), "USD" | "")).then(|| series.quote.clone());
-            market.sources.push(WorldSource { name, lineage, heartbeat, kind, quote });
+            market.sources.push(WorldSource { name, lineage, heartbeat, kind, quote, unit: None });
             if protocol::MarketParams::SOURCES_MAX < market.sources.len() {
                 return Err(format!("market {} has more than 16 sources; name fewer files", market.name));
             }
             world.series.push((MarketId(u16::try_from(series.market).unwrap_or(u16::MAX)), id));
+        }
+        let in_usd = |market: &WorldMarket| market.sources.iter().all(|source| source.quote.is_none());
+        let units: Vec<(String, MarketId)> = (0..)
+            .map(MarketId)
+            .zip(&world.markets)
+            .filter(|(_, m)| in_usd(m))
+            .map(|(id, m)| (m.name.clone(), id))
+            .collect();
+        for source in world.markets.iter_mut().flat_map(|market| &mut market.sources) {
+            source.unit = units.iter().find(|(name, _)| Some(name) == source.quote.as_ref()).map(|(_, id)| *id);
         }
         let mut missing = world.markets.len();
         for event in feed.replay().map_err(|error| error.to_string())? {
@@ -179,6 +191,20 @@ impl World {
             }
         }
         Ok(listed)
+    }
+}
+
+impl World {
+    /// The market whose price converts this source's; `None` where its prices are in USD or are taken for that.
+    #[must_use]
+    pub fn unit(&self, market: MarketId, source: SourceId) -> Option<MarketId> {
+        self.markets.get(usize::from(market.0))?.sources.get(usize::from(source.0))?.unit
+    }
+
+    /// Whether any source is converted.
+    #[must_use]
+    pub fn is_converted(&self) -> bool {
+        self.markets.iter().flat_map(|market| &market.sources).any(|source| source.unit.is_some())
     }
 }
 
