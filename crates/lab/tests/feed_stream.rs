@@ -56,6 +56,45 @@ fn a_bar_is_known_when_it_has_ended_and_its_lag_has_passed() {
 }
 
 #[test]
+fn an_inverted_pair_is_a_price_of_its_quote_and_the_file_may_be_read_both_ways() {
+    let files = Files::new();
+    let text = format!(
+        "symbol,ts_s,open,high,low,close,volume\nUSDCUSDT,{START},1.25,1.6,1,1.25,80\nBTCUSDT,{START},5,5,5,5,1\n\
+         USDCUSDT,{},1,1,1,0.000000000000000000000001,1\nBUSDUSDT,{START},2,2,2,2,\n",
+        START + 60
+    );
+    let path = files.put("a.csv", text);
+    let plain = BarsArg { source: Some("binance".to_owned()), width: Some(MINUTE), ..BarsArg::file(&path) };
+    let inverted =
+        BarsArg { invert: vec!["USDC".to_owned(), "BUSD".to_owned()], width: Some(MINUTE), ..BarsArg::file(&path) };
+    let feed = Feed::open(&FeedOptions::new(vec![plain, inverted], vec![])).expect("opens");
+    check_law(&feed);
+    let markets: Vec<&str> = feed.markets.iter().map(|market| market.name.as_str()).collect();
+    assert_eq!(markets, ["BTC", "BUSD", "USDC", "USDT"]);
+    let series = |market: &str| -> Vec<(String, String, String)> {
+        let of = feed.series.iter().filter(|series| feed.markets[series.market as usize].name == market);
+        let named = of.map(|series| (&feed.sources[series.source as usize], series));
+        named.map(|(source, series)| (source.name.clone(), source.lineage.clone(), series.quote.clone())).collect()
+    };
+    let own = |base: &str| (base.to_owned(), base.to_ascii_lowercase(), "USD".to_owned());
+    assert_eq!(series("USDT"), [own("BUSD"), own("USDC")]);
+    assert_eq!(series("USDC"), [("binance".to_owned(), "binance".to_owned(), "USDT".to_owned())]);
+    let usdc = feed
+        .series
+        .iter()
+        .position(|series| feed.markets[series.market as usize].name == "USDT" && series.symbol == "USDCUSDT");
+    let of_usdc: Vec<FeedEvent> = events(&feed).into_iter().filter(|e| Some(e.series as usize) == usdc).collect();
+    let prices: Vec<String> = of_usdc.iter().map(|e| format!("{:?} {}", e.kind, e.price)).collect();
+    assert_eq!(prices, ["Open 800000000000", "Low 625000000000", "High 1000000000000", "Close 800000000000"]);
+    // 80 USDC were worth 100 USDT at the close.
+    let bar = of_usdc[3].bar.expect("the last corner");
+    assert_eq!((bar.low, bar.high, bar.volume), (625_000_000_000, ONE, Some(10_000_000_000)));
+    // The row whose close rounds to nothing is quarantined by both readings; BTC is set aside by one.
+    assert_eq!((feed.counts().listed, feed.counts().filtered), (2, 1));
+    assert_eq!(echoes(&feed, "USDC, BUSD are taken for one USD: read as prices of what they are quoted in"), 1);
+}
+
+#[test]
 fn a_source_is_heard_in_the_order_in_which_it_spoke() {
     let files = Files::new();
     let text = format!(

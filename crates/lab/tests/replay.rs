@@ -54,6 +54,49 @@ fn mode(outcome: &Outcome, name: &str) -> f64 {
     outcome.markets[0].seconds_by_mode[name]
 }
 
+/// Sources in USDT beside one in USD, while a tether is worth 90 cents.
+#[test]
+fn what_is_quoted_in_a_tether_is_judged_and_filled_in_usd() {
+    use std::fmt::Write as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, prices: &dyn Fn(i64) -> String| {
+        let mut text = "ts_s,open,high,low,close,volume\n".to_owned();
+        for second in 0..600 {
+            let price = prices(second);
+            writeln!(text, "{},{price},{price},{price},{price},1000", 1_700_000_000 + second).expect("writes");
+        }
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        path
+    };
+    // From the 300th second on a tether loses a percent every ten seconds; a coin is worth 100 USD throughout.
+    let cents = |second: i64| 100 - ((second - 290).max(0) / 10).min(10);
+    let in_usdt = file("coin_usdt.csv", &|second| format!("{:.6}", 10_000.0 / cents(second) as f64));
+    let in_usd = file("coin_usd.csv", &|_| "100".to_owned());
+    let tether = file("tether.csv", &|second| format!("{:.2}", cents(second) as f64 / 100.0));
+    let bars = |path: &std::path::Path, options: &str| {
+        lab::feed::BarsArg::parse(&format!("{}:width=1s,{options}", path.display())).expect("parses")
+    };
+    let bars = vec![
+        bars(&in_usdt, "market=COIN,quote=USDT,source=binance"),
+        bars(&in_usdt, "market=COIN,quote=USDT,source=okx"),
+        bars(&in_usd, "market=COIN,quote=USD,source=coinbase"),
+        bars(&tether, "market=USDT,quote=USD,source=coinbase"),
+        bars(&tether, "market=USDT,quote=USD,source=kraken"),
+    ];
+    let feed = Feed::open(&FeedOptions::new(bars, Vec::new())).expect("opens");
+    let outcome = replay(&feed, &options(2), &|_, _| {}).expect("replays");
+    let said = "COIN at binance is quoted in USDT: taken by the price of market USDT";
+    assert!(outcome.decisions.iter().any(|decision| decision == said), "{:#?}", outcome.decisions);
+    let coin = outcome.markets.iter().find(|market| market.market == "COIN").expect("listed");
+    assert_eq!(coin.outside_hull, 0);
+    assert!(590.0 < coin.seconds_by_state["Agreed"], "{:?}", coin.seconds_by_state);
+    assert!(coin.arbitrage_window.max_bps < 1.0, "{:?}", coin.arbitrage_window);
+    // Nobody is under maintenance: a coin's price does not move. Who counts a tether for a dollar sees it rise by a ninth.
+    assert_eq!((coin.liquidated[0], coin.unjustified[0]), (0, 0));
+    assert!(0 < coin.liquidated[1] && coin.liquidated[1] == coin.unjustified[1], "{:?}", coin.liquidated);
+}
+
 #[test]
 fn every_fixture_replays_with_every_row_accounted_for_and_every_invariant_held() {
     for fixture in fixtures::all().expect("fixtures can be written") {

@@ -14,7 +14,7 @@ const COMPETENT_POLICY: &str = include_str!("../../../policies/competent.toml");
 /// Files and how to read them.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Input {
-    /// Bars (any OHLCV, plain or gz): FILE[:source=S,market=M,quote=Q,width=1m,lag=250ms,contract=10usd,dates=dmy]
+    /// Bars (any OHLCV, plain or gz): FILE[:source=S,market=M,quote=Q,width=1m,lag=250ms,contract=10usd,dates=dmy,invert=USDC+BUSD]
     #[arg(long, value_name = "FILE[:KEY=VALUE,...]", num_args = 1..)]
     pub(crate) bars: Vec<String>,
     /// Quotes: CSV of source, market, price, confidence, published_at, received_at
