@@ -30,7 +30,7 @@ pub struct Kernel {
     opening: Vec<u32>,
     /// Orders placed in this batch, by pool: a pool's order ids say nothing about another pool.
     placed: Vec<u16>,
-    /// By market: those of its pool that list sources in its unit. Follows from the parameters.
+    /// By market: those of its pool that list sources in its unit; empty where nobody does in any. Follows from the parameters.
     quoted_in: Vec<Vec<MarketId>>,
     /// Of them, those whose unit moved in this batch.
     moved: Vec<MarketId>,
@@ -57,7 +57,10 @@ impl Kernel {
             let quoted = of_pool.iter().filter(|market| market.units.contains(&unit.id));
             quoted.map(|market| market.id).collect()
         };
-        let quoted_in = state.markets().map(quoted_in).collect();
+        let mut quoted_in: Vec<Vec<MarketId>> = state.markets().map(quoted_in).collect();
+        if quoted_in.iter().all(Vec::is_empty) {
+            quoted_in.clear();
+        }
         Kernel {
             state,
             quoted_in,
@@ -201,6 +204,9 @@ impl Kernel {
 
     /// What the unit of an observation is worth, where it is not USD.
     fn rate_for(&self, seen: &Observation) -> Option<Rate> {
+        if self.quoted_in.is_empty() {
+            return None;
+        }
         let pool = self.state.pool_of(seen.market)?;
         let listed = pool.market(seen.market)?.params.sources.get(usize::from(seen.source.0))?;
         pool.market(listed.quote?).and_then(Market::rate)
@@ -229,7 +235,8 @@ impl Kernel {
             self.deadline = deadline;
         }
         // What others are quoted in comes first, and then they, if it moved.
-        for k in 0..self.touched.len() {
+        let units = if self.quoted_in.is_empty() { 0 } else { self.touched.len() };
+        for k in 0..units {
             let Some(id) = self.touched.get(k).copied() else { continue };
             if self.is_unit(id) {
                 let before = self.state.market(id).and_then(Market::rate);
@@ -260,7 +267,7 @@ impl Kernel {
         let mut rates = core::mem::take(&mut self.rates);
         let Ok(pool) = self.pool_of_mut(id) else { return };
         let Some(place) = pool.place_of(id) else { return };
-        if let Some(market) = pool.markets.get(place) {
+        if let Some(market) = pool.markets.get(place).filter(|market| !market.units.is_empty()) {
             rates.extend(market.units.iter().map(|unit| (*unit, pool.market(*unit).and_then(Market::rate))));
         }
         let Some(market) = pool.markets.get_mut(place) else { return };
@@ -403,6 +410,9 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
 
 /// Says of the sources that changed, as bits, why they are left out or that they are heard.
 pub(crate) fn tell(market: MarketId, panel: &Panel, index: &Index, changed: u16, out: &mut Vec<Effect>) {
+    if changed == 0 {
+        return;
+    }
     for (place, (id, source)) in panel.ids.iter().zip(&index.sources).enumerate() {
         if changed >> place & 1 == 1 {
             out.push(Effect::Source { market, source: *id, exclusion: source.exclusion });

@@ -108,6 +108,13 @@ impl Ladder {
 
     fn pass(&mut self, choices: &Choices<'_>, at: Timestamp) {
         self.deadline = Timestamp::MAX;
+        if choices.fallbacks.is_empty() {
+            // Most markets: what its own sources say, or said.
+            let own = &choices.primary.quality;
+            self.quality = if own.rung == Rung::Primary { *own } else { self.remembered(choices, at) };
+            self.keep(at);
+            return;
+        }
         let (slot_began, slot_ends) = slot_around(choices.params.detectors.twap_window, at);
         let reach = jump_limit(&choices.params.oracle, slot_began.since(self.anchor_at));
         self.refuse(choices, reach, at);
@@ -143,6 +150,11 @@ impl Ladder {
             let step = choices.params.oracle.jump_max.of(i128::from(self.quality.value.0), Rounding::Up);
             self.quality = disputed(self.quality, refused.value, step.unwrap_or(i128::MAX));
         }
+        self.keep(at);
+    }
+
+    /// Keeps a price that others may be checked against.
+    fn keep(&mut self, at: Timestamp) {
         if self.is_observed() {
             (self.anchor, self.anchor_at) = (self.quality.value, at);
         }

@@ -308,13 +308,15 @@ impl Market {
         rate: Option<Rate>,
         at: Timestamp,
     ) -> Result<Option<Option<Exclusion>>, Reject> {
-        let before = self.exclusion(seen.source);
-        let lists = |panel: &Panel| panel.place_of(seen.source).is_some();
-        match self.fallbacks.iter_mut().find(|fallback| lists(&fallback.panel)) {
-            Some(Fallback { panel, index }) => index.observe(seen, panel, rate, at)?,
-            None => self.index.observe(seen, &self.panel, rate, at)?,
-        }
-        let after = self.exclusion(seen.source);
+        let lists = |fallback: &&mut Fallback| fallback.panel.place_of(seen.source).is_some();
+        let (panel, index) = match self.fallbacks.iter_mut().find(lists) {
+            Some(Fallback { panel, index }) => (&*panel, index),
+            None => (&self.panel, &mut self.index),
+        };
+        let place = panel.place_of(seen.source).ok_or(Reject::UnknownSource)?;
+        let before = index.exclusion(place);
+        index.observe(seen, panel, rate, at)?;
+        let after = index.exclusion(place);
         Ok((before != after).then_some(after))
     }
 
