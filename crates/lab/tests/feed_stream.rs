@@ -95,6 +95,27 @@ fn an_inverted_pair_is_a_price_of_its_quote_and_the_file_may_be_read_both_ways()
 }
 
 #[test]
+fn two_spellings_are_one_series_two_quotes_are_two_and_a_filter_keeps_what_it_names() {
+    let files = Files::new();
+    let rows = ["BTCUSDT", "BTC-USDT", "BTCUSD", "ETHUSDT"].iter().zip(0..);
+    let rows: String = rows.map(|(symbol, n)| format!("{symbol},{},5,5,5,5\n", START + 60 * n)).collect();
+    let path = files.put("a.csv", format!("symbol,ts_s,open,high,low,close\n{rows}"));
+    let arg = BarsArg { source: Some("binance".to_owned()), width: Some(MINUTE), ..BarsArg::file(&path) };
+    let kept = |filter: Option<&str>| {
+        let market_filter = filter.map(|name| vec![name.to_owned()]);
+        let feed =
+            Feed::open(&FeedOptions { market_filter, ..FeedOptions::new(vec![arg.clone()], vec![]) }).expect("opens");
+        check_law(&feed);
+        let series = feed.series.iter().map(|series| format!("{} {} {}", series.symbol, series.quote, series.rows));
+        (series.collect::<Vec<_>>(), feed.counts().filtered)
+    };
+    let btc = ["BTCUSD USD 1".to_owned(), "BTCUSDT USDT 2".to_owned()];
+    assert_eq!(kept(Some("btc")), (btc.to_vec(), 1));
+    assert_eq!(kept(Some("ETH")), (vec!["ETHUSDT USDT 1".to_owned()], 3));
+    assert_eq!(kept(None), ([&btc[..], &["ETHUSDT USDT 1".to_owned()]].concat(), 0));
+}
+
+#[test]
 fn a_source_is_heard_in_the_order_in_which_it_spoke() {
     let files = Files::new();
     let text = format!(

@@ -305,6 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_counted_up_to_the_last_whether_or_not_it_ends() {
+        for (compressed, chunks, last) in [
+            (false, vec![text("a\nb\nc")], 3),
+            (false, vec![text("a\nb\nc\n")], 3),
+            (false, vec![text("a")], 1),
+            (true, vec![text("a\nb\nc"), Err(io::ErrorKind::UnexpectedEof)], 3),
+            (true, vec![text("a\n"), Err(io::ErrorKind::InvalidData)], 2),
+        ] {
+            let mut lines = Lines::over(Box::new(Chunks(chunks.into_iter())), compressed, Rc::new(Cell::new(0)));
+            while !matches!(lines.next(), Ok(Line::End)) {}
+            assert_eq!(lines.number, last, "{compressed}");
+        }
+    }
+
+    #[test]
     fn an_interrupted_read_is_read_again() {
         let chunks = || vec![text("a"), Err(io::ErrorKind::Interrupted), text("b\n")];
         check(false, chunks(), "2");

@@ -772,7 +772,7 @@ impl<'a, 's, 'o> Loader<'a, 's, 'o> {
                 Ok(parsed.units)
             }
             Ok(parsed) if parsed.zero => refuse(Reason::PriceZero),
-            Ok(parsed) if parsed.units < 0 || text.trim_ascii().starts_with(b"-") => refuse(Reason::PriceNegative),
+            Ok(_) if text.trim_ascii().starts_with(b"-") => refuse(Reason::PriceNegative),
             Ok(_) => refuse(Reason::PriceTooSmall),
             Err(NumberError::Empty) => refuse(Reason::PriceMissing),
             Err(NumberError::NotANumber) => refuse(Reason::PriceNotANumber),
