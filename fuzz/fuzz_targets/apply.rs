@@ -10,18 +10,36 @@ use std::sync::LazyLock;
 use units::{Notional, Price, Scale, Size, Timestamp};
 
 static VENUE: LazyLock<VenueParams> = LazyLock::new(|| {
-    let text = include_str!("../../policies/default.toml");
-    let policy = Policy::parse(text, "default.toml").expect("the shipped policy is well formed");
+    // Every rung of the ladder, and a unit.
+    let rungs = "
+        [source.four]
+        rung = \"secondary\"
+        [source.five]
+        rung = \"secondary\"
+        [source.six]
+        rung = \"guardian\"
+        [source.seven]
+        rung = \"guardian\"
+        [source.eight]
+        rung = \"derived\"
+        [market.A.source.one]
+        quote = \"B\"
+        [market.A.source.eight]
+        quote = \"B\"
+    ";
+    let text = [include_str!("../../policies/default.toml"), rungs].concat();
+    let policy = Policy::parse(&text, "default.toml").expect("the shipped policy is well formed");
     let market = |name: &str| MarketListing {
         name: name.to_owned(),
         scale: Scale::new(4, 3).expect("a scale that fits"),
         reference_price: Price(10_000_000_000),
-        sources: ["one", "two", "three"]
+        sources: ["one", "two", "three", "four", "five", "six", "seven", "eight"]
             .map(|name| SourceListing {
                 name: name.to_owned(),
                 lineage: name.to_owned(),
                 heartbeat: None,
                 kind: protocol::SourceKind::Trades,
+                quote: None,
             })
             .to_vec(),
     };
@@ -72,7 +90,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn aimed(mut input: Input, at: i64) -> Input {
     match &mut input {
         Input::Observation(seen) if seen.observer % 2 == 0 => {
-            (seen.market.0, seen.source.0) = (seen.market.0 % 2, seen.source.0 % 3);
+            (seen.market.0, seen.source.0) = (seen.market.0 % 2, seen.source.0 % 8);
             (seen.received_at, seen.published_at) = (Timestamp(at), Timestamp(at));
             seen.price = Price(seen.price.0.rem_euclid(20_000_000_000));
             seen.confidence = Price(seen.confidence.0.rem_euclid(200_000_000));
