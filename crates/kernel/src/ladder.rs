@@ -125,6 +125,7 @@ impl Ladder {
         let best = self.best(choices, reach, at);
         // The lowest rungs have nothing fresh to wait with.
         let present = choices.agreed_on(self.quality.rung).filter(|present| best.rung < present.rung);
+        let present = present.filter(|present| self.fits(present, reach));
         self.quality = match present {
             Some(present) => {
                 let since = self.better_since.unwrap_or(at);
@@ -167,9 +168,11 @@ impl Ladder {
             && matches!(self.quality.state, QualityState::Agreed | QualityState::Degraded)
     }
 
-    /// Whether a price may be adopted: its rung serves already, or it is in reach of what was said before.
+    /// Whether a price may serve: in reach of what was said before, or of a secondary set that serves already. Guardians and
+    /// derived prices must stay in reach, or they would walk.
     fn fits(&self, found: &PriceQuality, reach: Ratio) -> bool {
-        found.rung == self.quality.rung || self.anchor != Price(0) && found.value.within(reach, self.anchor)
+        let serves = found.rung == Rung::Secondary && self.quality.rung == Rung::Secondary;
+        serves || self.anchor != Price(0) && found.value.within(reach, self.anchor)
     }
 
     /// Keeps since when the secondary set is refused: asked for, and elsewhere.

@@ -281,3 +281,28 @@ fn each_rung_permits_what_it_is_worth() {
         assert_eq!((refused(0), refused(1)), (!opens, !opens), "{rung:?}: {effects:?}");
     }
 }
+
+#[test]
+fn guardians_and_ratios_walk_nowhere() {
+    for guards in [true, false] {
+        let mut story = story(steth(), &[]);
+        let says = |cents: i64| {
+            let guardians = if guards { [cents; 3] } else { [GONE; 3] };
+            Says { guardians, ratio: if guards { GONE } else { cents / 100 }, ..NOBODY }
+        };
+        seconds(&mut story, says(9_900), 4);
+        let rung = if guards { Rung::Guardian } else { Rung::Derived };
+        check(&story, rung, QualityState::Agreed, 9_900);
+        // A percent a second, each of them nearer to the last than anybody would doubt. Until a minute after what the market
+        // itself said last a tenth of that is the limit, and later more by the root of the time.
+        let mut farthest = 0;
+        for second in 0..40 {
+            seconds(&mut story, says(9_900 - 100 * second), 1);
+            if story.quality(0).rung == rung {
+                farthest = farthest.max(story.quality(0).value.distance(Price(100 * USD)));
+            }
+        }
+        assert_eq!(farthest, i128::from(10 * USD), "{rung:?}");
+        assert_ne!(story.quality(0).rung, rung);
+    }
+}

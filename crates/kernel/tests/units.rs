@@ -5,7 +5,7 @@ mod common;
 use common::{Story, USD, market, observation, source, venue};
 use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
-use protocol::{Effect, Input, MarketId, MarketParams, Mode, PoolId, QualityState, SourceId};
+use protocol::{Effect, Input, MarketId, MarketParams, Mode, PoolId, QualityState, Rung, SourceId};
 use units::{Price, Scale};
 
 const GONE: i64 = i64::MIN;
@@ -115,11 +115,14 @@ fn without_a_price_of_its_unit_or_with_a_disputed_one_a_source_says_nothing() {
     assert_eq!(story.quality(0).lineages, 3);
     let told = |source| Effect::Source { market: MarketId(0), source: SourceId(source), exclusion: None };
     assert!([0, 1].iter().all(|source| effects.contains(&told(*source))), "{effects:?}");
-    // The last good price of a unit is one.
-    for _ in 0..4 {
+    // What a unit was worth last is not what it is worth.
+    for seconds in 0..4 {
+        assert_eq!((seconds, story.quality(0).lineages), (seconds, 3));
         second(&mut story, [10_000; 3], &[GONE; 2]);
     }
-    assert_eq!((story.quality(1).lineages, story.quality(0).lineages), (0, 3));
+    assert_eq!((story.quality(1).rung, story.quality(0).lineages), (Rung::LastGood, 1));
+    second(&mut story, [10_000; 3], &[10_000; 2]);
+    assert_eq!(story.quality(0).lineages, 3);
     second(&mut story, [10_000; 3], &[10_000, 10_300]);
     assert_eq!(story.quality(1).state, QualityState::Disputed);
     assert_eq!((story.quality(0).state, exclusion(&story, 0)), (QualityState::Degraded, Some(Exclusion::Unconverted)));

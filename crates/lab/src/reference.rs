@@ -222,7 +222,7 @@ table! { EXCLUSIONS: Exclusion;
         remedy "look up what the source can really report and correct the bounds if they differ; else list another source";
     Unconverted
         means "what its prices are quoted in has no price, or a disputed one"
-        cause "the market of that unit is without sources, or its sources contradict each other"
+        cause "no source of that unit's market is fresh, or they contradict each other"
         remedy "look at that market; sources in USD go on meanwhile";
     Uncertain
         means "its own confidence is wider than `confidence_max`"

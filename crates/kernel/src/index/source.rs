@@ -3,7 +3,7 @@
 
 use protocol::params::{OracleParams, SourceParams};
 use protocol::quality::Exclusion;
-use protocol::{PriceQuality, QualityState};
+use protocol::{PriceQuality, QualityState, Rung};
 use units::{Duration, Price, Ratio, Rounding, Scale, Timestamp, mul_div};
 
 /// Half-octave buckets of milliseconds from 1 ms on; the last holds everything above 12 days.
@@ -140,16 +140,16 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The rate that a market's price gives; `None` where there is none, or only one that is disputed.
+    /// The rate that a market's price gives; `None` where its sources don't say one now, or dispute it: what is quoted in it would
+    /// be as fresh as before, and wrong.
     #[must_use]
     pub fn of(quality: &PriceQuality, scale: Scale) -> Option<Rate> {
-        match quality.state {
-            QualityState::Agreed | QualityState::Degraded => Some(Rate {
-                pico: scale.price_to_pico(quality.value),
-                confidence: scale.price_to_pico(quality.confidence),
-            }),
-            QualityState::Disputed | QualityState::None => None,
-        }
+        let sure = matches!(quality.state, QualityState::Agreed | QualityState::Degraded);
+        let fresh = matches!(quality.rung, Rung::Primary | Rung::Secondary);
+        (sure && fresh).then(|| Rate {
+            pico: scale.price_to_pico(quality.value),
+            confidence: scale.price_to_pico(quality.confidence),
+        })
     }
 }
 

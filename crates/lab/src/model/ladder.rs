@@ -49,7 +49,8 @@ pub(super) type Worth = BTreeMap<MarketId, Option<(Q, Q)>>;
 
 /// What the price of a market is worth as a unit.
 pub(super) fn worth(quality: &PriceQuality, params: &MarketParams) -> Option<(Q, Q)> {
-    let sure = quality.state == QualityState::Agreed || quality.state == QualityState::Degraded;
+    let sure = (quality.state == QualityState::Agreed || quality.state == QualityState::Degraded)
+        && (quality.rung == Rung::Primary || quality.rung == Rung::Secondary);
     let usd = |price: Price| q(price.0) * q(10_i128.pow(params.scale.price_shift().into())) / q(1_000_000_000_000_i64);
     sure.then(|| (usd(quality.value), usd(quality.confidence)))
 }
@@ -143,8 +144,7 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
     if let Some(found) = off {
         // Those below who fit and say otherwise don't let it begin.
         let vetoed = [Rung::Guardian, Rung::Derived].into_iter().any(|rung| {
-            let serves = rung == present;
-            let other = with.lower(rung).filter(|other| serves || near(other.value, reach, old.anchor));
+            let other = with.lower(rung).filter(|other| near(other.value, reach, old.anchor));
             other.is_some_and(|other| !within(other.value, oracle.dispute, found.value))
         });
         let begun = match old.refused {
@@ -158,7 +158,9 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
         }
     }
 
-    let may = |found: &PriceQuality| found.rung == present || near(found.value, reach, new.anchor);
+    // A secondary set that serves may go on as far as it goes; nobody below may.
+    let goes_on = present == Rung::Secondary;
+    let may = |found: &PriceQuality| found.rung == Rung::Secondary && goes_on || near(found.value, reach, new.anchor);
     let own = with.own();
     let speaks = own.rung == Rung::Primary;
     let stays_disputed = speaks && own.state == QualityState::Disputed && present == Rung::Primary;
@@ -176,7 +178,10 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
         said_last(&new, with)
     };
 
-    let is_better = |held: &PriceQuality| best.rung < held.rung;
+    let anchor = new.anchor;
+    let is_better = |held: &PriceQuality| {
+        best.rung < held.rung && (held.rung == Rung::Secondary || near(held.value, reach, anchor))
+    };
     new.better_since = None;
     new.quality = match with.lower(present).filter(is_better) {
         Some(held) => {
