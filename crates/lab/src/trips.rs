@@ -373,7 +373,7 @@ impl Count {
             let age_max = oracle.age_max.0.max(listing.heartbeat.0.saturating_mul(3) / 2);
             Timestamp(source.published_at.0.saturating_add(age_max))
         };
-        let fresh_until = market.index.sources.iter().zip(&market.params.sources).map(fresh_until).max();
+        let fresh_until = market.index.sources.iter().zip(&market.panel.sources).map(fresh_until).max();
         (self.mode, self.levels, self.at) = (mode, levels, at);
         self.fresh_until = fresh_until.unwrap_or(Timestamp::MIN);
     }
