@@ -306,3 +306,16 @@ fn guardians_and_ratios_walk_nowhere() {
         assert_ne!(story.quality(0).rung, rung);
     }
 }
+
+#[test]
+fn whoever_leaves_reach_while_a_better_rung_waits_is_left_at_once() {
+    let mut story = story(steth(), &[]);
+    let says = |own: i64, guardians: i64| Says { own: [own; 2], guardians: [guardians; 3], ..NOBODY };
+    seconds(&mut story, says(GONE, 9_900), 4);
+    check(&story, Rung::Guardian, QualityState::Agreed, 9_900);
+    seconds(&mut story, says(9_900, 9_000), 3);
+    // A tenth below 100 USD is in reach, and contradicts the better price that waits for its calm.
+    check(&story, Rung::Guardian, QualityState::Disputed, 9_000);
+    second(&mut story, says(9_900, 8_999));
+    check(&story, Rung::Primary, QualityState::Agreed, 9_900);
+}
