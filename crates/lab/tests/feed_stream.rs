@@ -60,8 +60,11 @@ fn an_inverted_pair_is_a_price_of_its_quote_and_the_file_may_be_read_both_ways()
     let files = Files::new();
     let text = format!(
         "symbol,ts_s,open,high,low,close,volume\nUSDCUSDT,{START},1.25,1.6,1,1.25,80\nBTCUSDT,{START},5,5,5,5,1\n\
-         USDCUSDT,{},1,1,1,0.000000000000000000000001,1\nBUSDUSDT,{START},2,2,2,2,\n",
-        START + 60
+         USDCUSDT,{},1,1,1,0.000000000000000000000001,1\nBUSDUSDT,{START},2,2,2,2,\n\
+         BUSDUSDT,{},1000000000000,1000000000000,1,1,\nBUSDUSDT,{},1000000000001,1000000000001,1,1,\n",
+        START + 60,
+        START + 60,
+        START + 120
     );
     let path = files.put("a.csv", text);
     let plain = BarsArg { source: Some("binance".to_owned()), width: Some(MINUTE), ..BarsArg::file(&path) };
@@ -89,8 +92,9 @@ fn an_inverted_pair_is_a_price_of_its_quote_and_the_file_may_be_read_both_ways()
     // 80 USDC were worth 100 USDT at the close.
     let bar = of_usdc[3].bar.expect("the last corner");
     assert_eq!((bar.low, bar.high, bar.volume), (625_000_000_000, ONE, Some(10_000_000_000)));
-    // The row whose close rounds to nothing is quarantined by both readings; BTC is set aside by one.
-    assert_eq!((feed.counts().listed, feed.counts().filtered), (2, 1));
+    // The row whose close rounds to nothing is quarantined by both readings, and by one that whose high has no inverse; BTC is
+    // set aside by one.
+    assert_eq!((feed.counts().listed, feed.counts().filtered), (3, 1));
     assert_eq!(echoes(&feed, "USDC, BUSD are taken for one USD: read as prices of what they are quoted in"), 1);
 }
 
