@@ -201,7 +201,7 @@ canonical_struct!(OracleParams {
     fallback_confidence,
     derived_haircut,
 });
-canonical_struct!(MarkParams { premium_max, premium_window });
+canonical_struct!(MarkParams { premium_max, premium_window, step_max, step_window });
 canonical_struct!(Tier { notional_from, initial, maintenance });
 canonical_struct!(DetectorParams {
     exit,

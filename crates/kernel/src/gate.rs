@@ -300,7 +300,9 @@ impl Pool {
         // What does not fit is farther away than any price.
         let away = market.params.scale.price_of(left, lots, Rounding::Down).map_or(i64::MAX, |price| price.0);
         // Nor farther than a liquidation would go: equity that is lost meanwhile is not there to pay for it.
+        let ahead = market.mark.kinder(order.size).distance(mark);
         let bound = market.params.liquidation.slippage_max.of(i128::from(mark.0), Rounding::Down).unwrap_or(0);
+        let bound = bound.saturating_add(ahead);
         let away = away.min(i64::try_from(bound).unwrap_or(i64::MAX));
         let limit = if 0 < order.size.0 {
             order.limit.min(Price(mark.0.saturating_add(away)))

@@ -302,6 +302,7 @@ impl Index {
                 price: source.price,
                 confidence: source.confidence,
                 published_at: source.published_at,
+                known_at: source.published_at.min(source.unit_at),
                 moving_until: source.changed_at.plus(age_max(listing, oracle)),
                 is_contradicted: matches!(source.standing, Standing::Against(_)),
                 is_traded: listing.kind == SourceKind::Trades,
@@ -501,8 +502,9 @@ impl Index {
             }
             look.changed |= self.readmit(look, value, panel, at);
         }
+        let known_at = voices.iter().map(|voice| voice.known_at).max().unwrap_or(at);
         let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
-        let age = Duration(at.since(newest).0.max(0));
+        let age = Duration(at.since(known_at).0.max(0));
         if disputed {
             // Under half of the weight must neither hold the index nor be followed by it.
             let bounds = |voice: &&Voice| !has_majority || voice.price.within(oracle.agree, value);

@@ -241,7 +241,9 @@ impl Kernel {
             if self.is_unit(id) {
                 let before = self.state.market(id).and_then(Market::rate);
                 self.evaluate_one(id, at, out);
-                if before != self.state.market(id).and_then(Market::rate) {
+                let after = self.state.market(id).and_then(Market::rate);
+                let worth = |rate: Option<Rate>| rate.map(|rate| (rate.pico, rate.confidence));
+                if worth(before) != worth(after) {
                     let quoted = self.quoted_in.get(usize::from(id.0)).map_or(&[][..], |quoted| quoted);
                     self.moved.extend_from_slice(quoted);
                 }
@@ -344,7 +346,7 @@ fn due(market: &Market) -> Timestamp {
     let asked = asked(market);
     let next_step = market.breaker.next_step(&market.params.breaker).filter(|_| asked < market.breaker.mode());
     let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
-    market.price_until().min(next_step)
+    market.price_until().min(next_step).min(market.mark.until(&market.params.mark))
 }
 
 /// The mode for which the detectors saw a reason at the last look.
@@ -358,6 +360,8 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     let before = *market.quality();
     // The old price was true until now, or until its sources went stale.
     let until = at.min(market.price_until());
+    // Through its deadline the last choice held, and not a moment longer.
+    let unseen = at.since(at.min(Timestamp(market.price_until().0.saturating_add(1))));
     if market.ladder.is_observed() && market.observed_until < until {
         let from = market.observed_until;
         // A lone voice where more are asked for neither begins the stable price nor pulls it.
@@ -379,7 +383,7 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         let changed = index.evaluate(panel, at);
         tell(market.id, panel, index, changed, out);
     }
-    market.choose(at);
+    market.choose(unseen, at);
     let quality = *market.quality();
     let (traded, traded_at) = (market.speaker().traded, market.speaker().traded_at);
     let detectors = &market.params.detectors;

@@ -1,13 +1,20 @@
 //! The fallback ladder: which price serves.
 //!
 //! From the best rung on: the market's own sources, where they are a quorum; a quorum of the secondary set; few of the
-//! market's own sources; a quorum of guardians; a derived price; where nobody speaks the time-weighted average, as long as
-//! enough of its window was observed, and then the last index.
+//! market's own sources; a quorum of guardians; a derived price; few of the secondary set; where nobody speaks the
+//! time-weighted average, as long as enough of its window was observed, and then the last price.
 //!
-//! A lower rung is taken at once, but only with a price that fits what was said before: no farther from the last price of the
-//! market's own or secondary sources than a price may step in the time until the average's present slot began, as in the jump
-//! filter. A secondary set that stands elsewhere is believed after `dispute_confirm` without guardians or a derived price that fit and contradict it, and what
-//! serves until then is disputed by it; guardians and derived prices that don't fit are never believed.
+//! A contradiction inside of the set that serves is no silence: it is resolved where it arose. But nobody comes to one from
+//! another rung.
+//!
+//! A lower rung is taken at once, but only with a price that fits what was said before: no farther from the *anchor*, the last
+//! undisputed price of the market's own or secondary sources, than a price may step in the time until the average's present
+//! slot began, as in the jump filter. Guardians and derived prices must go on fitting, or they would walk, and are as wide as
+//! they are from the anchor: nobody who could pay at what was said before is liquidated on them.
+//!
+//! A secondary quorum that does not fit, or that anybody else who speaks contradicts, is believed after `dispute_confirm`, and
+//! not while guardians who fit contradict it; what serves until then is disputed by it. Few sources of the market's own give way to
+//! guardians who fit and contradict them. Whoever serves while somebody who is worth as much contradicts is disputed.
 //!
 //! Back to a better rung it takes `breaker.calm` in which one could serve without a break, unless nobody fresh speaks on the
 //! present one: then it is at once. Meanwhile a better price that contradicts the present one makes it disputed.
@@ -15,7 +22,7 @@
 use crate::index::{Adrift, Index, jump_limit, root_of};
 use crate::window::{Range, Twap, slot_around};
 use protocol::{MarketParams, Panel, PriceQuality, QualityState, Rung};
-use units::{Price, Ratio, Rounding, Timestamp, mul_div};
+use units::{Duration, Price, Ratio, Rounding, Timestamp, mul_div};
 
 /// The sources of a lower rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +44,7 @@ pub struct Ladder {
     pub anchor_at: Timestamp,
     /// Since when a better rung than the present one could have served, without a break.
     pub better_since: Option<Timestamp>,
-    /// The secondary set is asked for, and stands too far from the anchor.
+    /// The secondary set is asked for and not believed: what it said at the last look, and since when.
     pub refused: Option<Adrift>,
     /// After this the choice would come out differently although nothing was observed.
     pub deadline: Timestamp,
@@ -68,14 +75,19 @@ impl Choices<'_> {
         own.rung == Rung::Primary && own.state < QualityState::Disputed && needed <= own.lineages
     }
 
+    /// What the market's own sources say, if any is fresh.
+    fn own(&self) -> Option<PriceQuality> {
+        Some(self.primary.quality).filter(|own| own.rung == Rung::Primary)
+    }
+
     fn fallback(&self, rung: Rung) -> Option<&Index> {
         self.fallbacks.iter().find(|fallback| fallback.panel.rung == rung).map(|fallback| &fallback.index)
     }
 
-    /// The price of a lower rung whose sources are fresh, enough and agree.
-    fn agreed_on(&self, rung: Rung) -> Option<PriceQuality> {
+    /// What fresh sources of a lower rung say, and at least as wide as the rung asks for.
+    fn said(&self, rung: Rung) -> Option<PriceQuality> {
         let found = self.fallback(rung)?.quality;
-        if found.state != QualityState::Agreed || found.rung != Rung::Primary {
+        if found.rung != Rung::Primary {
             return None;
         }
         let oracle = &self.params.oracle;
@@ -83,6 +95,22 @@ impl Choices<'_> {
         let least = narrowed(least.of(i128::from(found.value.0), Rounding::Up));
         Some(PriceQuality { confidence: found.confidence.max(least), rung, ..found })
     }
+
+    /// Likewise where they are enough and agree.
+    fn agreed_on(&self, rung: Rung) -> Option<PriceQuality> {
+        self.said(rung).filter(|found| found.state == QualityState::Agreed)
+    }
+
+    /// Whether `other` says that `value` is wrong: by more than `dispute` and its own width.
+    fn contradicts(&self, other: &PriceQuality, value: Price) -> bool {
+        !value.within(self.params.oracle.dispute, other.value)
+            && i128::from(other.confidence.0) < value.distance(other.value)
+    }
+}
+
+/// Whether those who disagree in a set are a contradiction, and not only too few who left what was agreed on.
+fn is_contradicted(index: &Index) -> bool {
+    index.quality.rung == Rung::Primary && index.quality.state == QualityState::Disputed && index.adrift.is_none()
 }
 
 impl Ladder {
@@ -96,8 +124,14 @@ impl Ladder {
         deadline: Timestamp::MAX,
     };
 
-    /// Chooses what serves at `at`.
-    pub fn choose(&mut self, choices: &Choices<'_>, at: Timestamp) {
+    /// Chooses what serves at `at`. What passed `unseen`, without anybody looking when it was due, counts for nobody.
+    pub fn choose(&mut self, choices: &Choices<'_>, unseen: Duration, at: Timestamp) {
+        if let Some(since) = &mut self.better_since {
+            *since = since.plus(unseen);
+        }
+        if let Some(refused) = &mut self.refused {
+            refused.since = refused.since.plus(unseen);
+        }
         let before = self.anchor;
         self.pass(choices, at);
         // What serves now may bear out a price that nothing bore out before.
@@ -110,23 +144,20 @@ impl Ladder {
         self.deadline = Timestamp::MAX;
         if choices.fallbacks.is_empty() {
             // Most markets: what its own sources say, or said.
-            let own = &choices.primary.quality;
-            self.quality = if own.rung == Rung::Primary { *own } else { self.remembered(choices, at) };
+            self.quality = choices.own().unwrap_or_else(|| self.remembered(choices, at));
             self.keep(at);
             return;
         }
         let (slot_began, slot_ends) = slot_around(choices.params.detectors.twap_window, at);
         let reach = jump_limit(&choices.params.oracle, slot_began.since(self.anchor_at));
-        self.refuse(choices, reach, at);
-        if Panel::RUNGS.into_iter().filter_map(|rung| choices.agreed_on(rung)).any(|found| !self.fits(&found, reach)) {
+        let lower = [Rung::Secondary, Rung::Guardian, Rung::Derived];
+        if lower.into_iter().filter_map(|rung| choices.said(rung)).any(|found| !self.fits(&found, reach)) {
             // By then it may.
-            self.deadline = self.deadline.min(Timestamp(slot_ends.0.saturating_sub(1)));
+            self.deadline = Timestamp(slot_ends.0.saturating_sub(1));
         }
+        self.refuse(choices, reach, at);
         let best = self.best(choices, reach, at);
-        // The lowest rungs have nothing fresh to wait with.
-        let present = choices.agreed_on(self.quality.rung).filter(|present| best.rung < present.rung);
-        let present = present.filter(|present| self.fits(present, reach));
-        self.quality = match present {
+        self.quality = match self.present(choices, reach).filter(|present| best.rung < present.rung) {
             Some(present) => {
                 let since = self.better_since.unwrap_or(at);
                 let until = since.plus(choices.params.breaker.calm);
@@ -168,72 +199,132 @@ impl Ladder {
             && matches!(self.quality.state, QualityState::Agreed | QualityState::Degraded)
     }
 
-    /// Whether a price may serve: in reach of what was said before, or of a secondary set that serves already. Guardians and
-    /// derived prices must stay in reach, or they would walk.
+    /// Whether a price may serve: in reach of what was said before, or of a secondary set that serves already.
     fn fits(&self, found: &PriceQuality, reach: Ratio) -> bool {
         let serves = found.rung == Rung::Secondary && self.quality.rung == Rung::Secondary;
         serves || self.anchor != Price(0) && found.value.within(reach, self.anchor)
     }
 
-    /// Keeps since when the secondary set is refused: asked for, and elsewhere.
+    /// A rung below the secondary one, where it may serve: as wide as it is away from what was said before.
+    fn lower(&self, rung: Rung, choices: &Choices<'_>, reach: Ratio) -> Option<PriceQuality> {
+        let found = choices.agreed_on(rung).filter(|found| self.fits(found, reach))?;
+        let away = narrowed(Some(found.value.distance(self.anchor)));
+        Some(PriceQuality { confidence: found.confidence.max(away), ..found })
+    }
+
+    /// The guardians, where they fit and contradict a price.
+    fn vetoed(&self, value: Price, choices: &Choices<'_>, reach: Ratio) -> Option<PriceQuality> {
+        let found = choices.agreed_on(Rung::Guardian).filter(|found| self.fits(found, reach))?;
+        choices.contradicts(&found, value).then_some(found)
+    }
+
+    /// Likewise a derived price.
+    fn doubted(&self, value: Price, choices: &Choices<'_>, reach: Ratio) -> Option<PriceQuality> {
+        let found = choices.agreed_on(Rung::Derived).filter(|found| self.fits(found, reach))?;
+        choices.contradicts(&found, value).then_some(found)
+    }
+
+    /// What the rung that serves would say if it went on, where anybody on it still speaks.
+    fn present(&self, choices: &Choices<'_>, reach: Ratio) -> Option<PriceQuality> {
+        match self.quality.rung {
+            Rung::Secondary => {
+                let contradicted = choices.fallback(Rung::Secondary).is_some_and(is_contradicted);
+                choices.said(Rung::Secondary).filter(|found| found.state == QualityState::Agreed || contradicted)
+            }
+            Rung::Guardian | Rung::Derived => self.lower(self.quality.rung, choices, reach),
+            Rung::Primary | Rung::Twap | Rung::LastGood | Rung::None => None,
+        }
+    }
+
+    /// Whether a contradiction among the market's own sources is waited out.
+    fn waits_for_own(&self, choices: &Choices<'_>) -> bool {
+        is_contradicted(choices.primary) && self.quality.rung <= Rung::Primary
+    }
+
+    /// Keeps since when the secondary set is refused: asked for, and elsewhere than anybody else.
     fn refuse(&mut self, choices: &Choices<'_>, reach: Ratio, at: Timestamp) {
         let oracle = &choices.params.oracle;
-        let asked = !choices.is_quorum() && self.anchor != Price(0);
-        let found = choices.agreed_on(Rung::Secondary).filter(|found| asked && !self.fits(found, reach));
-        self.refused = found.and_then(|found| {
-            let vetoes =
-                |other: PriceQuality| self.fits(&other, reach) && !other.value.within(oracle.dispute, found.value);
-            if [Rung::Guardian, Rung::Derived].into_iter().filter_map(|rung| choices.agreed_on(rung)).any(vetoes) {
-                return Some(Adrift { value: found.value, since: at });
-            }
-            let held = self.refused.filter(|held| found.value.within(oracle.dispute, held.value));
-            let refused = held.unwrap_or(Adrift { value: found.value, since: at });
-            let believed_at = refused.since.plus(oracle.dispute_confirm);
-            if believed_at <= at {
-                // It fits from now on.
-                (self.anchor, self.anchor_at) = (found.value, at);
-                return None;
-            }
+        let asked = !choices.is_quorum() && !self.waits_for_own(choices) && self.anchor != Price(0);
+        let asked = asked && self.quality.rung != Rung::Secondary;
+        let held = self.refused.take();
+        let Some(found) = choices.agreed_on(Rung::Secondary).filter(|_| asked) else { return };
+        let vetoed = self.vetoed(found.value, choices, reach).is_some();
+        let doubted = self.doubted(found.value, choices, reach).is_some();
+        // One voice that is not believed by itself outvotes nobody.
+        let own = choices.own().filter(|own| own.state == QualityState::Degraded);
+        let objected = own.is_some_and(|own| choices.contradicts(&own, found.value));
+        if self.fits(&found, reach) && !vetoed && !doubted && !objected {
+            return;
+        }
+        // Whoever jumps from one lie to another begins anew; a market that moves does not.
+        let held = held.filter(|held| !vetoed && found.value.within(oracle.dispute, held.value));
+        let since = held.map_or(at, |held| held.since);
+        let believed_at = since.plus(oracle.dispute_confirm);
+        if !vetoed && believed_at <= at {
+            // It serves from now on.
+            (self.anchor, self.anchor_at) = (found.value, at);
+            self.quality = found;
+            return;
+        }
+        if !vetoed {
             self.deadline = self.deadline.min(Timestamp(believed_at.0.saturating_sub(1)));
-            Some(refused)
-        });
+        }
+        self.refused = Some(Adrift { value: found.value, since });
     }
 
     /// The price of the best rung that could serve.
     fn best(&mut self, choices: &Choices<'_>, reach: Ratio, at: Timestamp) -> PriceQuality {
-        let present = self.quality.rung;
-        let own = choices.primary.quality;
-        let speaks = own.rung == Rung::Primary;
-        // A contradiction is no silence: it is resolved where it arose. But nobody comes back to one.
-        let contradicted = speaks && own.state == QualityState::Disputed && present <= Rung::Primary;
-        if choices.is_quorum() || contradicted {
+        let own = choices.own();
+        if let Some(own) = own.filter(|_| choices.is_quorum() || self.waits_for_own(choices)) {
             return own;
         }
-        let lower = |rung: Rung| choices.agreed_on(rung).filter(|found| self.fits(found, reach));
-        if let Some(found) = lower(Rung::Secondary) {
-            return found;
+        let secondary = choices.agreed_on(Rung::Secondary).filter(|found| self.fits(found, reach));
+        if let Some(found) = secondary.filter(|_| self.refused.is_none()) {
+            let vetoed = self.vetoed(found.value, choices, reach);
+            return vetoed.map_or(found, |other| disputed(found, other.value, i128::MAX));
         }
-        if speaks {
-            return own;
+        let few = choices.said(Rung::Secondary).filter(|_| self.quality.rung == Rung::Secondary);
+        if let Some(few) = few.filter(|_| choices.fallback(Rung::Secondary).is_some_and(is_contradicted)) {
+            return few;
         }
-        let found = lower(Rung::Guardian).or_else(|| lower(Rung::Derived));
-        found.unwrap_or_else(|| self.remembered(choices, at))
+        if let Some(own) = own.filter(|own| own.state == QualityState::Degraded)
+            && self.vetoed(own.value, choices, reach).is_none()
+        {
+            let doubted = self.doubted(own.value, choices, reach);
+            return doubted.map_or(own, |other| disputed(own, other.value, i128::MAX));
+        }
+        let found = self.lower(Rung::Guardian, choices, reach).or_else(|| self.lower(Rung::Derived, choices, reach));
+        if let Some(found) = found {
+            let objects = own.filter(|own| choices.contradicts(own, found.value));
+            return objects.map_or(found, |own| disputed(found, own.value, i128::MAX));
+        }
+        let few = choices.said(Rung::Secondary).filter(|few| self.refused.is_none() && self.fits(few, reach));
+        own.or(few).unwrap_or_else(|| self.remembered(choices, at))
     }
 
     /// Nobody speaks: the average of what was said, or the last of it.
     fn remembered(&mut self, choices: &Choices<'_>, at: Timestamp) -> PriceQuality {
-        let is_last = |index: &&Index| {
-            index.quality.rung == Rung::LastGood && (index.believed, index.believed_at) == (self.anchor, self.anchor_at)
-        };
-        let secondary = choices.fallback(Rung::Secondary).filter(is_last);
-        let last = match secondary {
-            Some(secondary) if !is_last(&choices.primary) => secondary.quality,
-            Some(_) | None => choices.primary.quality,
+        let oracle = &choices.params.oracle;
+        let lasts_until = self.anchor_at.plus(oracle.last_good_max);
+        if self.anchor == Price(0) || lasts_until < at {
+            return PriceQuality::NONE;
+        }
+        self.deadline = self.deadline.min(lasts_until);
+        // An unconfirmed jump speaks against it.
+        let own = Some(choices.primary.quality).filter(|own| own.rung == Rung::LastGood);
+        let last = PriceQuality {
+            value: self.anchor,
+            confidence: own.map_or(Price(0), |own| own.confidence),
+            age: Duration(at.since(self.anchor_at).0.max(0)),
+            coverage: Ratio::ZERO,
+            lineages: 0,
+            state: own.map_or(QualityState::Degraded, |own| own.state),
+            rung: Rung::LastGood,
         };
         let detectors = &choices.params.detectors;
-        let serves_until = self.anchor_at.plus(choices.params.oracle.twap_max);
+        let serves_until = self.anchor_at.plus(oracle.twap_max);
         let covered = || detectors.twap_coverage_min <= choices.twap.coverage(detectors.twap_window);
-        if last.rung != Rung::LastGood || serves_until < at || !covered() {
+        if serves_until < at || !covered() {
             return last;
         }
         let Some(value) = choices.twap.average() else { return last };

@@ -258,13 +258,15 @@ fn restores(market: &Market, position: &Position, risk: &Risk, lots: u64) -> boo
     Risk { equity, initial: 0, maintenance }.restored(market.params.liquidation.buffer)
 }
 
-/// The worst price at which `size` may be closed: no farther from the mark than the policy's slippage, and no farther
-/// than what `affordable` micro-USD (the account's equity, which may be a debt, and its share of the insurance fund) can
+/// The worst price at which `size` may be closed: no farther than the policy's slippage from the mark, or from where it is
+/// going if that is farther, and no farther from the mark than what `affordable` micro-USD (the account's equity, which may be a debt, and its share of the insurance fund) can
 /// pay for.
 fn limit_price(market: &Market, size: Size, affordable: i128) -> Price {
     let mark = market.mark.price;
     let slippage = market.params.liquidation.slippage_max;
-    let bound = slippage.of(i128::from(mark.0), Rounding::Down).unwrap_or(0);
+    // Whoever buys pays more where the price is going up, and whoever sells gets less where it is going down.
+    let ahead = market.mark.kinder(size).distance(mark);
+    let bound = slippage.of(i128::from(mark.0), Rounding::Down).unwrap_or(0).saturating_add(ahead);
     let closed = Size(i64::try_from(size.lots()).unwrap_or(i64::MAX));
     let paid_for = market.params.scale.price_of(affordable.max(0), closed, Rounding::Down);
     let away = bound.min(paid_for.map_or(bound, |price| i128::from(price.0)));

@@ -61,8 +61,8 @@ impl Risk {
 pub enum Lens {
     /// At the mark.
     Mark,
-    /// At the edge of the price's confidence that is kindest to the position: who is under maintenance, or insolvent,
-    /// only at the mark may owe it to one of the sources.
+    /// At the edge of the price's confidence that is kindest to the position, from the mark or from where it is going: who is
+    /// under maintenance, or insolvent, only at the mark may owe it to one of the sources.
     Kindest,
     /// At the kindest edge and a further step in the kind direction, of `oracle.jump_max` of the mark or, where nobody has
     /// published for longer than `jump_window` at the last look, of as much as may be by then: for a price that can't carry a liquidation. A
@@ -76,10 +76,14 @@ pub enum Lens {
 /// The price of `market` for a position of this sign, or `None` before the first mark.
 #[must_use]
 pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
-    let mark = market.mark.price;
-    if mark <= Price(0) {
+    if market.mark.price <= Price(0) {
         return None;
     }
+    let mark = match lens {
+        Lens::Mark => market.mark.price,
+        Lens::Kindest | Lens::Doubted => market.mark.kinder(size),
+        Lens::Unkind => market.mark.harsher(size),
+    };
     let width = i128::from(market.quality().confidence.0.max(0));
     let kinder = match lens {
         Lens::Mark => 0,

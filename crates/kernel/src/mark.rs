@@ -2,13 +2,21 @@
 
 use protocol::input::BookTop;
 use protocol::params::MarkParams;
-use units::{Price, Ratio, Rounding, Timestamp};
+use units::{Price, Ratio, Rounding, Size, Timestamp};
 
 /// The premium's average and the mark that follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The mark; zero before the first index.
     pub price: Price,
+    /// Where it would be if it might step that far at once.
+    pub target: Price,
+    /// The lowest mark since `stepped_at`.
+    pub low: Price,
+    /// The highest mark since then.
+    pub high: Price,
+    /// When the present step window began.
+    pub stepped_at: Timestamp,
     /// Average premium of the venue's mid over the index, clamped.
     pub premium: Ratio,
     /// When the premium was last averaged.
@@ -17,7 +25,15 @@ pub struct Mark {
 
 impl Mark {
     /// Before the first index.
-    pub const NONE: Mark = Mark { price: Price(0), premium: Ratio::ZERO, premium_at: Timestamp::MIN };
+    pub const NONE: Mark = Mark {
+        price: Price(0),
+        target: Price(0),
+        low: Price(0),
+        high: Price(0),
+        stepped_at: Timestamp::MIN,
+        premium: Ratio::ZERO,
+        premium_at: Timestamp::MIN,
+    };
 
     /// Averages in what the venue's own book says against the index. A one-sided, crossed or empty book says nothing, so
     /// that the premium fades.
@@ -55,15 +71,54 @@ impl Mark {
 
     /// Follows the index. A non-positive index leaves the mark where it was: the quality, not the mark, says that
     /// there is no price.
+    ///
+    /// What is farther than a step is approached by one step a window: any two marks of one window, and so any two that
+    /// follow one another, are within `step_max` of each other. The first mark is where the index is.
     pub fn follow(&mut self, index: Price, params: &MarkParams, at: Timestamp) {
         if index <= Price(0) {
+            self.target = self.price;
             return;
         }
         let premium = Ratio(i64::try_from(self.faded(params, at)).unwrap_or(self.premium.0));
         let premium = clamp(premium, params.premium_max);
-        if let Some(price) = index.scaled(premium, Rounding::Down) {
-            self.price = price.max(Price(1));
+        let Some(target) = index.scaled(premium, Rounding::Down) else { return };
+        self.target = target.max(Price(1));
+        if self.price == Price(0) {
+            (self.price, self.low, self.high, self.stepped_at) = (self.target, self.target, self.target, at);
+            return;
         }
+        if params.step_window <= at.since(self.stepped_at) {
+            (self.low, self.high, self.stepped_at) = (self.price, self.price, at);
+        }
+        // Rounded toward the marks that were, but never to a standstill: one unit may always be stepped.
+        let step = |of: Price| params.step_max.of(i128::from(of.0), Rounding::Down).unwrap_or(i128::MAX).max(1);
+        let lowest = i128::from(self.high.0).saturating_sub(step(self.high)).max(1);
+        let highest = i128::from(self.low.0).saturating_add(step(self.low));
+        let reached = i128::from(self.target.0).min(highest).max(lowest);
+        self.price = Price(i64::try_from(reached).unwrap_or(i64::MAX));
+        self.low = self.low.min(self.price);
+        self.high = self.high.max(self.price);
+    }
+
+    /// The last instant at which the mark is still where it is without any input, as far as steps are waited for.
+    #[must_use]
+    pub fn until(&self, params: &MarkParams) -> Timestamp {
+        if self.price == self.target {
+            return Timestamp::MAX;
+        }
+        Timestamp(self.stepped_at.plus(params.step_window).0.saturating_sub(1))
+    }
+
+    /// The mark or where it is going, whichever is kinder to a position of this sign.
+    #[must_use]
+    pub fn kinder(&self, size: Size) -> Price {
+        if 0 < size.0 { self.price.max(self.target) } else { self.price.min(self.target) }
+    }
+
+    /// Likewise whichever is less kind.
+    #[must_use]
+    pub fn harsher(&self, size: Size) -> Price {
+        if 0 < size.0 { self.price.min(self.target) } else { self.price.max(self.target) }
     }
 }
 
@@ -78,7 +133,12 @@ mod tests {
     use protocol::MarketId;
     use units::Duration;
 
-    const PARAMS: MarkParams = MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(10) };
+    const PARAMS: MarkParams = MarkParams {
+        premium_max: Ratio::bps(50),
+        premium_window: Duration::seconds(10),
+        step_max: Ratio::percent(2),
+        step_window: Duration::seconds(1),
+    };
 
     fn top(bid: i64, ask: i64) -> BookTop {
         BookTop { market: MarketId(0), bid: Price(bid), ask: Price(ask) }

@@ -360,6 +360,7 @@ canonical_struct!(Source {
     confidence,
     published_at,
     received_at,
+    unit_at,
     changed_at,
     settled,
     settled_at,
@@ -390,7 +391,7 @@ canonical_struct!(Index {
     deadline
 });
 canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });
-canonical_struct!(Mark { price, premium, premium_at });
+canonical_struct!(Mark { price, target, low, high, stepped_at, premium, premium_at });
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
 canonical_struct!(Stable { value, sum, observed });

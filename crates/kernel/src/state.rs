@@ -19,7 +19,7 @@ use protocol::{
     AccountId, Effect, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, PriceQuality, Reject, Rung,
     SourceId, VenueParams,
 };
-use units::{Notional, Price, Rounding, Size, Timestamp};
+use units::{Duration, Notional, Price, Rounding, Size, Timestamp};
 
 /// The most lots of a position or an order.
 pub const LOTS_MAX: u64 = i64::MAX.unsigned_abs() / 4;
@@ -292,9 +292,14 @@ impl Market {
         units.into_iter().collect()
     }
 
-    /// What its unit is worth to who is quoted in it.
+    /// What its unit is worth to who is quoted in it. What fewer say than it takes to agree is no more for being said of
+    /// something else by many.
     pub(crate) fn rate(&self) -> Option<Rate> {
-        Rate::of(self.quality(), self.params.scale)
+        let enough = self.params.oracle.lineages_min.min(self.lineages_listed);
+        if self.quality().lineages < enough {
+            return None;
+        }
+        Rate::of(self.quality(), self.params.scale, self.observed_until)
     }
 
     /// Files an observation of one of its sources, `rate` what the source's unit is worth. Returns why the source is left
@@ -331,7 +336,7 @@ impl Market {
     }
 
     /// Chooses the rung that serves, its panels evaluated.
-    pub(crate) fn choose(&mut self, at: Timestamp) {
+    pub(crate) fn choose(&mut self, unseen: Duration, at: Timestamp) {
         let choices = Choices {
             params: &self.params,
             lineages_listed: self.lineages_listed,
@@ -340,7 +345,7 @@ impl Market {
             twap: &self.twap,
             swing: &self.swing,
         };
-        self.ladder.choose(&choices, at);
+        self.ladder.choose(&choices, unseen, at);
     }
 
     /// Whether the market lists too few independent lineages ever to have an agreed price.

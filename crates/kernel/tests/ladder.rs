@@ -89,7 +89,9 @@ fn sources_stuck_at_their_bound_are_replaced_by_the_secondary_set() {
             own.price_min = Price(93 * USD);
         }
         let said = |says: Says| if listed == 8 { says } else { Says { own: says.own, ..NOBODY } };
-        let falls = |own: i64, secondary: i64| said(Says { own: [own; 2], secondary: [secondary; 2], ..NOBODY });
+        let falls = |own: i64, secondary: i64| {
+            said(Says { own: [own; 2], secondary: [secondary; 2], guardians: [secondary; 3], ratio: secondary / 100 })
+        };
         let mut story = Story::new(&venue(vec![params, ether()]), &accounts);
         seconds(&mut story, said(ALL), 90);
         second(&mut story, falls(9_700, 9_690));
@@ -318,4 +320,170 @@ fn whoever_leaves_reach_while_a_better_rung_waits_is_left_at_once() {
     check(&story, Rung::Guardian, QualityState::Disputed, 9_000);
     second(&mut story, says(9_900, 8_999));
     check(&story, Rung::Primary, QualityState::Agreed, 9_900);
+}
+
+#[test]
+fn what_the_secondary_set_said_last_outlasts_what_the_market_itself_said_before() {
+    let mut params = steth();
+    params.sources.truncate(4);
+    params.oracle.twap_max = Duration::ZERO;
+    let mut story = story(params, &[]);
+    let says = |one: i64, other: i64| Says { secondary: [one, other], ..NOBODY };
+    for cents in (8_000..=10_000).rev().step_by(10) {
+        seconds(&mut story, says(cents, cents), 1);
+    }
+    seconds(&mut story, says(8_000, 8_000), 30);
+    check(&story, Rung::Secondary, QualityState::Agreed, 8_000);
+    // One after the other they go.
+    seconds(&mut story, says(8_000, GONE), 1);
+    seconds(&mut story, NOBODY, 3);
+    check(&story, Rung::Secondary, QualityState::Degraded, 8_000);
+    seconds(&mut story, NOBODY, 1);
+    check(&story, Rung::LastGood, QualityState::Degraded, 8_000);
+    // For as long as a last price serves since then: 299 s more.
+    story.wait(298);
+    seconds(&mut story, NOBODY, 1);
+    check(&story, Rung::LastGood, QualityState::Degraded, 8_000);
+    seconds(&mut story, NOBODY, 1);
+    assert_eq!((story.quality(0).state, story.mode(0)), (QualityState::None, Mode::Halted));
+}
+
+#[test]
+fn a_contradiction_in_the_set_that_serves_is_resolved_there() {
+    let mut params = steth();
+    params.sources.truncate(4);
+    let mut story = story(params, &[]);
+    story.prompt = true;
+    seconds(&mut story, Says { secondary: [10_010; 2], ..NOBODY }, 400);
+    check(&story, Rung::Secondary, QualityState::Agreed, 10_010);
+    // The market's own last price was good for 300 s.
+    seconds(&mut story, Says { secondary: [10_010, 10_300], ..NOBODY }, 5);
+    check(&story, Rung::Secondary, QualityState::Disputed, 10_010);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    // It waits with it for the better rung as well.
+    seconds(&mut story, Says { own: [10_000; 2], secondary: [10_010, 10_300], ..NOBODY }, 10);
+    check(&story, Rung::Secondary, QualityState::Disputed, 10_010);
+    seconds(&mut story, Says { own: [10_000; 2], secondary: [10_010, 10_300], ..NOBODY }, 1);
+    check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+}
+
+#[test]
+fn a_secondary_set_that_others_contradict_is_not_taken_at_its_word() {
+    // One of two is silent; guardians say what the other says, and the secondary set says 5% more, within a jump.
+    let says = |guardians: [i64; 3], ratio: i64| Says { own: [10_000, GONE], secondary: [10_500; 2], guardians, ratio };
+    let mut story = story(steth(), &[]);
+    seconds(&mut story, says([10_000; 3], GONE), 4);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    assert_eq!(story.quality(0).confidence, Price(5 * USD));
+    // Guardians who stand there keep it from being believed.
+    seconds(&mut story, says([10_000; 3], GONE), 200);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    // One voice of its own or one ratio does not, after the confirmation time.
+    for (own, ratio) in [(10_000, GONE), (GONE, 100)] {
+        let says = Says { own: [own, GONE], secondary: [10_500; 2], guardians: [GONE; 3], ratio };
+        let mut story = self::story(steth(), &[]);
+        seconds(&mut story, says, 5);
+        assert_eq!(story.quality(0).state, QualityState::Disputed);
+        assert_ne!(story.quality(0).rung, Rung::Secondary);
+        seconds(&mut story, says, 70);
+        check(&story, Rung::Secondary, QualityState::Agreed, 10_500);
+    }
+    // Once it serves, guardians who fit and contradict it dispute it.
+    let mut story = self::story(steth(), &[]);
+    seconds(&mut story, Says { own: [GONE; 2], ..ALL }, 5);
+    check(&story, Rung::Secondary, QualityState::Agreed, 10_010);
+    seconds(&mut story, Says { own: [GONE; 2], guardians: [9_700; 3], ..ALL }, 1);
+    check(&story, Rung::Secondary, QualityState::Disputed, 10_010);
+    assert_eq!(story.quality(0).confidence, Price(310 * USD / 100));
+}
+
+#[test]
+fn time_in_which_nobody_looked_confirms_nothing() {
+    // The secondary set is refused for 60 s; the climb takes 20 s of calm. Each is half over when the stall begins, of which
+    // the first 3 s count, as long as what was heard was fresh.
+    for (stalls, more, rung) in [(0, 31, Rung::Secondary), (70, 26, Rung::Primary), (70, 28, Rung::Secondary)] {
+        let mut params = steth();
+        params.sources.truncate(4);
+        (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(20), Duration::seconds(20));
+        let mut story = story(params, &[]);
+        seconds(&mut story, Says { own: [10_000, GONE], secondary: [10_500; 2], ..NOBODY }, 34);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        story.wait(stalls);
+        seconds(&mut story, Says { own: [10_000, GONE], secondary: [10_500; 2], ..NOBODY }, more);
+        assert_eq!(story.quality(0).rung, rung, "{stalls}: {:?}", story.quality(0));
+    }
+    for (stalls, more, rung) in [(0, 11, Rung::Primary), (70, 6, Rung::Secondary), (70, 9, Rung::Primary)] {
+        let mut params = steth();
+        params.sources.truncate(4);
+        (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(20), Duration::seconds(20));
+        let mut story = story(params, &[]);
+        seconds(&mut story, Says { own: [GONE; 2], ..ALL }, 5);
+        seconds(&mut story, ALL, 10);
+        story.wait(stalls);
+        seconds(&mut story, ALL, more);
+        assert_eq!(story.quality(0).rung, rung, "{stalls}: {:?}", story.quality(0));
+    }
+}
+
+#[test]
+fn nobody_comes_from_guardians_to_a_contradiction_or_to_one_voice_that_they_contradict() {
+    let mut story = story(steth(), &[]);
+    seconds(&mut story, Says { guardians: [10_000; 3], ..NOBODY }, 4);
+    check(&story, Rung::Guardian, QualityState::Agreed, 10_000);
+    seconds(&mut story, Says { own: [10_000, 9_700], guardians: [10_000; 3], ..NOBODY }, 30);
+    check(&story, Rung::Guardian, QualityState::Agreed, 10_000);
+    // One voice 9% away from what was agreed, believed by itself after a minute.
+    let mut story = self::story(steth(), &[]);
+    let says = Says { own: [10_900, GONE], guardians: [10_000; 3], ..NOBODY };
+    second(&mut story, Says { own: [10_900, 10_000], ..ALL });
+    seconds(&mut story, says, 200);
+    check(&story, Rung::Guardian, QualityState::Disputed, 10_000);
+    assert_eq!(story.quality(0).confidence, Price(9 * USD));
+    // Without them it is, and a ratio that contradicts it disputes it.
+    let mut story = self::story(steth(), &[]);
+    seconds(&mut story, Says { guardians: [GONE; 3], ratio: GONE, ..says }, 200);
+    check(&story, Rung::Primary, QualityState::Degraded, 10_900);
+    seconds(&mut story, Says { guardians: [GONE; 3], ratio: 107, ..says }, 1);
+    check(&story, Rung::Primary, QualityState::Degraded, 10_900);
+    seconds(&mut story, Says { guardians: [GONE; 3], ratio: 106, ..says }, 1);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_900);
+}
+
+#[test]
+fn one_voice_that_left_what_was_agreed_is_no_contradiction() {
+    // Its only other source falls silent just then; the secondary set stays where it was.
+    let mut story = story(steth(), &[]);
+    second(&mut story, Says { own: [10_000, 10_000], ..ALL });
+    seconds(&mut story, Says { own: [10_500, GONE], ..ALL }, 4);
+    check(&story, Rung::Secondary, QualityState::Agreed, 10_010);
+}
+
+#[test]
+fn a_secondary_set_that_falls_with_the_market_is_believed_though_it_does_not_stand_still() {
+    let mut params = steth();
+    params.sources.truncate(4);
+    let mut story = story(params, &[]);
+    seconds(&mut story, NOBODY, 4);
+    // A gap of 15%, and then 7 cents a second.
+    for second in 0..60 {
+        let cents = 8_500 - 7 * second;
+        seconds(&mut story, Says { secondary: [cents; 2], ..NOBODY }, 1);
+        assert_ne!(story.quality(0).rung, Rung::Secondary, "{second}");
+    }
+    seconds(&mut story, Says { secondary: [8_073; 2], ..NOBODY }, 3);
+    check(&story, Rung::Secondary, QualityState::Agreed, 8_073);
+}
+
+#[test]
+fn nobody_who_could_pay_at_what_was_said_before_is_liquidated_on_guardians() {
+    // 7.5% of margin, and guardians 9.5% below what was said.
+    let accounts = [account(1, 75, &[(0, 10_000, 100)]), account(2, 100_000, &[(0, -10_000, 100)])];
+    let mut params = steth();
+    params.liquidation.order_ttl = Duration::seconds(600);
+    let mut story = story(params, &accounts);
+    let effects = seconds(&mut story, Says { guardians: [9_050; 3], ..NOBODY }, 100);
+    check(&story, Rung::Guardian, QualityState::Agreed, 9_050);
+    assert_eq!(story.quality(0).confidence, Price(95 * USD / 10));
+    let harms = |effect: &&Effect| matches!(effect, Effect::Liquidate { .. } | Effect::Deleveraged { .. });
+    assert_eq!(effects.iter().find(harms), None);
 }

@@ -6,7 +6,7 @@ use common::{Story, USD, market, observation, source, venue};
 use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
 use protocol::{Effect, Input, MarketId, MarketParams, Mode, PoolId, QualityState, Rung, SourceId};
-use units::{Price, Scale};
+use units::{Price, Ratio, Scale};
 
 const GONE: i64 = i64::MIN;
 
@@ -177,4 +177,76 @@ fn a_unit_is_evaluated_before_what_is_quoted_in_it_whatever_their_ids() {
     };
     assert_eq!(unit_first(0), unit_first(1));
     assert_eq!((unit_first(0).value, unit_first(0).state), (Price(100 * USD), QualityState::Agreed));
+}
+
+#[test]
+fn a_doubt_about_the_unit_is_no_nonsense_of_who_is_quoted_in_it() {
+    let mut params = market(3);
+    for source in &mut params.sources[..2] {
+        source.quote = Some(MarketId(1));
+    }
+    params.oracle.confidence_max = Ratio::percent(1);
+    let mut story = Story::new(&venue(vec![params, tether(1)]), &[]);
+    let says = |story: &mut Story, width: i64, own: i64| {
+        story.wait(1);
+        let now = story.now;
+        let with = |market, source, cents: i64, width: i64| {
+            let Input::Observation(seen) = observation(market, source, cents * (USD / 100), now, now) else {
+                unreachable!()
+            };
+            Input::Observation(protocol::input::Observation { confidence: Price(width), ..seen })
+        };
+        let unit = with(1, 0, 10_000, width);
+        let mut inputs: Vec<Input> = (0..2).map(|source| with(0, source, 10_000, own)).collect();
+        inputs.extend([observation(0, 2, 100 * USD, now, now), unit]);
+        story.batch(inputs)
+    };
+    for (width, own, exclusion, state) in [
+        (USD, 0, None, QualityState::Agreed),
+        (USD + 100, 0, Some(Exclusion::Unconverted), QualityState::Degraded),
+        (0, USD + 1, Some(Exclusion::Uncertain), QualityState::Disputed),
+    ] {
+        says(&mut story, width, own);
+        assert_eq!((self::exclusion(&story, 0), story.quality(0).state), (exclusion, state), "{width} {own}");
+    }
+}
+
+#[test]
+fn a_price_is_as_old_as_what_it_is_in() {
+    let mut params = market(2);
+    for source in &mut params.sources {
+        source.quote = Some(MarketId(1));
+    }
+    let mut unit = tether(2);
+    for source in &mut unit.sources {
+        source.heartbeat = units::Duration::seconds(60);
+    }
+    let mut story = Story::new(&venue(vec![params, unit]), &[]);
+    second(&mut story, [10_000, 10_000, GONE], &[10_000; 2]);
+    for age in 1..40 {
+        second(&mut story, [10_000, 10_000, GONE], &[GONE; 2]);
+        assert_eq!(story.quality(0).age, units::Duration::seconds(age));
+    }
+    second(&mut story, [10_000, 10_000, GONE], &[10_000; 2]);
+    assert_eq!(story.quality(0).age, units::Duration::ZERO);
+}
+
+#[test]
+fn one_voice_about_a_unit_is_no_agreement_about_what_is_quoted_in_it() {
+    let mut story = quoted(2);
+    for _ in 0..5 {
+        second(&mut story, [10_000; 3], &[10_000; 2]);
+    }
+    // One of two falls silent, and the other says 7% more: believed by itself after a minute, and by nobody else.
+    for _ in 0..200 {
+        second(&mut story, [10_000; 3], &[10_700, GONE]);
+    }
+    let unit = story.quality(1);
+    assert_eq!((unit.state, unit.value), (QualityState::Degraded, Price(107 * USD)));
+    let quality = story.quality(0);
+    assert_eq!((quality.state, quality.lineages, quality.value), (QualityState::Degraded, 1, Price(100 * USD)));
+    // Where a market lists no more than one, that is all there is to ask.
+    let mut story = quoted(1);
+    second(&mut story, [10_000; 3], &[10_000]);
+    assert_eq!(story.quality(0).lineages, 3);
 }

@@ -175,7 +175,10 @@ impl Model {
             let calm = oracle::calm(breaker.mode, breaker.failed, &market.params.breaker);
             let fresh_until = market.panels.iter().map(|panel| panel.index.deadline).min();
             let chosen_until = fresh_until.map_or(market.ladder.deadline, |until| until.min(market.ladder.deadline));
-            chosen_until < at || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
+            let steps = market.mark.price != market.mark.target;
+            let stepped = exact::q(at.0) - exact::q(market.mark.stepped_at.0);
+            let steps = steps && exact::q(market.params.mark.step_window.0) <= stepped;
+            chosen_until < at || steps || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
         };
         let mut evaluated = Vec::new();
         // What others are quoted in comes first, and takes them along if it is worth something else then.
@@ -193,13 +196,14 @@ impl Model {
                     look.agrees(market, kernel)?;
                 }
                 let mut quoted_in = market.params.sources.iter().filter_map(|source| source.quote);
-                let moved = quoted_in.any(|unit| before.get(&unit) != now.get(&unit));
+                let worth = |all: &Worth, unit| all.get(&unit).cloned().flatten().map(|(value, doubt, _)| (value, doubt));
+                let moved = quoted_in.any(|unit| worth(&before, unit) != worth(&now, unit));
                 if looks.contains_key(&id) || due(market) || moved {
                     evaluated.push(id);
                     self.evaluate(market, kernel, &now, walk, &mut venue)?;
                 }
                 same("a market that is not evaluated stays as it is", id, kernel.ladder, market.ladder)?;
-                same("the mark", id, kernel.mark.price, market.mark.price)?;
+                same("the mark where nobody looked", id, kernel.mark.price, market.mark.price)?;
             }
         }
         evaluated.sort();
@@ -229,7 +233,10 @@ impl Model {
         let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded)
             && matches!(was.rung, Rung::Primary | Rung::Secondary);
         let deadlines = market.panels.iter().map(|panel| panel.index.deadline);
-        let until = deadlines.fold(at.min(market.ladder.deadline), Timestamp::min);
+        let until = deadlines.fold(market.ladder.deadline, Timestamp::min);
+        // The last choice held until then, and not a moment longer.
+        let unseen = (at.0 - until.0.saturating_add(1)).max(0);
+        let until = until.min(at);
         if plain && market.observed_until < until {
             let (from, detectors) = (market.observed_until, &params.detectors);
             // A quarter of the window after it was published a price is no longer seen, though it may still be true.
@@ -283,7 +290,7 @@ impl Model {
         let average = history.average(params.detectors.twap_window, at);
         let swing = history.extremes(&params.detectors)[1];
         let climb = Climb { params: &params, panels: &market.panels, average, swing, at };
-        market.ladder = ladder::climb(&market.ladder, &climb);
+        market.ladder = ladder::climb(&market.ladder, &climb, unseen);
         let found = Ladder { deadline: kernel.ladder.deadline, ..market.ladder };
         same("the ladder", id, kernel.ladder, found)?;
         demand("a deadline is not past", at <= kernel.ladder.deadline, || format!("{id:?} {:?}", kernel.ladder))?;
@@ -311,9 +318,8 @@ impl Model {
         let mode = after.mode;
         let restriction = oracle::restriction(mode, &params);
         same("the restriction", id, kernel.breaker.restriction, restriction)?;
-        if 0 < quality.value.0 {
-            market.mark.price = oracle::mark(quality.value, &kernel.mark, &params, at);
-        }
+        market.mark = oracle::mark(quality.value, market.mark, &kernel.mark, &params, at);
+        same("the mark", id, kernel.mark, market.mark)?;
         for told in told {
             walk.expect("a source that others bring in or out is told", told)?;
         }
@@ -325,7 +331,8 @@ impl Model {
             let told = Effect::Mode { market: id, from: old.mode, to: mode, restriction, causes };
             walk.expect("a change of mode is told", told)?;
         }
-        venue.priced(id, market.mark.price, quality, restriction);
+        market.observed_until = at;
+        venue.priced(id, [market.mark.price, market.mark.target], quality, restriction);
         let closed = Side::BOTH.iter().any(|side| !restriction.permits(Action::Open, *side));
         if old.mode < mode && closed {
             venue.take_back_opening(id, walk)?;
@@ -346,9 +353,9 @@ impl Market {
     }
 }
 
-fn worth_of(markets: &[Market], unit: MarketId) -> Option<(exact::Q, exact::Q)> {
+fn worth_of(markets: &[Market], unit: MarketId) -> Option<(exact::Q, exact::Q, Timestamp)> {
     let market = markets.get(usize::from(unit.0))?;
-    ladder::worth(&market.ladder.quality, &market.params)
+    ladder::worth(&market.ladder.quality, &market.params, market.observed_until)
 }
 
 /// Sources and what they amount to are the same.

@@ -25,7 +25,7 @@ const EXACT_MAX: i128 = (1 << 53) - 1;
 /// Every case of every room, in a fixed order.
 #[must_use]
 pub fn all() -> Value {
-    let rooms = [index::room(), windows::twap(), windows::mark()];
+    let rooms = [index::room(), windows::twap(), windows::mark(), windows::step()];
     let rooms = rooms.into_iter().chain(accounts::rooms()).chain(breaker::rooms()).chain([bytes::room()]);
     let (mut described, mut cases) = (serde_json::Map::new(), Vec::new());
     for room in rooms {

@@ -116,6 +116,8 @@ pub(crate) const MARKET: &[Key] = &[
     key("oracle.derived_haircut", Form::Ratio, "2%", "Least half-width of a derived price, over the price."),
     key("mark.premium_max", Form::Ratio, "0.5%", "The mark stays within this of the index."),
     key("mark.premium_window", Form::Span, "150s", "Time constant of the premium's average."),
+    key("mark.step_max", Form::Ratio, "1.9%", "The mark's range inside a step_window is at most this."),
+    key("mark.step_window", Form::Span, "1s", "See step_max."),
     key("detectors.exit", Form::Ratio, "50%", "The share of a threshold below which a detector lets go."),
     key(
         "detectors.velocity.cautious",

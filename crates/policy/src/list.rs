@@ -71,9 +71,19 @@ impl Policy {
     /// The parameters for these markets and sources.
     ///
     /// # Errors
-    /// A listing that can't be listed, or the first value of the policy that breaks a rule, with its key and where
-    /// in the file it stands.
+    /// A listing that can't be listed, or the first value of the policy that breaks a rule or leaves the envelope
+    /// ([`VenueParams::envelope`]), with its key and where in the file it stands.
     pub fn list(&self, listing: &Listing) -> Result<Listed, PolicyError> {
+        let listed = self.list_to_compare(listing)?;
+        listed.params.envelope().map_err(|invalid| self.rule(listing, invalid))?;
+        Ok(listed)
+    }
+
+    /// Likewise for a policy that no venue runs: what is compared with may be unsafe.
+    ///
+    /// # Errors
+    /// As [`Policy::list`], without the envelope.
+    pub fn list_to_compare(&self, listing: &Listing) -> Result<Listed, PolicyError> {
         check_names(listing)?;
         let mut listed = Listed {
             params: VenueParams { pools: Vec::new(), markets: Vec::new() },
@@ -136,6 +146,8 @@ impl Policy {
             mark: MarkParams {
                 premium_max: view.ratio("mark.premium_max")?,
                 premium_window: view.span("mark.premium_window")?,
+                step_max: view.ratio("mark.step_max")?,
+                step_window: view.span("mark.step_window")?,
             },
             tiers: self.tiers(&listing.name).1.to_vec(),
             detectors: detectors(&view)?,
@@ -201,7 +213,7 @@ impl Policy {
             Some(_) | None => source.kind,
         };
 
-        let quote = self.quote(market, source, all, decisions);
+        let quote = self.quote(market, source, all, decisions)?;
 
         // Both bounds round toward each other, so that a print at the bound counts as stuck.
         let price_min = match view.find("price_min") {
@@ -243,8 +255,8 @@ impl Policy {
         source: &SourceListing,
         all: &Listing,
         decisions: &mut Vec<String>,
-    ) -> Option<MarketId> {
-        let unit = self.unit(&market.name, source)?;
+    ) -> Result<Option<MarketId>, PolicyError> {
+        let Some(unit) = self.unit(&market.name, source) else { return Ok(None) };
         // A unit that is itself in another one would have to be converted first.
         let is_unit = |listed: &MarketListing| {
             listed.name == unit && listed.sources.iter().all(|source| self.unit(&listed.name, source).is_none())
@@ -253,10 +265,20 @@ impl Policy {
         let quote = place.and_then(|place| u16::try_from(place).ok()).map(MarketId);
         let how = match quote {
             Some(_) => format!("by the price of market {unit}"),
-            None => "as USD one to one".to_owned(),
+            None => {
+                let listed = all.markets.iter().any(|listed| listed.name == unit);
+                let said = self.source_view(&market.name, &source.name);
+                if listed || said.name("quote").is_ok() {
+                    let must = "name a listed market whose own sources are all in USD";
+                    let place = format!("market {}, source {}", market.name, source.name);
+                    return Err(self.at(said.path("quote"), Problem::Rule { must, place }));
+                }
+                // Data that names a currency without saying what it is worth.
+                "as USD one to one".to_owned()
+            }
         };
         decisions.push(format!("{} at {} is quoted in {unit}: taken {how}", market.name, source.name));
-        quote
+        Ok(quote)
     }
 
     /// The tiers of a market, and the name of the table in which they stand.
@@ -871,8 +893,12 @@ mod tests {
         assert_eq!(quotes(&avax, &data), [[Some(MarketId(1)), Some(MarketId(1))], [None, None]]);
         let rungs: Vec<Rung> = avax.list(&data).unwrap().params.markets[0].sources.iter().map(|s| s.rung).collect();
         assert_eq!(rungs, [Rung::Primary, Rung::Derived]);
-        let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"");
-        assert_eq!(quotes(&both, &data), [[None, None], [None, None]]);
+        // What the policy names is there, or it is refused; and so is a listed market that can't be a unit.
+        let place = "(found in market SOL, source beta)";
+        let must = "must name a listed market whose own sources are all in USD";
+        refuse("[source.beta]\nquote = \"AVXA\"", &listing(), &format!("p.toml:LINE:1: source.beta.quote: {must} {place}"));
+        let found = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
+        assert_eq!(found.to_string(), format!("p.toml: source.default.quote: {must} (found in market SOL, source alpha)"));
     }
 
     #[test]
@@ -962,10 +988,14 @@ mod tests {
     fn the_shipped_policies_list() {
         let one = Listing { markets: vec![MarketListing { sources: vec![source("median")], ..market("AAVE", 1_000) }] };
         for name in ["default.toml", "competent.toml"] {
-            shipped(name).list(&listing()).unwrap();
-            shipped(name).list(&one).unwrap();
+            shipped(name).list_to_compare(&listing()).unwrap();
+            shipped(name).list_to_compare(&one).unwrap();
         }
-        let [ours, theirs] = ["default.toml", "competent.toml"].map(|name| shipped(name).list(&one).unwrap().params);
+        shipped("default.toml").list(&listing()).unwrap();
+        let found = shipped("competent.toml").list(&one).unwrap_err();
+        assert!(found.to_string().contains("market.default.mark.step_max: must be so small that"), "{found}");
+        let [ours, theirs] =
+            ["default.toml", "competent.toml"].map(|name| shipped(name).list_to_compare(&one).unwrap().params);
         assert_eq!(ours.markets[0].tiers, theirs.markets[0].tiers);
         for name in ["BTC", "ETH", "SOL", "AAVE"] {
             let [ours, theirs] = ["default.toml", "competent.toml"].map(shipped);

@@ -507,7 +507,7 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
 }
 
 fn check_mark(found: &mut Found, old: &MarkParams, new: &MarkParams) {
-    let MarkParams { premium_max, premium_window } = old;
+    let MarkParams { premium_max, premium_window, step_max, step_window } = old;
     found.ordered(
         "mark.premium_max",
         Loosen,
@@ -524,6 +524,26 @@ fn check_mark(found: &mut Found, old: &MarkParams, new: &MarkParams) {
         ],
         premium_window,
         &new.premium_window,
+    );
+    found.ordered(
+        "mark.step_max",
+        Mixed,
+        [
+            "the mark follows the market sooner, and one step of it costs more",
+            "the mark follows the market later, and one step of it costs less",
+        ],
+        step_max,
+        &new.step_max,
+    );
+    found.ordered(
+        "mark.step_window",
+        Mixed,
+        [
+            "the mark follows the market later, and fast moves cost less at once",
+            "the mark follows the market sooner, and fast moves cost more at once",
+        ],
+        step_window,
+        &new.step_window,
     );
 }
 
@@ -849,7 +869,7 @@ mod tests {
                     fallback_confidence: ratio,
                     derived_haircut: ratio,
                 },
-                mark: MarkParams { premium_max: ratio, premium_window: span },
+                mark: MarkParams { premium_max: ratio, premium_window: span, step_max: ratio, step_window: span },
                 tiers: vec![tier(0, 20), tier(1_000, 30)],
                 detectors: DetectorParams {
                     exit: ratio,
@@ -926,6 +946,8 @@ mod tests {
         ("oracle.derived_haircut", MARKET, Mixed, |v| v.markets[0].oracle.derived_haircut.0 += 1),
         ("mark.premium_max", MARKET, Loosen, |v| v.markets[0].mark.premium_max.0 += 1),
         ("mark.premium_window", MARKET, Mixed, |v| v.markets[0].mark.premium_window.0 += 1),
+        ("mark.step_max", MARKET, Mixed, |v| v.markets[0].mark.step_max.0 += 1),
+        ("mark.step_window", MARKET, Mixed, |v| v.markets[0].mark.step_window.0 += 1),
         ("detectors.exit", MARKET, Loosen, |v| v.markets[0].detectors.exit.0 += 1),
         ("detectors.velocity.cautious", MARKET, Loosen, |v| v.markets[0].detectors.velocity.cautious.0 += 1),
         ("detectors.velocity.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.velocity.reduce_only.0 += 1),

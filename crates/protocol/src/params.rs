@@ -173,6 +173,10 @@ pub struct MarkParams {
     pub premium_max: Ratio,
     /// Time constant of the premium's average.
     pub premium_window: Duration,
+    /// Inside a `step_window` the mark's highest and lowest are no farther apart than this share of either.
+    pub step_max: Ratio,
+    /// See `step_max`.
+    pub step_window: Duration,
 }
 
 /// A margin tier: from `notional_from` on, the marginal rates are these.
@@ -345,6 +349,10 @@ impl MarketParams {
             check(source.price_min < source.price_max, "price_max", "be above price_min")?;
             let rung = Panel::RUNGS.contains(&source.rung);
             check(rung, "rung", "be primary, secondary, guardian or derived")?;
+            // Who stands in for another must not fail or lie with it.
+            let elsewhere = |other: &&SourceParams| other.lineage == source.lineage && other.rung != source.rung;
+            let apart = !self.sources.iter().any(|other| elsewhere(&other));
+            check(apart, "rung", "be that of all sources of its lineage: who stands in for another must not fail with it")?;
         }
         let own = self.panel(Rung::Primary).sources.len();
         check(1 <= own, "sources", "list one that is primary")?;
@@ -382,6 +390,8 @@ impl MarketParams {
         check(fraction(oracle.derived_haircut), "oracle.derived_haircut", "lie in 0 ..= 1")?;
         check(fraction(self.mark.premium_max), "mark.premium_max", "lie in 0 ..= 1")?;
         check(span(self.mark.premium_window), "mark.premium_window", "be positive and at most ten years")?;
+        check(ratio(self.mark.step_max), "mark.step_max", "be positive and at most 100")?;
+        check(span(self.mark.step_window), "mark.step_window", "be positive and at most ten years")?;
         self.validate_tiers(&check)?;
         let detectors = &self.detectors;
         check(fraction(detectors.exit), "detectors.exit", "lie in 0 ..= 1")?;
@@ -435,6 +445,24 @@ impl MarketParams {
         )
     }
 
+    /// Whether no single step of the mark can carry an account that was at its maintenance past bankruptcy: what a position
+    /// loses by a step, and the fee on closing it after that, is covered by the lowest maintenance rate. Rates rise with the
+    /// notional, and what several positions lose is covered by what each of them requires, so one position of the lowest tier
+    /// is the worst case.
+    fn envelope(&self, id: u16) -> Result<(), Invalid> {
+        let one = i128::from(Ratio::ONE.0);
+        let (step, fee) = (i128::from(self.mark.step_max.0), i128::from(self.liquidation.fee.0));
+        // A short's notional grows with the step. In parts of a part: nothing is rounded.
+        let lost = step * one + fee * (one + step);
+        let lowest = self.tiers.iter().map(|tier| i128::from(tier.maintenance.0)).min().unwrap_or(0);
+        if lost <= lowest * one {
+            return Ok(());
+        }
+        let must = "be so small that a step and liquidation.fee on what it leaves are within the lowest maintenance: one step \
+                    of the mark could carry a healthy account past bankruptcy";
+        Err(Invalid { place: Place::Market(id), field: "mark.step_max", must })
+    }
+
     fn validate_tiers(
         &self,
         check: &impl Fn(bool, &'static str, &'static str) -> Result<(), Invalid>,
@@ -465,6 +493,18 @@ impl MarketParams {
 }
 
 impl VenueParams {
+    /// Refuses parameters with which one step of a mark could carry a healthy account past bankruptcy, so that its loss is
+    /// somebody else's before anybody could act: `step_max + fee × (1 + step_max) <= lowest maintenance` in every market.
+    ///
+    /// [`VenueParams::validate`] asks whether the rules make sense, this whether they are safe: a venue that is only compared
+    /// with need not be. After Percolator's price budget (its specification, section 1.3).
+    ///
+    /// # Errors
+    /// The first market whose step is too large.
+    pub fn envelope(&self) -> Result<(), Invalid> {
+        (0..).zip(&self.markets).try_for_each(|(id, market)| market.envelope(id))
+    }
+
     /// Refuses parameters with which the rules would not make sense.
     ///
     /// # Errors

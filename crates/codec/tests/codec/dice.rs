@@ -181,7 +181,7 @@ draw_struct! {
         lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, fallback_confidence,
         derived_haircut,
     }
-    MarkParams { premium_max, premium_window }
+    MarkParams { premium_max, premium_window, step_max, step_window }
     Tier { notional_from, initial, maintenance }
     DetectorParams {
         exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, drift,

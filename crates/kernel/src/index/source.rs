@@ -35,6 +35,8 @@ pub struct Source {
     pub published_at: Timestamp,
     /// Ours.
     pub received_at: Timestamp,
+    /// When what its unit is worth was published; `MAX` in USD.
+    pub unit_at: Timestamp,
     /// When its price last changed, by receipt.
     pub changed_at: Timestamp,
     /// The last price of this source that passed every filter; zero before the first.
@@ -137,18 +139,21 @@ pub struct Rate {
     pub pico: i128,
     /// Its half-width, likewise.
     pub confidence: i128,
+    /// When the newest of those who say so published.
+    pub published_at: Timestamp,
 }
 
 impl Rate {
-    /// The rate that a market's price gives; `None` where its sources don't say one now, or dispute it: what is quoted in it would
+    /// The rate that a market's price gives, as of an evaluation at `at`; `None` where its sources don't say one now, or dispute it: what is quoted in it would
     /// be as fresh as before, and wrong.
     #[must_use]
-    pub fn of(quality: &PriceQuality, scale: Scale) -> Option<Rate> {
+    pub fn of(quality: &PriceQuality, scale: Scale, at: Timestamp) -> Option<Rate> {
         let sure = matches!(quality.state, QualityState::Agreed | QualityState::Degraded);
         let fresh = matches!(quality.rung, Rung::Primary | Rung::Secondary);
         (sure && fresh).then(|| Rate {
             pico: scale.price_to_pico(quality.value),
             confidence: scale.price_to_pico(quality.confidence),
+            published_at: Timestamp(at.0.saturating_sub(quality.age.0)),
         })
     }
 }
@@ -158,6 +163,7 @@ impl Source {
     pub(super) fn convert(&mut self, params: &SourceParams, rate: Option<Rate>) -> bool {
         const ONE: i128 = 1_000_000_000_000;
         let before = (self.price, self.confidence);
+        self.unit_at = rate.filter(|_| params.quote.is_some()).map_or(Timestamp::MAX, |rate| rate.published_at);
         (self.price, self.confidence) = match (params.quote, rate) {
             (None, _) => (self.quoted, self.quoted_confidence),
             (Some(_), None) => (Price(0), Price(0)),
@@ -181,6 +187,7 @@ impl Source {
             confidence: Price(0),
             published_at: Timestamp::MIN,
             received_at: Timestamp::MIN,
+            unit_at: Timestamp::MAX,
             changed_at: Timestamp::MIN,
             settled: Price(0),
             settled_at: Timestamp::MIN,
@@ -215,10 +222,13 @@ impl Source {
         if self.quoted <= params.price_min || params.price_max <= self.quoted {
             return Some(Exclusion::StuckAtBound);
         }
-        if self.price <= Price(0) {
+        let is_sure = |width: Price, price: Price| oracle.confidence_max.covers(i128::from(width.0), i128::from(price.0));
+        let own = is_sure(self.quoted_confidence, self.quoted);
+        // A doubt about its unit is not its own.
+        if self.price <= Price(0) || own && !is_sure(self.confidence, self.price) {
             return Some(Exclusion::Unconverted);
         }
-        if !oracle.confidence_max.covers(i128::from(self.confidence.0), i128::from(self.price.0)) {
+        if !own {
             return Some(Exclusion::Uncertain);
         }
         if self.settled != Price(0)

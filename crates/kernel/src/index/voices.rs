@@ -11,6 +11,8 @@ pub(super) struct Voice {
     pub(super) price: Price,
     pub(super) confidence: Price,
     pub(super) published_at: Timestamp,
+    /// When all of it was true: also what its unit is worth.
+    pub(super) known_at: Timestamp,
     /// Until when its price counts as moving; after that it may be stuck.
     pub(super) moving_until: Timestamp,
     /// A majority contradicts it, in a dispute that stands.
@@ -26,6 +28,7 @@ pub(super) const SILENT: Voice = Voice {
     price: Price(0),
     confidence: Price(0),
     published_at: Timestamp(0),
+    known_at: Timestamp(0),
     moving_until: Timestamp(0),
     is_contradicted: false,
     is_traded: false,

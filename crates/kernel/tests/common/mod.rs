@@ -59,7 +59,12 @@ pub fn market(sources: u8) -> MarketParams {
             fallback_confidence: Ratio::percent(1),
             derived_haircut: Ratio::percent(2),
         },
-        mark: MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) },
+        mark: MarkParams {
+            premium_max: Ratio::bps(50),
+            premium_window: Duration::seconds(150),
+            step_max: Ratio::percent(10_000),
+            step_window: Duration::seconds(1),
+        },
         tiers: vec![
             Tier { notional_from: 0, initial: Ratio::percent(5), maintenance: Ratio::bps(250) },
             Tier { notional_from: 100_000_000_000, initial: Ratio::percent(10), maintenance: Ratio::percent(5) },

@@ -8,7 +8,7 @@ use protocol::params::SourceParams;
 use protocol::{MarketId, MarketParams, PriceQuality, QualityState, Rung, SourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use units::{Price, Ratio, Timestamp};
+use units::{Duration, Price, Ratio, Timestamp};
 
 /// The sources of one rung: the market's parameters as if it listed nobody else, and their index.
 #[derive(Clone, Debug)]
@@ -45,25 +45,30 @@ pub(super) fn panels(params: &MarketParams, indexes: &[&Index]) -> Vec<Panel> {
 }
 
 /// What a unit is worth, and how doubtful that is, in USD.
-pub(super) type Worth = BTreeMap<MarketId, Option<(Q, Q)>>;
+pub(super) type Worth = BTreeMap<MarketId, Option<(Q, Q, Timestamp)>>;
 
 /// What the price of a market is worth as a unit.
-pub(super) fn worth(quality: &PriceQuality, params: &MarketParams) -> Option<(Q, Q)> {
+pub(super) fn worth(quality: &PriceQuality, params: &MarketParams, at: Timestamp) -> Option<(Q, Q, Timestamp)> {
     let sure = (quality.state == QualityState::Agreed || quality.state == QualityState::Degraded)
         && (quality.rung == Rung::Primary || quality.rung == Rung::Secondary);
+    let listed: BTreeSet<u8> =
+        params.sources.iter().filter(|s| s.rung == Rung::Primary).map(|s| s.lineage.0).collect();
+    let sure = sure && listed.len().min(params.oracle.lineages_min.into()) <= usize::from(quality.lineages);
     let usd = |price: Price| q(price.0) * q(10_i128.pow(params.scale.price_shift().into())) / q(1_000_000_000_000_i64);
-    sure.then(|| (usd(quality.value), usd(quality.confidence)))
+    sure.then(|| (usd(quality.value), usd(quality.confidence), Timestamp(at.0 - quality.age.0)))
 }
 
 /// What a source said last, in USD: rounded down, its width up. Returns whether that is another price than before.
 pub(super) fn convert(source: &mut Source, listing: &SourceParams, worth: &Worth) -> bool {
     let before = (source.price, source.confidence);
     let narrow = |wide: i128| i64::try_from(wide).ok().map(Price);
+    let said_at = listing.quote.and_then(|unit| worth.get(&unit).cloned().flatten()).map(|(_, _, at)| at);
+    source.unit_at = said_at.unwrap_or(Timestamp::MAX);
     (source.price, source.confidence) = match listing.quote {
         None => (source.quoted, source.quoted_confidence),
         Some(unit) => match worth.get(&unit).cloned().flatten() {
             None => (Price(0), Price(0)),
-            Some((value, doubt)) => {
+            Some((value, doubt, _)) => {
                 let price = narrow(floor(&(q(source.quoted.0) * &value)));
                 let own = ceil(&(q(source.quoted_confidence.0) * &value));
                 let others = ceil(&(q(source.quoted.0) * &doubt)).max(0);
@@ -90,100 +95,143 @@ impl Climb<'_> {
         self.panels.iter().find(|panel| panel.rung == rung)
     }
 
-    /// A lower panel's price, as wide as its rung asks for at least, if its own sources are fresh, enough, and agree.
-    fn lower(&self, rung: Rung) -> Option<PriceQuality> {
-        if rung == Rung::Primary {
-            return None;
-        }
+    /// What a lower panel's fresh sources say, as wide as its rung asks for at least.
+    fn says(&self, rung: Rung) -> Option<PriceQuality> {
         let found = self.panel(rung)?.index.quality;
-        if found.rung != Rung::Primary || found.state != QualityState::Agreed {
-            return None;
-        }
         let oracle = &self.params.oracle;
         let share = if rung == Rung::Derived { oracle.derived_haircut } else { oracle.fallback_confidence };
         let least = ceil(&(part(share) * q(found.value.0))).min(i64::MAX.into()) as i64;
-        Some(PriceQuality { rung, confidence: Price(found.confidence.0.max(least)), ..found })
+        (found.rung == Rung::Primary)
+            .then(|| PriceQuality { rung, confidence: Price(found.confidence.0.max(least)), ..found })
     }
 
-    fn own(&self) -> PriceQuality {
-        self.panel(Rung::Primary).map_or(PriceQuality::NONE, |panel| panel.index.quality)
+    /// Likewise if they are enough, and agree.
+    fn agree(&self, rung: Rung) -> Option<PriceQuality> {
+        self.says(rung).filter(|found| found.state == QualityState::Agreed)
+    }
+
+    /// What the market's own fresh sources say.
+    fn own(&self) -> Option<PriceQuality> {
+        self.panel(Rung::Primary).map(|panel| panel.index.quality).filter(|own| own.rung == Rung::Primary)
+    }
+
+    /// Whether sources of a panel say different things; too few that wait to be believed don't.
+    fn quarrels(&self, rung: Rung) -> bool {
+        self.panel(rung).is_some_and(|panel| {
+            let index = &panel.index;
+            index.quality.rung == Rung::Primary
+                && index.quality.state == QualityState::Disputed
+                && index.adrift.is_none()
+        })
     }
 
     /// As many of the market's own lineages as are asked for, or listed, say the same.
     fn quorum(&self) -> bool {
-        let own = self.own();
         let listed: BTreeSet<u8> =
             self.panel(Rung::Primary).iter().flat_map(|p| &p.params.sources).map(|s| s.lineage.0).collect();
         let enough = listed.len().min(self.params.oracle.lineages_min.into());
-        let agree = own.state == QualityState::Agreed || own.state == QualityState::Degraded;
-        own.rung == Rung::Primary && agree && enough <= usize::from(own.lineages)
+        let agree = |own: &PriceQuality| own.state == QualityState::Agreed || own.state == QualityState::Degraded;
+        self.own().filter(agree).is_some_and(|own| enough <= usize::from(own.lineages))
+    }
+
+    /// One price says that another is wrong: by more than a dispute is, and more than it is wide itself.
+    fn rules_out(&self, other: &PriceQuality, value: Price) -> bool {
+        let away = value.0.abs_diff(other.value.0);
+        !within(value, self.params.oracle.dispute, other.value) && other.confidence.0.unsigned_abs() < away
     }
 }
 
-/// The ladder after a look; its deadline is not computed. Once more where a new price may bear out another.
-pub(super) fn climb(old: &Ladder, with: &Climb<'_>) -> Ladder {
-    let first = step(old, with);
+/// The ladder after a look; its deadline is not computed. Once more where a new price may bear out another. Of the clocks
+/// `unseen` does not count.
+pub(super) fn climb(old: &Ladder, with: &Climb<'_>, unseen: i64) -> Ladder {
+    let later = |since: Timestamp| Timestamp(since.0 + unseen);
+    let refused = old.refused.map(|refused| Adrift { since: later(refused.since), ..refused });
+    let old = Ladder { better_since: old.better_since.map(later), refused, ..*old };
+    let first = step(&old, with);
     if first.anchor == old.anchor || with.panels.len() == 1 { first } else { step(&first, with) }
 }
 
 fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
     let (oracle, at) = (&with.params.oracle, with.at);
     let mut new = *old;
-    let present = old.quality.rung;
     // The time is counted in whole slots of the average.
     let slot = (with.params.detectors.twap_window.0 / kernel::window::TWAP_SLOTS as i64).max(1);
     let reach = step_limit(oracle, i128::from(at.0 - at.0.rem_euclid(slot)) - i128::from(old.anchor_at.0));
-    let secondary = with.lower(Rung::Secondary);
-    let near = |price: Price, reach: Ratio, anchor: Price| anchor != Price(0) && within(price, reach, anchor);
+    let near = |found: &PriceQuality, ladder: &Ladder| {
+        ladder.anchor != Price(0) && within(found.value, reach, ladder.anchor)
+    };
+    let own = with.own();
+    let secondary = with.agree(Rung::Secondary);
+    // Below the secondary set: those who may serve, and whether they rule a price out.
+    let rules_out = |rung: Rung, value: Price, ladder: &Ladder| {
+        let found = with.agree(rung).filter(|found| near(found, ladder));
+        found.filter(|found| with.rules_out(found, value))
+    };
 
-    // Who is asked for and too far away waits, near where it began to.
-    let off = secondary.filter(|found| {
-        present != Rung::Secondary && !with.quorum() && old.anchor != Price(0) && !near(found.value, reach, old.anchor)
-    });
+    // Quarrels among its own are waited out, unless something else serves already.
+    let waits = with.quarrels(Rung::Primary) && old.quality.rung == Rung::Primary;
     new.refused = None;
-    if let Some(found) = off {
-        // Those below who fit and say otherwise don't let it begin.
-        let vetoed = [Rung::Guardian, Rung::Derived].into_iter().any(|rung| {
-            let other = with.lower(rung).filter(|other| near(other.value, reach, old.anchor));
-            other.is_some_and(|other| !within(other.value, oracle.dispute, found.value))
-        });
-        let begun = match old.refused {
-            Some(begun) if !vetoed && within(found.value, oracle.dispute, begun.value) => begun,
-            Some(_) | None => Adrift { value: found.value, since: at },
-        };
-        if !vetoed && oracle.dispute_confirm.0 <= at.0 - begun.since.0 {
-            (new.anchor, new.anchor_at) = (found.value, at);
-        } else {
-            new.refused = Some(begun);
+    let asked = !with.quorum() && !waits && old.anchor != Price(0) && old.quality.rung != Rung::Secondary;
+    if let Some(found) = secondary.filter(|_| asked) {
+        let veto = rules_out(Rung::Guardian, found.value, old).is_some();
+        let lone = own.filter(|own| own.state == QualityState::Degraded);
+        let objection = lone.is_some_and(|own| with.rules_out(&own, found.value))
+            || rules_out(Rung::Derived, found.value, old).is_some();
+        if veto || objection || !near(&found, old) {
+            let goes_on = old.refused.filter(|last| !veto && within(found.value, oracle.dispute, last.value));
+            let since = goes_on.map_or(at, |last| last.since);
+            if !veto && oracle.dispute_confirm.0 <= at.0 - since.0 {
+                (new.anchor, new.anchor_at, new.quality) = (found.value, at, found);
+            } else {
+                new.refused = Some(Adrift { value: found.value, since });
+            }
         }
     }
 
-    // A secondary set that serves may go on as far as it goes; nobody below may.
-    let goes_on = present == Rung::Secondary;
-    let may = |found: &PriceQuality| found.rung == Rung::Secondary && goes_on || near(found.value, reach, new.anchor);
-    let own = with.own();
-    let speaks = own.rung == Rung::Primary;
-    let stays_disputed = speaks && own.state == QualityState::Disputed && present == Rung::Primary;
-    let best = if with.quorum() || stays_disputed {
-        own
-    } else if let Some(found) = secondary.filter(may) {
-        found
-    } else if speaks {
-        own
-    } else if let Some(found) = with.lower(Rung::Guardian).filter(may) {
-        found
-    } else if let Some(found) = with.lower(Rung::Derived).filter(may) {
-        found
-    } else {
-        said_last(&new, with)
+    // A secondary set that serves may go on as far as it goes; nobody below may, who is as wide as it is from what was said.
+    let serves = new.quality.rung == Rung::Secondary;
+    let lower = |rung: Rung| {
+        let found = with.agree(rung).filter(|found| near(found, &new))?;
+        let away = found.value.0.abs_diff(new.anchor.0).min(i64::MAX as u64) as i64;
+        Some(PriceQuality { confidence: Price(found.confidence.0.max(away)), ..found })
+    };
+    let contested = |found: PriceQuality, other: Option<PriceQuality>| match other {
+        Some(other) => against(found, other.value, None),
+        None => found,
+    };
+    let believed = secondary.filter(|found| new.refused.is_none() && (serves || near(found, &new)));
+    let quarrel = with.says(Rung::Secondary).filter(|_| serves && with.quarrels(Rung::Secondary));
+    let lone = own.filter(|own| own.state == QualityState::Degraded);
+    let lone = lone.filter(|own| rules_out(Rung::Guardian, own.value, &new).is_none());
+    let best = match own {
+        Some(own) if with.quorum() || waits => own,
+        _ => {
+            if let Some(found) = believed {
+                contested(found, rules_out(Rung::Guardian, found.value, &new))
+            } else if let Some(found) = quarrel {
+                found
+            } else if let Some(own) = lone {
+                contested(own, rules_out(Rung::Derived, own.value, &new))
+            } else if let Some(found) = lower(Rung::Guardian).or_else(|| lower(Rung::Derived)) {
+                contested(found, own.filter(|own| with.rules_out(own, found.value)))
+            } else if let Some(own) = own {
+                own
+            } else {
+                let few = with.says(Rung::Secondary);
+                let few = few.filter(|few| new.refused.is_none() && (serves || near(few, &new)));
+                few.unwrap_or_else(|| said_last(&new, with))
+            }
+        }
     };
 
-    let anchor = new.anchor;
-    let is_better = |held: &PriceQuality| {
-        best.rung < held.rung && (held.rung == Rung::Secondary || near(held.value, reach, anchor))
+    let held = match new.quality.rung {
+        Rung::Secondary => secondary.or(quarrel),
+        Rung::Guardian => lower(Rung::Guardian),
+        Rung::Derived => lower(Rung::Derived),
+        Rung::Primary | Rung::Twap | Rung::LastGood | Rung::None => None,
     };
     new.better_since = None;
-    new.quality = match with.lower(present).filter(is_better) {
+    new.quality = match held.filter(|held| best.rung < held.rung) {
         Some(held) => {
             let since = old.better_since.unwrap_or(at);
             if with.params.breaker.calm.0 <= at.0 - since.0 {
@@ -217,18 +265,26 @@ fn against(price: PriceQuality, other: Price, most: Option<i128>) -> PriceQualit
 
 /// What serves where nobody speaks.
 fn said_last(ladder: &Ladder, with: &Climb<'_>) -> PriceQuality {
-    let own = with.panel(Rung::Primary).map(|panel| &panel.index);
-    let other = with.panel(Rung::Secondary).map(|panel| &panel.index);
-    let left = |index: &&Index| {
-        index.quality.rung == Rung::LastGood && index.believed == ladder.anchor && index.believed_at == ladder.anchor_at
-    };
-    let last = own.filter(left).or(other.filter(left)).or(own).map_or(PriceQuality::NONE, |index| index.quality);
     let (oracle, detectors, at) = (&with.params.oracle, &with.params.detectors, with.at.0);
     let silent = at - ladder.anchor_at.0.max(0);
+    if ladder.anchor == Price(0) || oracle.last_good_max.0 < silent {
+        return PriceQuality::NONE;
+    }
+    // The market's own sources may say something that nobody has confirmed yet.
+    let own = with.panel(Rung::Primary).map(|panel| panel.index.quality).filter(|own| own.rung == Rung::LastGood);
+    let last = PriceQuality {
+        value: ladder.anchor,
+        confidence: own.map_or(Price(0), |own| own.confidence),
+        age: Duration(silent),
+        coverage: Ratio(0),
+        lineages: 0,
+        state: own.map_or(QualityState::Degraded, |own| own.state),
+        rung: Rung::LastGood,
+    };
     let window = detectors.twap_window.0;
     // The coverage is kept in parts per 10^12, rounded down.
     let covered = floor(&(q(with.average.1) / q(window) * q(Ratio::ONE.0))).min(Ratio::ONE.0.into());
-    let (Some(value), true) = (with.average.0, last.rung == Rung::LastGood && silent <= oracle.twap_max.0) else {
+    let (Some(value), true) = (with.average.0, silent <= oracle.twap_max.0) else {
         return last;
     };
     if covered < detectors.twap_coverage_min.0.into() {

@@ -41,6 +41,8 @@ pub(super) struct Terms {
     pub(super) params: Arc<MarketParams>,
     pub(super) per_micro: i128,
     pub(super) mark: Price,
+    /// Where the mark would be if it might step that far at once.
+    pub(super) target: Price,
     pub(super) quality: PriceQuality,
     pub(super) restriction: protocol::Restriction,
     pub(super) lineages: usize,
@@ -109,16 +111,25 @@ impl Terms {
     /// and where the price carries no liquidation as much farther as a source may step without being asked again.
     pub(super) fn kindly(&self, lots: i128, carries: bool) -> Price {
         let limit = step_limit(&self.params.oracle, self.quality.age.0.into());
-        let step = if carries { 0 } else { ceil(&(part(limit) * q(self.mark.0))) };
+        let from = if 0 < lots { self.mark.max(self.target) } else { self.mark.min(self.target) };
+        let step = if carries { 0 } else { ceil(&(part(limit) * q(from.0))) };
         let away = i128::from(self.quality.confidence.0) + step;
-        let price = i128::from(self.mark.0) + away * lots.signum();
+        let price = i128::from(from.0) + away * lots.signum();
         Price(price.clamp(1, i64::MAX.into()) as i64)
     }
 
     /// The price inside the confidence that is least kind to a position of this sign.
     pub(super) fn unkindest(&self, lots: i128) -> Price {
         let width = self.quality.confidence.0;
-        Price((self.mark.0.saturating_sub(width * lots.signum() as i64)).max(1))
+        let from = if 0 < lots { self.mark.min(self.target) } else { self.mark.max(self.target) };
+        Price((from.0.saturating_sub(width * lots.signum() as i64)).max(1))
+    }
+
+    /// How far from the mark a position may be closed by an order of this sign: the slippage, and as far as the mark is going
+    /// that way.
+    pub(super) fn farthest(&self, sign: i128) -> i128 {
+        let going = (i128::from(self.target.0) - i128::from(self.mark.0)) * sign;
+        floor(&(part(self.params.liquidation.slippage_max) * q(self.mark.0))) + going.max(0)
     }
 
     pub(super) fn single_lineage(&self) -> bool {
@@ -281,6 +292,7 @@ impl Terms {
         Terms {
             per_micro: 10_i128.pow(u32::from(6 + decimals - shift)),
             mark: market.mark.price,
+            target: market.mark.target,
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: lineages.len(),
@@ -294,6 +306,7 @@ impl Terms {
             params: Arc::clone(&self.params),
             per_micro: self.per_micro,
             mark: market.mark.price,
+            target: market.mark.target,
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: self.lineages,

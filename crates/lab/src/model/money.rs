@@ -286,10 +286,11 @@ impl Venue {
     }
 
     /// A market was evaluated.
-    pub(super) fn priced(&mut self, id: MarketId, mark: Price, quality: PriceQuality, restriction: Restriction) {
+    pub(super) fn priced(&mut self, id: MarketId, [mark, target]: [Price; 2], quality: PriceQuality, restriction: Restriction) {
         let Some(pool) = self.pool_of(id) else { return };
         if let Some(terms) = self.books[pool].terms.get_mut(&id) {
-            (terms.mark, terms.quality, terms.restriction) = (mark, quality, restriction);
+            (terms.mark, terms.target) = (mark, target);
+            (terms.quality, terms.restriction) = (quality, restriction);
         }
     }
 
@@ -538,7 +539,7 @@ impl Venue {
         demand("a liquidation takes the fewest lots that restore", fewest, || format!("{id:?} {order:?} of {lots}"))?;
         let affordable = (need.equity + books.allowance()).max(0);
         let paid_for = floor(&(q(affordable) * q(terms.per_micro) / q(closed)));
-        let away = floor(&(part(terms.params.liquidation.slippage_max) * q(terms.mark.0))).min(paid_for);
+        let away = terms.farthest(order.size.0.signum().into()).min(paid_for);
         let limit = i128::from(terms.mark.0) + away * i128::from(order.size.0.signum());
         same("the limit of a liquidation", id, i128::from(order.limit.0), limit.max(1))?;
         let expires_at = self.at.plus(terms.params.liquidation.order_ttl);
@@ -982,7 +983,7 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
         // While a liquidation order is out nothing of it is the account's to spend.
         let left = if purse.liquidation.is_some() { 0 } else { (equity - books.reserved(purse)).max(0) };
         let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
-        let farthest = farthest.min(floor(&(part(terms.params.liquidation.slippage_max) * q(terms.mark.0))));
+        let farthest = farthest.min(terms.farthest(sign));
         let limit = i128::from(terms.mark.0) + sign * worse(order.limit.0.into()).min(farthest);
         let limit = if worse(order.limit.0.into()) == 0 { order.limit.0.into() } else { limit.max(1) };
         return Ok((false, loss(limit), Price(limit as i64)));

@@ -5,6 +5,7 @@ use super::exact::{Q, ceil, floor, part, q, within};
 use super::ladder::Worth;
 use kernel::detect::DETECTORS;
 use kernel::index::{Adrift, Index, Source, Standing};
+use kernel::mark::Mark;
 use kernel::stable::Stable;
 use protocol::input::{BookTop, Observation};
 use protocol::params::{BreakerParams, DetectorParams, OracleParams, SourceParams, Thresholds};
@@ -50,7 +51,10 @@ pub(super) fn step_limit(oracle: &OracleParams, elapsed: i128) -> Ratio {
 
 /// Why a source's newest observation would be left out by the filters, in their order.
 fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> Option<Exclusion> {
-    let uncertain = q(source.confidence.0) > part(oracle.confidence_max) * q(source.price.0);
+    let unsure = |width: Price, price: Price| q(width.0) > part(oracle.confidence_max) * q(price.0);
+    let uncertain = unsure(source.quoted_confidence, source.quoted);
+    // What is only its unit's doubt is not its own.
+    let unconverted = source.price.0 <= 0 || !uncertain && unsure(source.confidence, source.price);
     let ahead = source.published_at.0.saturating_sub(source.received_at.0);
     let silent = i128::from(source.published_at.0) - i128::from(source.settled_at.0);
     let limit = step_limit(oracle, if source.exclusion == Some(Exclusion::Jump) { 0 } else { silent });
@@ -59,7 +63,7 @@ fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> O
         (source.quoted.0 <= 0, Exclusion::NonPositive),
         (oracle.future_max.0 < ahead, Exclusion::Future),
         (source.quoted <= listing.price_min || listing.price_max <= source.quoted, Exclusion::StuckAtBound),
-        (source.price.0 <= 0, Exclusion::Unconverted),
+        (unconverted, Exclusion::Unconverted),
         (uncertain, Exclusion::Uncertain),
         (jumped, Exclusion::Jump),
     ]
@@ -241,6 +245,8 @@ struct Voice {
     price: Price,
     confidence: Price,
     published_at: Timestamp,
+    /// Also what its unit is worth.
+    known_at: Timestamp,
     /// Whether its price changed within the time that a price may be old.
     moving: bool,
     weight: u64,
@@ -461,6 +467,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
             price: source.price,
             confidence: source.confidence,
             published_at: source.published_at,
+            known_at: source.published_at.min(source.unit_at),
             moving: at.0.saturating_sub(source.changed_at.0) <= age_max(listing, oracle),
             weight: listing.weight.into(),
             lineage: listing.lineage.0 % 64,
@@ -625,7 +632,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
             speaks_again(source, listing, oracle);
         }
     }
-    let newest = usable.iter().map(|voice| voice.published_at.0).max().unwrap_or(at.0);
+    let newest = usable.iter().map(|voice| voice.known_at.0).max().unwrap_or(at.0);
     let age = Duration((at.0 - newest).max(0));
     let coverage = |weight: u64| Ratio(floor(&(q(weight) * q(Ratio::ONE.0) / q(listed))) as i64);
     if disputed {
@@ -958,13 +965,32 @@ pub(super) fn ladder(from: Rungs, wanted: Mode, breaker: &BreakerParams, at: Tim
     Rungs { mode: from.mode.milder().max(wanted), reason_at: at, relaxed_at: at, ..from }
 }
 
-/// The mark that follows from an index and the premium of the last look at the book, which is kept in parts.
-pub(super) fn mark(index: Price, kernel: &kernel::mark::Mark, params: &MarketParams, at: Timestamp) -> Price {
+/// The mark after a look at an index: the premium is the kernel's, which is kept in parts, and so is what it was averaged at.
+pub(super) fn mark(index: Price, old: Mark, kernel: &Mark, params: &MarketParams, at: Timestamp) -> Mark {
+    let mut mark = Mark { premium: kernel.premium, premium_at: kernel.premium_at, ..old };
+    if index.0 <= 0 {
+        mark.target = mark.price;
+        return mark;
+    }
     let premium = faded(&part(kernel.premium), kernel.premium_at, params.mark.premium_window, at);
     let parts = premium * q(Ratio::ONE.0);
     // Parts are cut off toward zero.
     let parts = if parts < q(0) { ceil(&parts) } else { floor(&parts) };
-    Price((floor(&(q(index.0) * (q(1) + q(parts) / q(Ratio::ONE.0)))) as i64).max(1))
+    mark.target = Price((floor(&(q(index.0) * (q(1) + q(parts) / q(Ratio::ONE.0)))) as i64).max(1));
+    if mark.price.0 == 0 {
+        (mark.price, mark.low, mark.high, mark.stepped_at) = (mark.target, mark.target, mark.target, at);
+        return mark;
+    }
+    if q(params.mark.step_window.0) <= q(at.0) - q(mark.stepped_at.0) {
+        (mark.low, mark.high, mark.stepped_at) = (mark.price, mark.price, at);
+    }
+    // The farthest prices that are within a step of every mark of the window.
+    let step = part(params.mark.step_max);
+    let lowest = ceil(&(q(mark.high.0) * (q(1) - &step))).min(i128::from(mark.high.0) - 1).max(1);
+    let highest = floor(&(q(mark.low.0) * (q(1) + &step))).max(i128::from(mark.low.0) + 1);
+    let price = i128::from(mark.target.0).clamp(lowest, highest.max(lowest)).min(i64::MAX.into()) as i64;
+    (mark.price, mark.low, mark.high) = (Price(price), mark.low.min(Price(price)), mark.high.max(Price(price)));
+    mark
 }
 
 /// An integer number of parts in a ratio that lies no farther from `exact` than `parts`.

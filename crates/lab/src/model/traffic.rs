@@ -432,17 +432,17 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
     let mut sources: Vec<SourceParams> = (0..sources).map(|_| source(dice)).collect();
     if !torn {
         // Guardians publish seldom, and so does whoever says what something can be redeemed for.
-        for (rung, count, slower) in [
-            (Rung::Secondary, i64::from(lineages_min) + dice.between(0, 1), 1),
-            (Rung::Guardian, dice.between(2, 3), 10),
-            (Rung::Derived, 1, 10),
+        for (rung, count, slower, first) in [
+            (Rung::Secondary, i64::from(lineages_min) + dice.between(0, 1), 1, 24),
+            (Rung::Guardian, dice.between(2, 3), 10, 32),
+            (Rung::Derived, 1, 10, 40),
         ] {
             if dice.percent(60) {
                 continue;
             }
             for lineage in 0..count {
                 let heartbeat = Duration::millis(dice.between(500, 3_000) * slower);
-                let lineage = LineageId(lineage as u8);
+                let lineage = LineageId(first + lineage as u8);
                 let listed = SourceParams { lineage, heartbeat, rung, ..source(dice) };
                 sources.insert(dice.below(sources.len() as u64 + 1) as usize, listed);
             }
@@ -476,6 +476,8 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         mark: MarkParams {
             premium_max: Ratio::bps(dice.between(0, 100)),
             premium_window: Duration::seconds(dice.between(1, 200)),
+            step_max: if dice.once_in(3) { Ratio::percent(10_000) } else { Ratio::bps(dice.between(10, 500)) },
+            step_window: Duration::millis(dice.between(1, 20_000)),
         },
         tiers,
         detectors: DetectorParams {

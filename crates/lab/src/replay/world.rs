@@ -139,7 +139,7 @@ impl World {
     /// # Errors
     /// As [`Policy::list`].
     pub fn list(&self, policy: &Policy) -> Result<Listed, PolicyError> {
-        self.list_with(policy, |market| {
+        self.list_with(policy, Policy::list, |market| {
             market
                 .sources
                 .iter()
@@ -154,12 +154,12 @@ impl World {
         })
     }
 
-    /// Lists the world under `policy` with one source a market, `name`.
+    /// Lists the world under `policy` with one source a market, `name`, to compare with.
     ///
     /// # Errors
-    /// As [`Policy::list`].
+    /// As [`Policy::list_to_compare`].
     pub fn list_single(&self, policy: &Policy, name: &str) -> Result<Listed, PolicyError> {
-        self.list_with(policy, |market| {
+        self.list_with(policy, Policy::list_to_compare, |market| {
             let heartbeat = market.sources.iter().map(|source| source.heartbeat).max().map(Duration);
             let (name, lineage) = (name.to_owned(), name.to_owned());
             vec![SourceListing { name, lineage, heartbeat, kind: SourceKind::Trades, quote: None }]
@@ -169,6 +169,7 @@ impl World {
     fn list_with(
         &self,
         policy: &Policy,
+        list: impl Fn(&Policy, &Listing) -> Result<Listed, PolicyError>,
         sources: impl Fn(&WorldMarket) -> Vec<SourceListing>,
     ) -> Result<Listed, PolicyError> {
         let listing = |market: &WorldMarket| MarketListing {
@@ -177,7 +178,7 @@ impl World {
             reference_price: market.price(market.first_price),
             sources: sources(market),
         };
-        let mut listed = policy.list(&Listing { markets: self.markets.iter().map(listing).collect() })?;
+        let mut listed = list(policy, &Listing { markets: self.markets.iter().map(listing).collect() })?;
         for pool in &mut listed.params.pools {
             pool.backstop = Some(BACKSTOP);
         }

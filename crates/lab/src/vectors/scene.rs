@@ -83,7 +83,12 @@ pub(super) fn market() -> MarketParams {
             fallback_confidence: Ratio::percent(1),
             derived_haircut: Ratio::percent(2),
         },
-        mark: MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) },
+        mark: MarkParams {
+            premium_max: Ratio::bps(50),
+            premium_window: Duration::seconds(150),
+            step_max: Ratio::percent(10_000),
+            step_window: Duration::seconds(1),
+        },
         tiers: vec![tier(0, 500, 250), tier(100_000, 1_000, 500), tier(1_000_000, 2_500, 1_250)],
         detectors: DetectorParams {
             exit: Ratio::percent(50),

@@ -46,6 +46,53 @@ fn twap_case(name: &str, window: Duration, spans: Spans<'_>) -> (String, Value, 
     (name.to_owned(), input, json!({ "average": average, "coverage": int(twap.coverage(window).0) }))
 }
 
+const PARAMS: MarkParams = MarkParams {
+    premium_max: Ratio::bps(50),
+    premium_window: Duration::seconds(150),
+    step_max: Ratio::percent(2),
+    step_window: Duration::seconds(1),
+};
+
+pub(super) fn step() -> Room {
+    let stories: [(&str, &[(i64, i64)]); 6] = [
+        ("the first index is the mark", &[(1_000_000, 0)]),
+        ("within a step the mark is at the index", &[(1_000_000, 0), (1_020_000, 100), (1_000_000, 200)]),
+        ("beyond it takes a window a step", &[(1_000_000, 0), (900_000, 100), (900_000, 1_000), (900_000, 2_000)]),
+        (
+            "up and down in one window no farther than a step",
+            &[(1_000_000, 0), (1_050_000, 100), (950_000, 200), (950_000, 999), (950_000, 1_000)],
+        ),
+        ("without an index it stays", &[(1_000_000, 0), (900_000, 100), (0, 1_100), (900_000, 1_200)]),
+        ("one unit may always be stepped", &[(10, 0), (5, 100), (5, 1_000), (5, 2_500)]),
+    ];
+    Room {
+        name: "mark_step",
+        says: "without a premium the target is the index; the first mark is the target and begins a window; an index of zero \
+               or less leaves the mark; otherwise, where step_window or more has passed since the window began, a new one \
+               begins at the mark that is; mark = target, but no farther below the highest mark of the window than \
+               max(1, floor(highest * step_max)) and no farther above the lowest than max(1, floor(lowest * step_max))",
+        units: "index, mark: price units; at, step_window: microseconds; step_max: parts of 10^12",
+        cases: stories.iter().map(|(name, indexes)| step_case(name, indexes)).collect(),
+    }
+}
+
+fn step_case(name: &str, indexes: &[(i64, i64)]) -> (String, Value, Value) {
+    let mut mark = Mark::NONE;
+    let (mut listed, mut marks) = (Vec::new(), Vec::new());
+    for (index, millis) in indexes {
+        let at = Timestamp(millis * 1_000);
+        mark.follow(Price(*index), &PARAMS, at);
+        listed.push(json!({ "index": index, "at": at.0 }));
+        marks.push(int(mark.price.0));
+    }
+    let input = json!({
+        "step_max": int(PARAMS.step_max.0),
+        "step_window": PARAMS.step_window.0,
+        "indexes": listed,
+    });
+    (name.to_owned(), input, json!({ "marks": marks }))
+}
+
 /// A book's best bid and ask, and the second at which it was seen.
 type Tops<'a> = &'a [(i64, i64, i64)];
 
@@ -74,7 +121,7 @@ pub(super) fn mark() -> Room {
 }
 
 fn mark_case(name: &str, index: Price, asked: i64, tops: Tops<'_>) -> (String, Value, Value) {
-    let params = MarkParams { premium_max: Ratio::bps(50), premium_window: Duration::seconds(150) };
+    let params = PARAMS;
     let mut mark = Mark { premium_at: Timestamp(0), ..Mark::NONE };
     let mut listed = Vec::new();
     for (bid, ask, second) in tops {

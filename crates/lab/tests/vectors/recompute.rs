@@ -22,6 +22,7 @@ fn every_case_comes_out_the_same_without_the_kernel() {
             "index" => index(input),
             "twap" => twap(input),
             "mark" => mark(input),
+            "mark_step" => mark_step(input),
             "requirement" => requirements(input),
             "risk" => risk(input),
             "lots_to_restore" => lots_to_restore(input),
@@ -252,6 +253,35 @@ fn mark(input: &Value) -> Value {
     let seen = faded(premium.clone(), big(&input["asked_at"]) - then);
     let mark = (index * (seen + ONE)).div_floor(&ONE.into()).max(1.into());
     json!({ "premium": out(&premium), "mark": out(&mark) })
+}
+
+fn mark_step(input: &Value) -> Value {
+    let (step, window) = (big(&input["step_max"]), big(&input["step_window"]));
+    // Every mark of the window, and when it began.
+    let (mut window_marks, mut began): (Vec<BigInt>, BigInt) = (Vec::new(), BigInt::zero());
+    let mut marks: Vec<BigInt> = Vec::new();
+    for look in list(&input["indexes"]) {
+        let (target, at) = (big(&look["index"]), big(&look["at"]));
+        let Some(last) = marks.last().cloned() else {
+            (began, window_marks) = (at, vec![target.clone()]);
+            marks.push(target);
+            continue;
+        };
+        if !target.is_positive() {
+            marks.push(last);
+            continue;
+        }
+        if window <= &at - &began {
+            (began, window_marks) = (at, vec![last]);
+        }
+        let one = BigInt::from(1);
+        let reach = |of: &BigInt| (of * &step).div_floor(&ONE.into()).max(one.clone());
+        let (low, high) = (window_marks.iter().min().expect("one"), window_marks.iter().max().expect("one"));
+        let mark = target.min(low + reach(low)).max(high - reach(high));
+        window_marks.push(mark.clone());
+        marks.push(mark);
+    }
+    json!({ "marks": marks.iter().map(out).collect::<Vec<_>>() })
 }
 
 /// By the step of the rate at each edge, not tier by tier.

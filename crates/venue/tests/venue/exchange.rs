@@ -68,7 +68,7 @@ fn params() -> VenueParams {
             fallback_confidence: ratio,
             derived_haircut: ratio,
         },
-        mark: MarkParams { premium_max: ratio, premium_window: span },
+        mark: MarkParams { premium_max: ratio, premium_window: span, step_max: ratio, step_window: span },
         tiers: vec![],
         detectors: DetectorParams {
             exit: ratio,
