@@ -5,11 +5,13 @@ use crate::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, cano
 use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
+use protocol::input::{
+    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceKind,
-    SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -57,6 +59,9 @@ canonical_enum!(Input {
     6 => OrderDone(done),
     7 => Trade(trade),
     8 => InsuranceDeposit(deposit),
+    9 => Depth(depth),
+    10 => Chain(health),
+    11 => Restart,
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -67,6 +72,8 @@ canonical_struct!(Cancel { market, account, order });
 canonical_struct!(OrderDone { market, order });
 canonical_struct!(Trade { market, buy, sell, price, size });
 canonical_struct!(InsuranceDeposit { pool, amount });
+canonical_struct!(Depth { market, bid, ask });
+canonical_struct!(ChainHealth { pool, produced_at, base_fee, inclusion, finality });
 
 canonical_enum!(Effect {
     0 => Rejected { input, reject },
@@ -177,6 +184,8 @@ canonical_struct!(MarketParams {
     mark,
     tiers,
     detectors,
+    activity,
+    chain,
     breaker,
     liquidation,
 });
@@ -219,6 +228,16 @@ canonical_struct!(DetectorParams {
     disagreement,
     quorum_coverage_min,
 });
+canonical_struct!(ActivityParams { growth, growth_window, crowding, intensity, intensity_window, divergence });
+canonical_struct!(ChainParams { distress, interval, inclusion, finality, base_fee });
 canonical_struct!(Thresholds { cautious, reduce_only });
-canonical_struct!(BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale });
+canonical_struct!(BreakerParams {
+    calm,
+    probation,
+    calm_max,
+    cautious_margin_addon,
+    cautious_size_scale,
+    grace_share,
+    grace_max
+});
 canonical_struct!(LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm });

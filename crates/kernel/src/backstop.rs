@@ -99,6 +99,7 @@ fn close_against_others(
             if pool.transfer_position(id, *other, place, change, -amount).is_err() {
                 continue;
             }
+            pool.count_liquidated(place, change, at);
             let given_up = (amount - at_the_mark).max(0);
             given_up_by_all += given_up;
             let price = if with_share { price } else { mark };

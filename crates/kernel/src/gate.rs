@@ -460,6 +460,9 @@ impl Pool {
                 self.take(order.account, place, trade.size);
             }
             if id.is_kernel() {
+                self.count_liquidated(place, trade.size, at);
+            }
+            if id.is_kernel() {
                 self.charge_liquidation(order.account, place, amount);
             }
             self.settle_account(order.account, trade.market, at, out);
@@ -536,6 +539,13 @@ impl Pool {
             let taken = account.taken.entry(market.id).or_insert(0);
             *taken = taken.saturating_add(closed);
         }
+    }
+
+    /// Counts what was closed by force.
+    pub(crate) fn count_liquidated(&mut self, place: usize, lots: Size, at: Timestamp) {
+        let Some(market) = self.markets.get_mut(place) else { return };
+        let window = market.params.activity.intensity_window;
+        market.activity.liquidated.add(window, i128::from(lots.lots()), at);
     }
 
     /// Moves a part of an account's position to another at a price, without an order: deleveraging.

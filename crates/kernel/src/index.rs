@@ -156,7 +156,8 @@ impl Index {
             source.fall_silent(stale_from.min(Timestamp(self.deadline.0.saturating_add(1))));
         }
         let gap = seen.received_at.since(source.received_at);
-        if source.received_at != Timestamp::MIN && Duration::ZERO < gap {
+        // What was away was not the source.
+        if source.received_at != Timestamp::MIN && Duration::ZERO < gap && !source.unheard {
             source.gaps.learn(gap);
             source.silence_max = silence_max(source.gaps.p999(), listed, &panel.oracle);
         }
@@ -167,6 +168,7 @@ impl Index {
         source.convert(listed, rate);
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
+        source.unheard = false;
         source.judge(listed, &panel.oracle);
         Ok(())
     }
@@ -185,6 +187,15 @@ impl Index {
             changed |= u16::from(source.exclusion != before) << place;
         }
         changed
+    }
+
+    /// Hears every source anew: what was said before is no present price, though it is still what the next is judged by.
+    pub fn forget(&mut self, at: Timestamp) {
+        for source in &mut self.sources {
+            source.unheard = true;
+            source.fall_silent(at);
+        }
+        self.deadline = self.deadline.min(at);
     }
 
     /// Says what the sources amount to at `at`. Returns the sources whose exclusion that changed, as bits.

@@ -6,9 +6,9 @@ use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::input::Observation;
+use protocol::input::{ChainHealth, Observation};
 use protocol::{AccountId, Action, Batch, Effect, Input, MarketId, Mode, Panel, PoolId, Reject, Side, VenueParams};
-use units::{Duration, Notional, Price, Timestamp};
+use units::{Duration, Notional, Price, Size, Timestamp};
 
 /// The latest time that a batch may carry: the year 9999.
 pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
@@ -99,12 +99,21 @@ impl Kernel {
     pub fn apply(&mut self, batch: &Batch, out: &mut Vec<Effect>) {
         assert!(batch.height == self.state.height + 1, "the journal delivers each batch once, in order");
         assert!(self.state.at <= batch.at && batch.at <= AT_MAX, "the sequencer's time does not go back");
+        let before = self.state.at;
         self.state.height = batch.height;
         self.state.at = batch.at;
         let now = Now { height: batch.height, at: batch.at };
         let step = |phase: Phase| (0_u32..).zip(&batch.inputs).filter(move |(_, input)| phase_of(input) == phase);
         self.touched.clear();
-        for (n, input) in step(Phase::Facts).chain(step(Phase::Prices)) {
+        for (n, input) in step(Phase::Facts) {
+            self.one(n, input, now, out);
+        }
+        if batch.inputs.contains(&Input::Restart) {
+            // Before the first batch there was nothing to be away from.
+            let away = if batch.height == 1 { Duration::ZERO } else { batch.at.since(before) };
+            self.restart(away, batch.at);
+        }
+        for (n, input) in step(Phase::Prices) {
             self.one(n, input, now, out);
         }
         self.evaluate(now.at, out);
@@ -174,6 +183,18 @@ impl Kernel {
             }
             Input::OrderDone(done) => self.pool_of_mut(done.market)?.order_done(done),
             Input::Trade(trade) => self.pool_of_mut(trade.market)?.trade(trade, now.at, out),
+            Input::Depth(depth) => {
+                let market = self.market_mut(depth.market)?;
+                if depth.bid < Size(0) || depth.ask < Size(0) {
+                    return Err(Reject::OutOfRange);
+                }
+                market.activity.depth = Some(*depth);
+                self.touch(depth.market);
+                Ok(())
+            }
+            Input::Chain(health) => self.chain(health, now.at),
+            // Once a batch, before its prices.
+            Input::Restart => Ok(()),
             Input::InsuranceDeposit(deposit) => {
                 let pool = self.pool_mut(deposit.pool)?;
                 if deposit.amount <= Notional(0) {
@@ -184,6 +205,44 @@ impl Kernel {
                 pool.insure(amount).ok_or(Reject::Overflow)?;
                 pool.deposited = deposited;
                 Ok(())
+            }
+        }
+    }
+
+    /// Files a report of a pool's chain with each of its markets.
+    fn chain(&mut self, health: &ChainHealth, at: Timestamp) -> Result<(), Reject> {
+        let pool = self.state.pools.get_mut(usize::from(health.pool.0)).ok_or(Reject::UnknownPool)?;
+        let mut outage = None;
+        for market in &mut pool.markets {
+            let silent = market.activity.report(health, &market.params.chain, at)?;
+            if let Some(silent) = silent {
+                market.begin_grace(silent, at);
+                outage = Some(silent);
+            }
+            if let Err(place) = self.touched.binary_search(&market.id) {
+                self.touched.insert(place, market.id);
+            }
+        }
+        if let Some(outage) = outage {
+            pool.resume_clocks(outage, at);
+            self.alarm = self.alarm.min(next_alarm(pool));
+        }
+        Ok(())
+    }
+
+    /// Whoever decides was `away` until `at`.
+    fn restart(&mut self, away: Duration, at: Timestamp) {
+        for pool in &mut self.state.pools {
+            for market in &mut pool.markets {
+                market.forget(at);
+                market.begin_grace(away, at);
+            }
+            pool.resume_clocks(away, at);
+            self.alarm = self.alarm.min(next_alarm(pool));
+        }
+        for market in 0..self.state.directory.len() {
+            if let Ok(market) = u16::try_from(market) {
+                self.touch(MarketId(market));
             }
         }
     }
@@ -346,7 +405,11 @@ fn due(market: &Market) -> Timestamp {
     let asked = asked(market);
     let next_step = market.breaker.next_step(&market.params.breaker).filter(|_| asked < market.breaker.mode());
     let next_step = next_step.map_or(Timestamp::MAX, |at| Timestamp(at.0.saturating_sub(1)));
-    market.price_until().min(next_step).min(market.mark.until(&market.params.mark))
+    market
+        .price_until()
+        .min(next_step)
+        .min(market.mark.until(&market.params.mark))
+        .min(market.activity.until(&market.params.chain, market.observed_until))
 }
 
 /// The mode for which the detectors saw a reason at the last look.
@@ -394,6 +457,8 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         market.swing.observe(detectors.swing_window, traded, at);
     }
     market.mark.follow(quality.value, &market.params.mark, at);
+    market.activity.look(market.open_interest, &market.params, at);
+    market.activity.gated &= !market.is_quorum();
     // A reason that stood at the last look stood until this one, however long ago that was.
     if market.breaker.mode() <= asked(market) {
         market.breaker.hold(at);
@@ -436,7 +501,7 @@ enum Phase {
 const fn phase_of(input: &Input) -> Phase {
     match input {
         Input::Trade(_) | Input::OrderDone(_) => Phase::Facts,
-        Input::Observation(_) | Input::BookTop(_) => Phase::Prices,
+        Input::Observation(_) | Input::BookTop(_) | Input::Depth(_) | Input::Chain(_) | Input::Restart => Phase::Prices,
         Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,
         Input::Order(_) => Phase::Orders,
         Input::Withdraw(_) => Phase::Withdrawals,

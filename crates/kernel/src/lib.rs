@@ -30,6 +30,7 @@
 )]
 extern crate alloc;
 
+pub mod activity;
 pub mod adl;
 pub mod backstop;
 pub mod breaker;

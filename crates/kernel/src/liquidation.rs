@@ -25,7 +25,7 @@ use crate::state::{Account, Liquidation, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
 use protocol::{AccountId, Action, Effect, MarketId, OrderId, QualityState};
-use units::{Duration, Notional, Price, Ratio, Rounding, Size, Timestamp, mul_div};
+use units::{Notional, Price, Ratio, Rounding, Size, Timestamp, mul_div};
 
 impl Pool {
     /// The mark crossed an account's trigger: watches it from now on if it is liquidatable, or so near to it that a
@@ -77,8 +77,10 @@ pub struct Now {
 struct Verdict {
     /// Whether its equity is gone at the mark and judged kindly too.
     insolvent: bool,
-    /// Since when it is in distress, until now.
-    stood: Duration,
+    /// Since when it is in distress.
+    since: Timestamp,
+    /// Now.
+    at: Timestamp,
 }
 
 impl Verdict {
@@ -88,17 +90,20 @@ impl Verdict {
 
     /// Whether the position is one that may be taken.
     fn takes(self, pool: &Pool, position: &Position) -> bool {
-        pool.market(position.market).is_some_and(|market| carries(market, position.size, self.action(), self.stood))
+        pool.market(position.market).is_some_and(|market| carries(market, position.size, self))
     }
 }
 
-/// Whether the market's mode and the quality of its price let `action` take a position.
-fn carries(market: &Market, size: Size, action: Action, stood: Duration) -> bool {
-    let price = market.quality();
-    let confirmed = action == Action::LiquidateInsolvent
+/// Whether the market's mode, the quality of its price and what its chain went through let a position be taken.
+fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
+    let (price, action) = (market.quality(), verdict.action());
+    let stood = verdict.at.since(verdict.since);
+    let confirmed = verdict.insolvent
         || price.state == QualityState::Agreed
         || market.params.liquidation.single_lineage_confirm <= stood;
+    let spared = !verdict.insolvent && market.activity.spares(verdict.since, &market.params.chain, verdict.at);
     confirmed
+        && !spared
         && market.breaker.restriction().permits(action, side_of(size))
         && quality::permits(action, price, market.single_lineage())
 }
@@ -108,15 +113,15 @@ fn carries(market: &Market, size: Size, action: Action, stood: Duration) -> bool
 /// Insolvency permits more than the lack of margin does, and what is permitted decides how kindly the account is
 /// judged. So insolvency is asked first, with the markets that let an insolvent account be liquidated; only where it
 /// isn't found the account is judged again, with those that let a solvent one be.
-fn judge(pool: &Pool, account: &Account, risk: &Risk, stood: Duration) -> Option<(Verdict, Risk)> {
+fn judge(pool: &Pool, account: &Account, risk: &Risk, since: Timestamp, at: Timestamp) -> Option<(Verdict, Risk)> {
     let kindly = |verdict: Verdict| {
         let lens = |position: &Position, _: &Market| {
             if verdict.takes(pool, position) { Lens::Kindest } else { Lens::Doubted }
         };
         risk_through(account, |market| pool.market(market), lens)
     };
-    let insolvent = Verdict { insolvent: true, stood };
-    let solvent = Verdict { insolvent: false, stood };
+    let insolvent = Verdict { insolvent: true, since, at };
+    let solvent = Verdict { insolvent: false, since, at };
     let verdict = if risk.equity < 0 && kindly(insolvent)?.equity < 0 { insolvent } else { solvent };
     Some((verdict, kindly(verdict)?))
 }
@@ -143,14 +148,16 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(risk) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
     let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
-    let Some((verdict, kindly)) = judge(pool, account, &risk, now.at.since(since)) else { return };
+    let Some((verdict, kindly)) = judge(pool, account, &risk, since, now.at) else { return };
     if let Some(live) = account.liquidation {
         let held = account.positions.iter().find(|position| position.market == live.market);
         let carried = held.is_some_and(|position| verdict.takes(pool, position));
         let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
         let excessive = || held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
         let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer)) && !excessive();
-        if stands && now.at < live.expires_at {
+        // While the chain stands still no auction goes on, and none runs out.
+        let stalled = pool.market(live.market).is_some_and(|m| m.activity.is_stalled(&m.params.chain, now.at));
+        if stands && (now.at < live.expires_at || stalled) {
             return;
         }
         pool.remove_order(live.order);

@@ -19,7 +19,9 @@ pub struct Mark {
     pub stepped_at: Timestamp,
     /// Average premium of the venue's mid over the index, clamped.
     pub premium: Ratio,
-    /// When the premium was last averaged.
+    /// Likewise not clamped, up to the index itself.
+    pub gap: Ratio,
+    /// When both were last averaged.
     pub premium_at: Timestamp,
 }
 
@@ -32,6 +34,7 @@ impl Mark {
         high: Price(0),
         stepped_at: Timestamp::MIN,
         premium: Ratio::ZERO,
+        gap: Ratio::ZERO,
         premium_at: Timestamp::MIN,
     };
 
@@ -45,26 +48,34 @@ impl Mark {
         if index <= Price(0) {
             return;
         }
-        let held = self.faded(params, at);
+        let (held, apart) = (self.faded(self.premium, params, at), self.faded(self.gap, params, at));
         let is_sound = Price(0) < top.bid && top.bid < top.ask;
         let mid = if is_sound { top.bid.midpoint(top.ask) } else { index };
         let away = i128::from(mid.0) - i128::from(index.0);
         let Some(sample) = Ratio::of_parts(away, i128::from(index.0), Rounding::Down) else { return };
-        let sample = i128::from(clamp(sample, params.premium_max).0);
         let window = i128::from(params.premium_window.0.max(1));
         let first = self.premium_at == Timestamp::MIN;
         let dt = if first { 0 } else { i128::from(at.since(self.premium_at).0.max(0)).min(window) };
-        let averaged = (held * window + sample * dt) / (dt + window).max(1);
-        if let Ok(premium) = i64::try_from(averaged) {
-            self.premium = clamp(Ratio(premium), params.premium_max);
-            self.premium_at = at;
-        }
+        let averaged = |held: i128, max: Ratio| {
+            let sample = i128::from(clamp(sample, max).0);
+            let averaged = (held * window + sample * dt) / (dt + window).max(1);
+            clamp(Ratio(i64::try_from(averaged).unwrap_or(0)), max)
+        };
+        self.premium = averaged(held, params.premium_max);
+        self.gap = averaged(apart, Ratio::ONE);
+        self.premium_at = at;
     }
 
-    /// The premium as it still counts: whole for one window after the last look at the book, then in inverse proportion to
+    /// How far the venue's book has been from the index, not clamped.
+    #[must_use]
+    pub fn gap(&self, params: &MarkParams, at: Timestamp) -> Ratio {
+        Ratio(i64::try_from(self.faded(self.gap, params, at)).unwrap_or(0))
+    }
+
+    /// An average as it still counts: whole for one window after the last look at the book, then in inverse proportion to
     /// the silence.
-    fn faded(&self, params: &MarkParams, at: Timestamp) -> i128 {
-        let premium = i128::from(self.premium.0);
+    fn faded(&self, average: Ratio, params: &MarkParams, at: Timestamp) -> i128 {
+        let premium = i128::from(average.0);
         let (silent, window) = (at.since(self.premium_at).0, params.premium_window.0.max(1));
         if premium == 0 || silent <= window { premium } else { premium * i128::from(window) / i128::from(silent) }
     }
@@ -79,7 +90,7 @@ impl Mark {
             self.target = self.price;
             return;
         }
-        let premium = Ratio(i64::try_from(self.faded(params, at)).unwrap_or(self.premium.0));
+        let premium = Ratio(i64::try_from(self.faded(self.premium, params, at)).unwrap_or(self.premium.0));
         let premium = clamp(premium, params.premium_max);
         let Some(target) = index.scaled(premium, Rounding::Down) else { return };
         self.target = target.max(Price(1));

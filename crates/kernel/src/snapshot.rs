@@ -8,6 +8,7 @@
 //! Decoding a [`State`] through [`codec`] gives anything that is well formed. [`State::from_snapshot`] asks more: sound
 //! parameters and every invariant of [`State::check`].
 
+use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::detect::Memory;
 use crate::index::{Adrift, Gaps, Index, Source, Standing};
@@ -17,7 +18,7 @@ use crate::mark::Mark;
 use crate::stable::Stable;
 use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
 use crate::triggers::Triggers;
-use crate::window::{Range, Twap};
+use crate::window::{Flow, Range, Twap};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use codec::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, canonical_struct};
@@ -202,6 +203,7 @@ impl Canonical for Market {
         + Twap::SIZE_MIN
         + Stable::SIZE_MIN
         + 2 * Range::SIZE_MIN
+        + Activity::SIZE_MIN
         + 8
         + Memory::SIZE_MIN
         + Breaker::SIZE_MIN
@@ -223,6 +225,7 @@ impl Canonical for Market {
             stable,
             range,
             swing,
+            activity,
             observed_until,
             memory,
             breaker,
@@ -244,6 +247,7 @@ impl Canonical for Market {
         stable.encode(out);
         range.encode(out);
         swing.encode(out);
+        activity.encode(out);
         observed_until.encode(out);
         memory.encode(out);
         breaker.encode(out);
@@ -276,6 +280,7 @@ impl Canonical for Market {
             stable: Canonical::decode(reader)?,
             range: Canonical::decode(reader)?,
             swing: Canonical::decode(reader)?,
+            activity: Canonical::decode(reader)?,
             observed_until: Canonical::decode(reader)?,
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,
@@ -329,6 +334,23 @@ impl Canonical for Range {
     }
 }
 
+impl Canonical for Flow {
+    const SIZE_MIN: usize = 8 + crate::window::RANGE_SLOTS * 16;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        let Flow { newest, sums, total: _ } = self;
+        newest.encode(out);
+        sums.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let newest = Canonical::decode(reader)?;
+        let sums: [i128; crate::window::RANGE_SLOTS] = Canonical::decode(reader)?;
+        let total = sums.iter().copied().fold(0, i128::saturating_add);
+        Ok(Flow { newest, sums, total })
+    }
+}
+
 impl Canonical for Twap {
     const SIZE_MIN: usize = 8 + crate::window::TWAP_SLOTS * (16 + 8);
 
@@ -360,6 +382,7 @@ canonical_struct!(Source {
     confidence,
     published_at,
     received_at,
+    unheard,
     unit_at,
     changed_at,
     settled,
@@ -391,7 +414,9 @@ canonical_struct!(Index {
     deadline
 });
 canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });
-canonical_struct!(Mark { price, target, low, high, stepped_at, premium, premium_at });
+canonical_struct!(Mark { price, target, low, high, stepped_at, premium, gap, premium_at });
+canonical_struct!(Outage { ended_at, grace_until });
+canonical_struct!(Activity { interest, liquidated, depth, chain, outage, gated });
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
 canonical_struct!(Stable { value, sum, observed });

@@ -1,5 +1,6 @@
 //! What the kernel remembers, apart by risk pool, and the numbered invariants that hold after every batch.
 
+use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::detect::{MarketView, Memory};
 use crate::index::{Index, Rate};
@@ -16,8 +17,8 @@ use protocol::input::Observation;
 use protocol::params::Invalid;
 use protocol::quality::Exclusion;
 use protocol::{
-    AccountId, Effect, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, PriceQuality, Reject, Rung,
-    SourceId, VenueParams,
+    AccountId, Effect, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, PriceQuality, QualityState, Reject,
+    Rung, SourceId, VenueParams,
 };
 use units::{Duration, Notional, Price, Rounding, Size, Timestamp};
 
@@ -116,6 +117,8 @@ pub struct Market {
     pub range: Range,
     /// Likewise in the swing window.
     pub swing: Range,
+    /// What is known beside its price.
+    pub activity: Activity,
     /// Until when the index has entered the average.
     pub observed_until: Timestamp,
     /// The detectors' levels.
@@ -240,6 +243,7 @@ impl Market {
             stable: Stable::NONE,
             range: Range::new(),
             swing: Range::new(),
+            activity: Activity::new(),
             observed_until: Timestamp::MIN,
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),
@@ -295,11 +299,8 @@ impl Market {
     /// What its unit is worth to who is quoted in it. What fewer say than it takes to agree is no more for being said of
     /// something else by many.
     pub(crate) fn rate(&self) -> Option<Rate> {
-        let enough = self.params.oracle.lineages_min.min(self.lineages_listed);
-        if self.quality().lineages < enough {
-            return None;
-        }
-        Rate::of(self.quality(), self.params.scale, self.observed_until)
+        let rate = Rate::of(self.quality(), self.params.scale, self.observed_until);
+        rate.filter(|_| self.is_quorum())
     }
 
     /// Files an observation of one of its sources, `rate` what the source's unit is worth. Returns why the source is left
@@ -348,6 +349,33 @@ impl Market {
         self.ladder.choose(&choices, unseen, at);
     }
 
+    /// Whether as many independent lineages as are asked for, or listed, say the price that serves.
+    #[must_use]
+    pub fn is_quorum(&self) -> bool {
+        let quality = self.quality();
+        let fresh = matches!(quality.rung, Rung::Primary | Rung::Secondary);
+        let sure = matches!(quality.state, QualityState::Agreed | QualityState::Degraded);
+        fresh && sure && self.params.oracle.lineages_min.min(self.lineages_listed) <= quality.lineages
+    }
+
+    /// Nothing that was heard before is taken for the present.
+    pub(crate) fn forget(&mut self, at: Timestamp) {
+        self.index.forget(at);
+        for fallback in &mut self.fallbacks {
+            fallback.index.forget(at);
+        }
+        self.activity.gated = true;
+    }
+
+    /// An outage of this length is over at `at`.
+    pub(crate) fn begin_grace(&mut self, outage: Duration, at: Timestamp) {
+        let breaker = &self.params.breaker;
+        let grace = breaker.grace_share.of(i128::from(outage.0.max(0)), Rounding::Down);
+        let grace = grace.and_then(|grace| i64::try_from(grace).ok()).map_or(breaker.grace_max, Duration);
+        let until = at.plus(grace.min(breaker.grace_max));
+        self.activity.outage = Outage { ended_at: at, grace_until: until.max(self.activity.outage.grace_until) };
+    }
+
     /// Whether the market lists too few independent lineages ever to have an agreed price.
     #[must_use]
     pub const fn single_lineage(&self) -> bool {
@@ -371,6 +399,12 @@ impl Market {
             range: self.range.extremes(),
             swing: self.swing.extremes(),
             stuck: self.stuck(),
+            measures: self.activity.measures(
+                self.open_interest,
+                self.mark.gap(&self.params.mark, self.observed_until),
+                &self.params,
+                self.observed_until,
+            ),
         }
     }
 
@@ -489,11 +523,7 @@ impl Pool {
         match since {
             Some(since) if !self.distressed.contains_key(&id) => {
                 self.distressed.insert(id, since);
-                let waits = account.positions.iter().filter_map(|position| self.market(position.market));
-                let waits = waits.filter(|market| market.single_lineage());
-                let waits = waits.map(|market| (since.plus(market.params.liquidation.single_lineage_confirm), id));
-                let waits: Vec<(Timestamp, AccountId)> = waits.collect();
-                self.alarms.extend(waits);
+                self.await_turn(id, since);
             }
             Some(_) => {}
             None => {
@@ -507,6 +537,36 @@ impl Pool {
         self.rearm(id);
     }
 
+    /// Has an account that is in distress since `since` looked at when what keeps it from being liquidated is over.
+    fn await_turn(&mut self, id: AccountId, since: Timestamp) {
+        let Some(account) = self.accounts.get(&id) else { return };
+        let markets = account.positions.iter().filter_map(|position| self.market(position.market));
+        let waits = markets.flat_map(|market| {
+            let confirmed = since.plus(market.params.liquidation.single_lineage_confirm);
+            let graced = market.activity.outage.grace_until;
+            let confirmed = market.single_lineage().then_some(confirmed);
+            confirmed.into_iter().chain((since < graced).then_some(graced))
+        });
+        let waits: Vec<(Timestamp, AccountId)> = waits.map(|at| (at, id)).collect();
+        self.alarms.extend(waits);
+    }
+
+    /// An outage of this length is over at `at`: what it stopped goes on where it was. Nobody could act, so no clock ran.
+    pub(crate) fn resume_clocks(&mut self, outage: Duration, at: Timestamp) {
+        let distressed: Vec<(AccountId, Timestamp)> = self.distressed.iter().map(|(id, since)| (*id, *since)).collect();
+        for (id, since) in distressed {
+            // Never to the end of it: they were in distress before.
+            let since = since.plus(outage).min(Timestamp(at.0.saturating_sub(1))).max(since);
+            self.distressed.insert(id, since);
+            let live = self.accounts.get_mut(&id).and_then(|account| account.liquidation.as_mut());
+            if let Some(live) = live {
+                live.expires_at = live.expires_at.plus(outage);
+                self.alarms.insert((live.expires_at, id));
+            }
+            self.await_turn(id, since);
+        }
+    }
+
     /// Whether the next price will have the account looked at: it is in distress, or a trigger of it is crossed.
     fn is_seen(&self, id: AccountId, account: &Account) -> bool {
         self.distressed.contains_key(&id)
@@ -517,7 +577,7 @@ impl Pool {
             })
     }
 
-    fn check(&self) -> Result<(), Broken> {
+    fn check(&self, at: Timestamp) -> Result<(), Broken> {
         let broken = |invariant, found, expected| Err(Broken { invariant, pool: self.id, found, expected });
         let booked: i128 = self.accounts.values().map(Account::booked).sum();
         let held = booked.checked_add(self.insurance).and_then(|sum| sum.checked_sub(self.deficit));
@@ -599,8 +659,13 @@ impl Pool {
             if !taken || !account.taken.is_empty() && !self.distressed.contains_key(id) {
                 return broken(18, i128::from(id.0), 0);
             }
-            let rings =
-                |live: Liquidation| self.distressed.contains_key(id) && self.alarms.contains(&(live.expires_at, *id));
+            let stalled = |live: Liquidation| {
+                let market = self.market(live.market);
+                market.is_some_and(|market| market.activity.is_stalled(&market.params.chain, at))
+            };
+            let waits =
+                |live: Liquidation| self.alarms.contains(&(live.expires_at, *id)) || live.expires_at <= at && stalled(live);
+            let rings = |live: Liquidation| self.distressed.contains_key(id) && waits(live);
             if !account.liquidation.is_none_or(rings) {
                 return broken(19, i128::from(id.0), 0);
             }
@@ -724,11 +789,12 @@ impl State {
     ///     price of that market has it looked at.
     /// 17. In every market the lots of resting opening orders are counted, bought and sold apart.
     /// 18. Only an account in distress remembers what its liquidation closed.
-    /// 19. Only an account in distress has a liquidation order out, and an alarm for the time when that runs out.
+    /// 19. Only an account in distress has a liquidation order out, and an alarm for the time when that runs out, unless
+    ///     the chain stands still and it has.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.
     pub fn check(&self) -> Result<(), Broken> {
-        self.pools.iter().try_for_each(Pool::check)
+        self.pools.iter().try_for_each(|pool| pool.check(self.at))
     }
 }

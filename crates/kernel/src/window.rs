@@ -167,6 +167,53 @@ impl Range {
     }
 }
 
+/// What added up inside a rolling window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Number of the newest slot since the epoch.
+    pub newest: i64,
+    /// Per slot.
+    pub sums: [i128; RANGE_SLOTS],
+    /// Sum of `sums`.
+    pub total: i128,
+}
+
+impl Flow {
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Flow {
+        Flow { newest: i64::MIN, sums: [0; RANGE_SLOTS], total: 0 }
+    }
+
+    /// Forgets what has fallen out of the window by `at`.
+    pub fn advance(&mut self, window: Duration, at: Timestamp) {
+        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT));
+        if slot <= self.newest {
+            return;
+        }
+        for k in 0..slot.saturating_sub(self.newest).min(RANGE_COUNT) {
+            let i = place(slot - k, RANGE_COUNT);
+            self.total = self.total.saturating_sub(self.sums[i]);
+            self.sums[i] = 0;
+        }
+        self.newest = slot;
+    }
+
+    /// Adds an amount at `at`.
+    pub fn add(&mut self, window: Duration, amount: i128, at: Timestamp) {
+        self.advance(window, at);
+        let i = place(self.newest, RANGE_COUNT);
+        self.sums[i] = self.sums[i].saturating_add(amount);
+        self.total = self.total.saturating_add(amount);
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Flow {
+        Flow::new()
+    }
+}
+
 impl Default for Range {
     fn default() -> Range {
         Range::new()

@@ -842,6 +842,7 @@ fn an_average_over_exactly_enough_of_its_window_is_used_and_one_over_less_is_not
         stable: None,
         swing: None,
         stuck: Ratio::ZERO,
+        measures: kernel::activity::Measures::CALM,
     };
     let asked = |coverage: i64| kernel::detect::band::detect(&view(coverage), &params, Mode::Normal);
     assert_eq!((asked(least.0), asked(least.0 - 1)), (Mode::ReduceOnly, Mode::Normal));

@@ -25,6 +25,7 @@ mod oracle;
 pub mod storm;
 pub mod traffic;
 
+use kernel::activity::Outage;
 use kernel::breaker::Breaker;
 use kernel::detect::{DETECTORS, Memory};
 use kernel::index::{Index, Source};
@@ -34,11 +35,12 @@ use kernel::stable::Stable;
 use kernel::{Kernel, State, state};
 use ladder::{Climb, Panel, Worth};
 use oracle::History;
+use protocol::input::{ChainHealth, Depth};
 use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, PriceQuality, QualityState, Rung, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use units::Timestamp;
+use units::{Ratio, Timestamp};
 
 /// The kernel and the model do not agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Model {
 /// What the kernel stored before a batch, as far as the model starts from it.
 #[derive(Debug)]
 pub struct Before {
+    height: u64,
+    at: Timestamp,
     markets: Vec<Market>,
     venue: money::Venue,
 }
@@ -86,6 +90,10 @@ struct Market {
     breaker: Breaker,
     observed_until: Timestamp,
     stable: Stable,
+    depth: Option<Depth>,
+    chain: Option<ChainHealth>,
+    outage: Outage,
+    gated: bool,
 }
 
 /// A batch that is walked through, effect by effect.
@@ -144,9 +152,18 @@ impl Model {
             breaker: market.breaker,
             observed_until: market.observed_until,
             stable: market.stable,
+            depth: market.activity.depth,
+            chain: market.activity.chain,
+            outage: market.activity.outage,
+            gated: market.activity.gated,
         };
         let markets = state.markets().map(market).collect();
-        Before { markets, venue: money::Venue::of(state, &self.listings, batch.at, batch.height) }
+        Before {
+            height: state.height,
+            at: state.at,
+            markets,
+            venue: money::Venue::of(state, &self.listings, batch.at, batch.height),
+        }
     }
 
     /// Follows one batch.
@@ -156,18 +173,28 @@ impl Model {
     pub fn step(&mut self, before: Before, batch: &Batch, effects: &[Effect], after: &State) -> Result<(), Finding> {
         let mut walk = Walk { batch, effects: effects.iter().peekable() };
         let followed = self.follow(before, &mut walk, after);
+        self.count_deleveraged(effects, batch.at);
         followed.map_err(|(rule, detail)| Finding { height: batch.height, rule, detail })
     }
 
     fn follow(&mut self, before: Before, walk: &mut Walk<'_>, after: &State) -> Demand<()> {
         let at = walk.batch.at;
-        let Before { mut markets, mut venue } = before;
+        let Before { height, at: before_at, mut markets, mut venue } = before;
+        self.count_trades(walk);
         let inputs = || (0_u32..).zip(&walk.batch.inputs);
         let facts = inputs().filter(|(_, input)| matches!(input, Input::Trade(_) | Input::OrderDone(_)));
         for (n, input) in facts.collect::<Vec<_>>() {
             venue.fact(n, input, walk)?;
         }
-        let looks = observe(&mut markets, walk)?;
+        if walk.batch.inputs.contains(&Input::Restart) {
+            let away = if height == 0 { 0 } else { at.0 - before_at.0 };
+            let pools: BTreeSet<usize> = markets.iter_mut().map(|market| market.restart(away, at)).collect();
+            pools.into_iter().for_each(|pool| venue.resume_clocks(pool, away));
+        }
+        let looks = observe(&mut markets, &mut venue, walk)?;
+        for market in &markets {
+            venue.health(market.id, market.outage, market.chain);
+        }
         let due = |market: &Market| {
             // While a detector asks for the mode, time alone does not lead out of it.
             let breaker = &market.breaker;
@@ -178,7 +205,21 @@ impl Model {
             let steps = market.mark.price != market.mark.target;
             let stepped = exact::q(at.0) - exact::q(market.mark.stepped_at.0);
             let steps = steps && exact::q(market.params.mark.step_window.0) <= stepped;
-            chosen_until < at || steps || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
+            // A chain's silence reaches the one threshold or the other.
+            let chain = &market.params.chain;
+            let silent = |now: Timestamp, threshold: Ratio| {
+                market.chain.is_some_and(|health| {
+                    exact::part(threshold) * exact::q(chain.interval.0)
+                        <= exact::q(now.0) - exact::q(health.produced_at.0)
+                })
+            };
+            let fell_silent = [chain.distress.cautious, chain.distress.reduce_only]
+                .into_iter()
+                .any(|threshold| silent(at, threshold) && !silent(market.observed_until, threshold));
+            chosen_until < at
+                || steps
+                || fell_silent
+                || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
         };
         let mut evaluated = Vec::new();
         // What others are quoted in comes first, and takes them along if it is worth something else then.
@@ -196,7 +237,8 @@ impl Model {
                     look.agrees(market, kernel)?;
                 }
                 let mut quoted_in = market.params.sources.iter().filter_map(|source| source.quote);
-                let worth = |all: &Worth, unit| all.get(&unit).cloned().flatten().map(|(value, doubt, _)| (value, doubt));
+                let worth =
+                    |all: &Worth, unit| all.get(&unit).cloned().flatten().map(|(value, doubt, _)| (value, doubt));
                 let moved = quoted_in.any(|unit| worth(&before, unit) != worth(&now, unit));
                 if looks.contains_key(&id) || due(market) || moved {
                     evaluated.push(id);
@@ -216,6 +258,37 @@ impl Model {
         same("no effect without a cause", at, walk.next(), None)?;
         venue.agrees(after, &evaluated)?;
         after.check().map_err(|broken| ("the numbered invariants", format!("{broken:?}")))
+    }
+
+    /// Notes what the batch's trades closed by force.
+    fn count_trades(&mut self, walk: &Walk<'_>) {
+        let refused: BTreeSet<u32> = walk
+            .effects
+            .clone()
+            .filter_map(|effect| match effect {
+                Effect::Rejected { input, .. } => Some(*input),
+                _ => None,
+            })
+            .collect();
+        for (n, input) in (0..).zip(&walk.batch.inputs) {
+            let Input::Trade(trade) = input else { continue };
+            let Some(history) = self.histories.get_mut(usize::from(trade.market.0)) else { continue };
+            for order in [trade.buy, trade.sell] {
+                if order.is_kernel() && !refused.contains(&n) {
+                    history.closed(trade.size.0.into(), walk.batch.at);
+                }
+            }
+        }
+    }
+
+    /// Notes what the batch deleveraged.
+    fn count_deleveraged(&mut self, effects: &[Effect], at: Timestamp) {
+        for effect in effects {
+            let Effect::Deleveraged { market, size, .. } = effect else { continue };
+            if let Some(history) = self.histories.get_mut(usize::from(market.0)) {
+                history.closed(size.0.abs().into(), at);
+            }
+        }
     }
 
     /// One market's index, averages, detectors, mode and mark.
@@ -304,7 +377,16 @@ impl Model {
         same("the time-weighted average", id, (kernel.twap.average(), kernel.twap.covered), average)?;
         let ranges = history.extremes(&params.detectors);
         same("the ranges", id, [kernel.range.extremes(), kernel.swing.extremes()], ranges)?;
-        let (levels, wanted, causes) = oracle::detect(market, &quality, average, ranges, kernel.stable.price());
+        let open = venue.open_interest(id);
+        let least = history.least_open(open, params.activity.growth_window, at);
+        let closed = history.lately_closed(params.activity.intensity_window, at);
+        let listed = listed.len().min(params.oracle.lineages_min.into());
+        let fresh = matches!(quality.rung, Rung::Primary | Rung::Secondary) && quality.state < QualityState::Disputed;
+        market.gated &= !(fresh && listed <= usize::from(quality.lineages));
+        same("the gate", id, kernel.activity.gated, market.gated)?;
+        let measures = oracle::Measures::of(market, open, least, closed, &kernel.mark, at);
+        let (levels, wanted, causes) =
+            oracle::detect(market, &quality, average, ranges, kernel.stable.price(), &measures);
         let levels: [Mode; DETECTORS.len()] = levels;
         same("the detectors' levels", id, kernel.memory.levels, levels)?;
         // A reason that stood at the last look stood until this one.
@@ -342,6 +424,51 @@ impl Model {
 }
 
 impl Market {
+    /// Whoever decides was away until `at`. Returns the pool.
+    fn restart(&mut self, away: i64, at: Timestamp) -> usize {
+        for panel in &mut self.panels {
+            for source in &mut panel.index.sources {
+                source.unheard = true;
+                oracle::falls_silent(source, at.0);
+            }
+            panel.index.deadline = panel.index.deadline.min(at);
+        }
+        self.gated = true;
+        self.grace(away, at);
+        usize::from(self.params.pool.0)
+    }
+
+    /// So long after an outage nobody solvent is liquidated whom it brought into distress.
+    fn grace(&mut self, outage: i64, at: Timestamp) {
+        let breaker = &self.params.breaker;
+        let grace = exact::floor(&(exact::part(breaker.grace_share) * exact::q(outage.max(0))));
+        let until = i128::from(at.0) + grace.min(breaker.grace_max.0.into());
+        let until = Timestamp(until.min(i64::MAX.into()) as i64).max(self.outage.grace_until);
+        self.outage = Outage { ended_at: at, grace_until: until };
+    }
+
+    /// Takes a report of the chain. Returns the outage that it ends.
+    fn report(&mut self, health: &ChainHealth, at: Timestamp) -> Result<Option<i64>, protocol::Reject> {
+        let last = self.chain.map_or(health.produced_at.0, |last| last.produced_at.0);
+        let rules = [
+            (at < health.produced_at, protocol::Reject::ReceivedAfterBatch),
+            (health.inclusion.0 < 0 || health.finality.0 < 0, protocol::Reject::OutOfRange),
+            (health.produced_at.0 < last, protocol::Reject::OutOfOrder),
+        ];
+        if let Some((_, reject)) = rules.into_iter().find(|(broken, _)| *broken) {
+            return Err(reject);
+        }
+        let silent = health.produced_at.0 - last;
+        let params = &self.params.chain;
+        let stalled = exact::part(params.distress.reduce_only) * exact::q(params.interval.0) <= exact::q(silent);
+        let ended = self.chain.is_some() && stalled;
+        self.chain = Some(*health);
+        if ended {
+            self.grace(silent, at);
+        }
+        Ok(ended.then_some(silent))
+    }
+
     fn own(&self) -> &Panel {
         &self.panels[0]
     }
@@ -393,32 +520,68 @@ fn asked(market: &Market) -> Mode {
 /// What looks at the venue's own book make of a market's premium.
 struct Look {
     premium: exact::Q,
+    gap: exact::Q,
     at: Timestamp,
     looks: i64,
 }
 
 impl Look {
+    fn unseen(market: &Market) -> Look {
+        let Mark { premium, gap, premium_at, .. } = market.mark;
+        Look { premium: exact::part(premium), gap: exact::part(gap), at: premium_at, looks: 0 }
+    }
+
     fn agrees(&self, old: &Market, kernel: &state::Market) -> Demand<()> {
         let id = old.id;
         if self.looks == 0 {
-            let stored = |mark: &Mark| (mark.premium, mark.premium_at);
+            let stored = |mark: &Mark| (mark.premium, mark.gap, mark.premium_at);
             return same("a premium that nobody looked at", id, stored(&kernel.mark), stored(&old.mark));
         }
         // The sample and the average are each rounded to a part.
         let near = oracle::near(kernel.mark.premium, &self.premium, 2 * self.looks);
         demand("the premium", near, || format!("{id:?}: kernel {:?}, model {}", kernel.mark.premium, self.premium))?;
+        let near = oracle::near(kernel.mark.gap, &self.gap, 2 * self.looks);
+        demand("the gap", near, || format!("{id:?}: kernel {:?}, model {}", kernel.mark.gap, self.gap))?;
         same("when the premium was averaged", id, kernel.mark.premium_at, self.at)
     }
 }
 
 /// Files every price of the batch; returns the markets that have to be evaluated.
-fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<MarketId, Look>> {
+fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>) -> Demand<BTreeMap<MarketId, Look>> {
     let at = walk.batch.at;
     let mut looks: BTreeMap<MarketId, Look> = BTreeMap::new();
+    if walk.batch.inputs.contains(&Input::Restart) {
+        looks.extend(markets.iter().map(|market| (market.id, Look::unseen(market))));
+    }
     for (n, input) in (0..).zip(&walk.batch.inputs) {
         let market = match input {
             Input::Observation(seen) => seen.market,
             Input::BookTop(top) => top.market,
+            Input::Depth(depth) => depth.market,
+            Input::Chain(health) => {
+                let pool = usize::from(health.pool.0);
+                let known = venue.has_pool(pool);
+                let mut reject = (!known).then_some(protocol::Reject::UnknownPool);
+                let mut outage = None;
+                for market in markets.iter_mut().filter(|market| market.params.pool == health.pool && known) {
+                    match market.report(health, at) {
+                        Ok(ended) => {
+                            outage = outage.or(ended);
+                            let unseen = Look::unseen(market);
+                            looks.entry(market.id).or_insert(unseen);
+                        }
+                        Err(found) => reject = Some(found),
+                    }
+                }
+                if let Some(outage) = outage {
+                    venue.resume_clocks(pool, outage);
+                }
+                if let Some(reject) = reject {
+                    walk.expect("a refused report", Effect::Rejected { input: n, reject })?;
+                }
+                continue;
+            }
+            Input::Restart => continue,
             Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)
@@ -434,8 +597,17 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
             walk.expect("a price of no market", Effect::Rejected { input: n, reject })?;
             continue;
         };
-        let stored = (exact::part(market.mark.premium), market.mark.premium_at);
-        let unseen = || Look { premium: stored.0.clone(), at: stored.1, looks: 0 };
+        let unseen = Look::unseen(market);
+        if let Input::Depth(depth) = input {
+            if depth.bid.0 < 0 || depth.ask.0 < 0 {
+                let reject = protocol::Reject::OutOfRange;
+                walk.expect("a refused depth", Effect::Rejected { input: n, reject })?;
+            } else {
+                market.depth = Some(*depth);
+                looks.entry(market.id).or_insert(unseen);
+            }
+            continue;
+        }
         if let Input::Observation(seen) = input {
             let id = market.id;
             let seat = |panel: &mut Panel| {
@@ -447,7 +619,7 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
             match market.panels.iter_mut().find_map(seat).unwrap_or(Err(protocol::Reject::UnknownSource)) {
                 Err(reject) => walk.expect("a refused price", Effect::Rejected { input: n, reject })?,
                 Ok((was, exclusion)) => {
-                    looks.entry(id).or_insert_with(unseen);
+                    looks.entry(id).or_insert(unseen);
                     if was != exclusion {
                         let told = Effect::Source { market: id, source: seen.source, exclusion };
                         walk.expect("a change of a source is told", told)?;
@@ -456,9 +628,11 @@ fn observe(markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<BTreeMap<Marke
             }
         }
         if let Input::BookTop(top) = input {
-            let look = looks.entry(market.id).or_insert_with(unseen);
-            if let Some(premium) = oracle::premium(market, &look.premium, look.at, top, at) {
-                *look = Look { premium, at, looks: look.looks + 1 };
+            let look = looks.entry(market.id).or_insert_with(|| Look::unseen(market));
+            let averaged = |held, max| oracle::premium(market, held, look.at, top, max, at);
+            let premium = averaged(&look.premium, market.params.mark.premium_max);
+            if let Some((premium, gap)) = premium.zip(averaged(&look.gap, Ratio::ONE)) {
+                *look = Look { premium, gap, at, looks: look.looks + 1 };
             }
         }
     }

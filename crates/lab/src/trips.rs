@@ -47,6 +47,12 @@ pub const CLASSES: [(&str, Class); NAMES.len()] = [
     ("swing", Class::Market),
     ("drift", Class::Market),
     ("stuck", Class::Source),
+    ("growth", Class::Market),
+    ("crowding", Class::Market),
+    ("intensity", Class::Market),
+    ("divergence", Class::Market),
+    ("chain", Class::Source),
+    ("restart", Class::Source),
 ];
 
 /// What the thresholds are multiplied by, percent.

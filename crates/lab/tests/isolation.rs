@@ -59,6 +59,9 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
     let of_input = |input: &Input| match input {
         Input::Observation(seen) => pool_of(seen.market),
         Input::BookTop(top) => pool_of(top.market),
+        Input::Depth(depth) => pool_of(depth.market),
+        Input::Chain(health) => Some(health.pool),
+        Input::Restart => None,
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
         Input::Cancel(cancel) => pool_of(cancel.market),

@@ -9,8 +9,8 @@ use crate::quantity::{self, Form, decimal, grouped, shown};
 use crate::read::join;
 use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
 use protocol::params::{
-    BreakerParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams, OracleParams, Place,
-    PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::{LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
@@ -151,12 +151,29 @@ impl Policy {
             },
             tiers: self.tiers(&listing.name).1.to_vec(),
             detectors: detectors(&view)?,
+            activity: ActivityParams {
+                growth: view.thresholds("activity.growth")?,
+                growth_window: view.span("activity.growth_window")?,
+                crowding: view.thresholds("activity.crowding")?,
+                intensity: view.thresholds("activity.intensity")?,
+                intensity_window: view.span("activity.intensity_window")?,
+                divergence: view.thresholds("activity.divergence")?,
+            },
+            chain: ChainParams {
+                distress: view.thresholds("chain.distress")?,
+                interval: view.span("chain.interval")?,
+                inclusion: view.span("chain.inclusion")?,
+                finality: view.span("chain.finality")?,
+                base_fee: view.small("chain.base_fee")?,
+            },
             breaker: BreakerParams {
                 calm: view.span("breaker.calm")?,
                 probation: view.span("breaker.probation")?,
                 calm_max: view.span("breaker.calm_max")?,
                 cautious_margin_addon: view.ratio("breaker.cautious_margin_addon")?,
                 cautious_size_scale: view.ratio("breaker.cautious_size_scale")?,
+                grace_share: view.ratio("breaker.grace_share")?,
+                grace_max: view.span("breaker.grace_max")?,
             },
             liquidation: LiquidationParams {
                 buffer: view.ratio("liquidation.buffer")?,
@@ -896,9 +913,16 @@ mod tests {
         // What the policy names is there, or it is refused; and so is a listed market that can't be a unit.
         let place = "(found in market SOL, source beta)";
         let must = "must name a listed market whose own sources are all in USD";
-        refuse("[source.beta]\nquote = \"AVXA\"", &listing(), &format!("p.toml:LINE:1: source.beta.quote: {must} {place}"));
+        refuse(
+            "[source.beta]\nquote = \"AVXA\"",
+            &listing(),
+            &format!("p.toml:LINE:1: source.beta.quote: {must} {place}"),
+        );
         let found = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
-        assert_eq!(found.to_string(), format!("p.toml: source.default.quote: {must} (found in market SOL, source alpha)"));
+        assert_eq!(
+            found.to_string(),
+            format!("p.toml: source.default.quote: {must} (found in market SOL, source alpha)")
+        );
     }
 
     #[test]

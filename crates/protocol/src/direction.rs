@@ -10,8 +10,8 @@
 //! Start at [`VenueParams::compare`].
 
 use crate::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
-    Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use Direction::{Loosen, Mixed, Tighten};
 use alloc::vec::Vec;
@@ -256,6 +256,8 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         mark,
         tiers,
         detectors,
+        activity,
+        chain,
         breaker,
         liquidation,
     } = old;
@@ -278,6 +280,8 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
     check_oracle(found, oracle, &new.oracle);
     check_mark(found, mark, &new.mark);
     check_detectors(found, detectors, &new.detectors);
+    check_activity(found, activity, &new.activity);
+    check_chain(found, chain, &new.chain);
     check_breaker(found, breaker, &new.breaker);
     check_liquidation(found, liquidation, &new.liquidation);
     found.unordered(
@@ -668,8 +672,65 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
     );
 }
 
+fn check_activity(found: &mut Found, old: &ActivityParams, new: &ActivityParams) {
+    let ActivityParams {
+        growth: Thresholds { cautious: growth_cautious, reduce_only: growth_reduce_only },
+        growth_window,
+        crowding: Thresholds { cautious: crowding_cautious, reduce_only: crowding_reduce_only },
+        intensity: Thresholds { cautious: intensity_cautious, reduce_only: intensity_reduce_only },
+        intensity_window,
+        divergence: Thresholds { cautious: divergence_cautious, reduce_only: divergence_reduce_only },
+    } = old;
+    let cautious = ["more of it passes as normal", "less of it makes the market cautious"];
+    let reduce_only = ["more of it may be opened into", "less of it stops what opens"];
+    for (field, why, old, new) in [
+        ("activity.growth.cautious", cautious, growth_cautious, &new.growth.cautious),
+        ("activity.growth.reduce_only", reduce_only, growth_reduce_only, &new.growth.reduce_only),
+        ("activity.crowding.cautious", cautious, crowding_cautious, &new.crowding.cautious),
+        ("activity.crowding.reduce_only", reduce_only, crowding_reduce_only, &new.crowding.reduce_only),
+        ("activity.intensity.cautious", cautious, intensity_cautious, &new.intensity.cautious),
+        ("activity.intensity.reduce_only", reduce_only, intensity_reduce_only, &new.intensity.reduce_only),
+        ("activity.divergence.cautious", cautious, divergence_cautious, &new.divergence.cautious),
+        ("activity.divergence.reduce_only", reduce_only, divergence_reduce_only, &new.divergence.reduce_only),
+    ] {
+        found.ordered(field, Loosen, why, old, new);
+    }
+    for (field, old, new) in [
+        ("activity.growth_window", growth_window, &new.growth_window),
+        ("activity.intensity_window", intensity_window, &new.intensity_window),
+    ] {
+        found.ordered(field, Tighten, ["it adds up over a longer time", "it adds up over a shorter time"], old, new);
+    }
+}
+
+fn check_chain(found: &mut Found, old: &ChainParams, new: &ChainParams) {
+    let ChainParams { distress: Thresholds { cautious, reduce_only }, interval, inclusion, finality, base_fee } = old;
+    // In a chain's distress nobody solvent is liquidated either.
+    let why = [
+        "a worse chain passes, for what opens and for liquidations",
+        "a better chain restricts what opens, and puts liquidations off",
+    ];
+    found.ordered("chain.distress.cautious", Loosen, why, cautious, &new.distress.cautious);
+    found.ordered("chain.distress.reduce_only", Mixed, why, reduce_only, &new.distress.reduce_only);
+    for (field, old, new) in [
+        ("chain.interval", interval, &new.interval),
+        ("chain.inclusion", inclusion, &new.inclusion),
+        ("chain.finality", finality, &new.finality),
+    ] {
+        found.ordered(field, Mixed, why, old, new);
+    }
+    found.ordered("chain.base_fee", Mixed, why, base_fee, &new.base_fee);
+}
+
 fn check_breaker(found: &mut Found, old: &BreakerParams, new: &BreakerParams) {
-    let BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale } = old;
+    let BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale, grace_share, grace_max } =
+        old;
+    let grace = [
+        "after an outage whoever it brought under maintenance has longer to act, and may lose more",
+        "after an outage whoever it brought under maintenance is liquidated sooner",
+    ];
+    found.ordered("breaker.grace_share", Mixed, grace, grace_share, &new.grace_share);
+    found.ordered("breaker.grace_max", Mixed, grace, grace_max, &new.grace_max);
     // A wait for a better price leaves exits open; this one closes them although the price is good again.
     found.ordered(
         "breaker.calm",
@@ -893,6 +954,23 @@ mod tests {
                     calm_max: span,
                     cautious_margin_addon: ratio,
                     cautious_size_scale: ratio,
+                    grace_share: ratio,
+                    grace_max: span,
+                },
+                activity: ActivityParams {
+                    growth: thresholds,
+                    growth_window: span,
+                    crowding: thresholds,
+                    intensity: thresholds,
+                    intensity_window: span,
+                    divergence: thresholds,
+                },
+                chain: ChainParams {
+                    distress: thresholds,
+                    interval: span,
+                    inclusion: span,
+                    finality: span,
+                    base_fee: 10,
                 },
                 liquidation: LiquidationParams {
                     buffer: ratio,
@@ -959,6 +1037,24 @@ mod tests {
         ("detectors.drift.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.drift.reduce_only.0 += 1),
         ("detectors.stable_half_life", MARKET, Mixed, |v| v.markets[0].detectors.stable_half_life.0 += 1),
         ("detectors.stable_reach", MARKET, Mixed, |v| v.markets[0].detectors.stable_reach.0 += 1),
+        ("activity.growth.cautious", MARKET, Loosen, |v| v.markets[0].activity.growth.cautious.0 += 1),
+        ("activity.growth.reduce_only", MARKET, Loosen, |v| v.markets[0].activity.growth.reduce_only.0 += 1),
+        ("activity.crowding.cautious", MARKET, Loosen, |v| v.markets[0].activity.crowding.cautious.0 += 1),
+        ("activity.crowding.reduce_only", MARKET, Loosen, |v| v.markets[0].activity.crowding.reduce_only.0 += 1),
+        ("activity.intensity.cautious", MARKET, Loosen, |v| v.markets[0].activity.intensity.cautious.0 += 1),
+        ("activity.intensity.reduce_only", MARKET, Loosen, |v| v.markets[0].activity.intensity.reduce_only.0 += 1),
+        ("activity.divergence.cautious", MARKET, Loosen, |v| v.markets[0].activity.divergence.cautious.0 += 1),
+        ("activity.divergence.reduce_only", MARKET, Loosen, |v| v.markets[0].activity.divergence.reduce_only.0 += 1),
+        ("activity.growth_window", MARKET, Tighten, |v| v.markets[0].activity.growth_window.0 += 1),
+        ("activity.intensity_window", MARKET, Tighten, |v| v.markets[0].activity.intensity_window.0 += 1),
+        ("chain.distress.cautious", MARKET, Loosen, |v| v.markets[0].chain.distress.cautious.0 += 1),
+        ("chain.distress.reduce_only", MARKET, Mixed, |v| v.markets[0].chain.distress.reduce_only.0 += 1),
+        ("chain.interval", MARKET, Mixed, |v| v.markets[0].chain.interval.0 += 1),
+        ("chain.inclusion", MARKET, Mixed, |v| v.markets[0].chain.inclusion.0 += 1),
+        ("chain.finality", MARKET, Mixed, |v| v.markets[0].chain.finality.0 += 1),
+        ("chain.base_fee", MARKET, Mixed, |v| v.markets[0].chain.base_fee += 1),
+        ("breaker.grace_share", MARKET, Mixed, |v| v.markets[0].breaker.grace_share.0 += 1),
+        ("breaker.grace_max", MARKET, Mixed, |v| v.markets[0].breaker.grace_max.0 += 1),
         ("detectors.stuck.cautious", MARKET, Loosen, |v| v.markets[0].detectors.stuck.cautious.0 += 1),
         ("detectors.stuck.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.stuck.reduce_only.0 += 1),
         ("detectors.band.cautious", MARKET, Loosen, |v| v.markets[0].detectors.band.cautious.0 += 1),

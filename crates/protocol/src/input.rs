@@ -1,7 +1,7 @@
 //! What may enter a batch.
 
 use crate::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
-use units::{Notional, Price, Size, Timestamp};
+use units::{Duration, Notional, Price, Size, Timestamp};
 
 /// One fact or one wish from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,40 @@ pub enum Input {
     Trade(Trade),
     /// Money paid into a pool's insurance fund.
     InsuranceDeposit(InsuranceDeposit),
+    /// What the venue's book would take near its middle.
+    Depth(Depth),
+    /// How the chain is doing on which a pool's accounts act.
+    Chain(ChainHealth),
+    /// Whoever decides was away and is back: nothing that was heard before is taken for the present. Written by the sequencer
+    /// into the first batch after a start.
+    Restart,
+}
+
+/// What the venue's book would take near its middle, each side apart. How near is a convention of who reports it: thresholds
+/// are set against that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// The market.
+    pub market: MarketId,
+    /// Lots bid.
+    pub bid: Size,
+    /// Lots offered.
+    pub ask: Size,
+}
+
+/// How the chain is doing on which a pool's accounts act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainHealth {
+    /// The pool.
+    pub pool: PoolId,
+    /// When its newest block was produced.
+    pub produced_at: Timestamp,
+    /// What inclusion costs now, in the unit of the policy's `chain.base_fee`.
+    pub base_fee: u64,
+    /// How long a transaction that pays it waits to be included.
+    pub inclusion: Duration,
+    /// How long after its block it is final.
+    pub finality: Duration,
 }
 
 /// A price that a source published, with both times: theirs and ours.

@@ -52,6 +52,10 @@ pub struct MarketParams {
     pub tiers: Vec<Tier>,
     /// Thresholds of the market's detectors.
     pub detectors: DetectorParams,
+    /// Thresholds of those that look at what the venue itself does.
+    pub activity: ActivityParams,
+    /// Thresholds of the one that looks at the chain.
+    pub chain: ChainParams,
     /// How restrictions are held and released.
     pub breaker: BreakerParams,
     /// How accounts are liquidated.
@@ -223,6 +227,38 @@ pub struct DetectorParams {
     pub quorum_coverage_min: Ratio,
 }
 
+/// Thresholds on what the venue itself does. Left below `detectors.exit` of the threshold like all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityParams {
+    /// Open interest above its least inside the window, over that or over a hundredth of its limit, whichever is more.
+    pub growth: Thresholds,
+    /// Window of `growth`.
+    pub growth_window: Duration,
+    /// Open interest over the thinner side of the venue's book near its middle.
+    pub crowding: Thresholds,
+    /// Lots closed by liquidation and deleveraging inside the window over those and the open interest.
+    pub intensity: Thresholds,
+    /// Window of `intensity`.
+    pub intensity_window: Duration,
+    /// Average distance of the middle of the venue's book from the index, over the index, averaged like the mark's premium.
+    pub divergence: Thresholds,
+}
+
+/// The chain on which a market's accounts act: what is usual, and how many times as much restricts the market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainParams {
+    /// Of the four measures below the worst, each over what is usual.
+    pub distress: Thresholds,
+    /// Usual time between blocks; the time since the newest one is measured against it.
+    pub interval: Duration,
+    /// Usual wait of a transaction for its block.
+    pub inclusion: Duration,
+    /// Usual time from a block to its finality.
+    pub finality: Duration,
+    /// Usual base fee, in the unit in which it is reported.
+    pub base_fee: u32,
+}
+
 /// Two thresholds of one measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -246,6 +282,10 @@ pub struct BreakerParams {
     pub cautious_margin_addon: Ratio,
     /// `Cautious`: the share of the order size that is still taken.
     pub cautious_size_scale: Ratio,
+    /// After an outage nobody solvent who was not under maintenance before it is liquidated for this share of its length.
+    pub grace_share: Ratio,
+    /// The longest such grace.
+    pub grace_max: Duration,
 }
 
 /// How accounts are liquidated.
@@ -352,7 +392,11 @@ impl MarketParams {
             // Who stands in for another must not fail or lie with it.
             let elsewhere = |other: &&SourceParams| other.lineage == source.lineage && other.rung != source.rung;
             let apart = !self.sources.iter().any(|other| elsewhere(&other));
-            check(apart, "rung", "be that of all sources of its lineage: who stands in for another must not fail with it")?;
+            check(
+                apart,
+                "rung",
+                "be that of all sources of its lineage: who stands in for another must not fail with it",
+            )?;
         }
         let own = self.panel(Rung::Primary).sources.len();
         check(1 <= own, "sources", "list one that is primary")?;
@@ -401,6 +445,11 @@ impl MarketParams {
             (detectors.band, "detectors.band"),
             (detectors.drift, "detectors.drift"),
             (detectors.stuck, "detectors.stuck"),
+            (self.activity.growth, "activity.growth"),
+            (self.activity.crowding, "activity.crowding"),
+            (self.activity.intensity, "activity.intensity"),
+            (self.activity.divergence, "activity.divergence"),
+            (self.chain.distress, "chain.distress"),
         ] {
             check(ratio(thresholds.cautious), field, "have a positive cautious threshold of at most 100")?;
             let ordered = thresholds.cautious <= thresholds.reduce_only && thresholds.reduce_only <= RATIO_MAX;
@@ -420,6 +469,16 @@ impl MarketParams {
         check(reach, "detectors.stable_reach", "be above 0 and below 1")?;
         check(ratio(detectors.disagreement), "detectors.disagreement", "be positive and at most 100")?;
         check(fraction(detectors.quorum_coverage_min), "detectors.quorum_coverage_min", "lie in 0 ..= 1")?;
+        for (window, field) in [
+            (self.activity.growth_window, "activity.growth_window"),
+            (self.activity.intensity_window, "activity.intensity_window"),
+            (self.chain.interval, "chain.interval"),
+            (self.chain.inclusion, "chain.inclusion"),
+            (self.chain.finality, "chain.finality"),
+        ] {
+            check(span(window), field, "be positive and at most ten years")?;
+        }
+        check(0 < self.chain.base_fee, "chain.base_fee", "be positive")?;
         let breaker = &self.breaker;
         check(span(breaker.calm), "breaker.calm", "be positive and at most ten years")?;
         let probation = Duration::ZERO <= breaker.probation && breaker.probation <= SPAN_MAX;
@@ -429,6 +488,9 @@ impl MarketParams {
         check(fraction(breaker.cautious_margin_addon), "breaker.cautious_margin_addon", "lie in 0 ..= 1")?;
         let scale = Ratio::ZERO < breaker.cautious_size_scale && breaker.cautious_size_scale <= Ratio::ONE;
         check(scale, "breaker.cautious_size_scale", "be above 0 and at most 1")?;
+        check(fraction(breaker.grace_share), "breaker.grace_share", "lie in 0 ..= 1")?;
+        let grace = Duration::ZERO <= breaker.grace_max && breaker.grace_max <= SPAN_MAX;
+        check(grace, "breaker.grace_max", "lie between zero and ten years")?;
         let hindered = breaker.cautious_margin_addon != Ratio::ZERO || breaker.cautious_size_scale != Ratio::ONE;
         check(hindered, "breaker.cautious_size_scale", "be below 1 where there is no margin add-on")?;
         let liquidation = &self.liquidation;

@@ -4,11 +4,13 @@ use codec::Canonical;
 use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
+use protocol::input::{
+    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceKind,
-    SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -168,12 +170,15 @@ draw_struct! {
     OrderDone { market, order }
     Trade { market, buy, sell, price, size }
     InsuranceDeposit { pool, amount }
+    Depth { market, bid, ask }
+    ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
     PriceQuality { value, confidence, age, coverage, lineages, state, rung }
     VenueParams { pools, markets }
     PoolParams { accounts_max, account_min, orders_per_account_max, insurance_share_per_account, backstop }
     MarketParams {
-        pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, breaker, liquidation,
+        pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, activity, chain,
+        breaker, liquidation,
     }
     SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote }
     OracleParams {
@@ -187,15 +192,17 @@ draw_struct! {
         exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, drift,
         stable_half_life, stable_reach, stuck, disagreement, quorum_coverage_min,
     }
+    ActivityParams { growth, growth_window, crowding, intensity, intensity_window, divergence }
+    ChainParams { distress, interval, inclusion, finality, base_fee }
     Thresholds { cautious, reduce_only }
-    BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale }
+    BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale, grace_share, grace_max }
     LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm }
 }
 
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d),
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart,
     }
     Effect {
         Rejected { input, reject },

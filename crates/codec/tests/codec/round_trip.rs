@@ -8,8 +8,8 @@ use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, SourceParams,
-    Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;

@@ -4,13 +4,20 @@
 //! can't loosen a market. To add one: a file here, a line in [`DETECTORS`].
 
 pub mod band;
+pub mod chain;
+pub mod crowding;
 pub mod disagreement;
+pub mod divergence;
 pub mod drift;
+pub mod growth;
+pub mod intensity;
 pub mod quorum;
+pub mod restart;
 pub mod stuck;
 pub mod swing;
 pub mod velocity;
 
+use crate::activity::Measures;
 use crate::breaker::restriction_of;
 use protocol::params::{DetectorParams, Thresholds};
 use protocol::{MarketParams, Mode, QualityState, Restriction, Rung};
@@ -43,6 +50,8 @@ pub struct MarketView {
     pub swing: Option<(Price, Price)>,
     /// The share of the listed weight that speaks from its own bound.
     pub stuck: Ratio,
+    /// What the venue itself does, and its chain.
+    pub measures: Measures,
 }
 
 /// What the detectors remember between batches: the level that each holds, in the order of [`DETECTORS`].
@@ -56,11 +65,38 @@ pub struct Memory {
 pub type Detector = fn(&MarketView, &MarketParams, Mode) -> Mode;
 
 /// The detectors, in the order of the bits of an effect's `causes`.
-pub const DETECTORS: [Detector; 7] =
-    [velocity::detect, band::detect, disagreement::detect, quorum::detect, swing::detect, drift::detect, stuck::detect];
+pub const DETECTORS: [Detector; 13] = [
+    velocity::detect,
+    band::detect,
+    disagreement::detect,
+    quorum::detect,
+    swing::detect,
+    drift::detect,
+    stuck::detect,
+    growth::detect,
+    crowding::detect,
+    intensity::detect,
+    divergence::detect,
+    chain::detect,
+    restart::detect,
+];
 
 /// The detectors' names, in the order of [`DETECTORS`].
-pub const NAMES: [&str; DETECTORS.len()] = ["velocity", "band", "disagreement", "quorum", "swing", "drift", "stuck"];
+pub const NAMES: [&str; DETECTORS.len()] = [
+    "velocity",
+    "band",
+    "disagreement",
+    "quorum",
+    "swing",
+    "drift",
+    "stuck",
+    "growth",
+    "crowding",
+    "intensity",
+    "divergence",
+    "chain",
+    "restart",
+];
 
 impl Memory {
     /// Nothing is held.
@@ -92,6 +128,15 @@ fn level(part: i128, whole: i128, thresholds: &Thresholds, detectors: &DetectorP
     } else {
         Mode::Normal
     }
+}
+
+/// Likewise of a measure that is a share already.
+fn measured(share: Ratio, thresholds: &Thresholds, detectors: &DetectorParams, held: Mode) -> Mode {
+    // Most markets, most of the time.
+    if share == Ratio::ZERO {
+        return Mode::Normal;
+    }
+    level(share.0.into(), Ratio::ONE.0.into(), thresholds, detectors, held)
 }
 
 /// Where a threshold that was entered is left again.

@@ -35,6 +35,8 @@ pub struct Source {
     pub published_at: Timestamp,
     /// Ours.
     pub received_at: Timestamp,
+    /// Nothing was heard of it since a restart.
+    pub unheard: bool,
     /// When what its unit is worth was published; `MAX` in USD.
     pub unit_at: Timestamp,
     /// When its price last changed, by receipt.
@@ -187,6 +189,7 @@ impl Source {
             confidence: Price(0),
             published_at: Timestamp::MIN,
             received_at: Timestamp::MIN,
+            unheard: false,
             unit_at: Timestamp::MAX,
             changed_at: Timestamp::MIN,
             settled: Price(0),
@@ -206,6 +209,9 @@ impl Source {
     /// The last instant at which the newest observation still counts.
     #[inline]
     pub(super) fn fresh_until(&self, params: &SourceParams, oracle: &OracleParams) -> Timestamp {
+        if self.unheard {
+            return Timestamp::MIN;
+        }
         let silent = self.received_at.plus(self.silence_max);
         let aged = self.published_at.plus(age_max(params, oracle));
         silent.min(aged)
@@ -222,7 +228,8 @@ impl Source {
         if self.quoted <= params.price_min || params.price_max <= self.quoted {
             return Some(Exclusion::StuckAtBound);
         }
-        let is_sure = |width: Price, price: Price| oracle.confidence_max.covers(i128::from(width.0), i128::from(price.0));
+        let is_sure =
+            |width: Price, price: Price| oracle.confidence_max.covers(i128::from(width.0), i128::from(price.0));
         let own = is_sure(self.quoted_confidence, self.quoted);
         // A doubt about its unit is not its own.
         if self.price <= Price(0) || own && !is_sure(self.confidence, self.price) {

@@ -4,7 +4,8 @@
 use kernel::{Genesis, Holding, Kernel};
 use protocol::input::{InsuranceDeposit, Observation, Order, Trade, Transfer};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
+    SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, Rung,
@@ -85,12 +86,29 @@ pub fn market(sources: u8) -> MarketParams {
             disagreement: Ratio::percent(1),
             quorum_coverage_min: Ratio::percent(40),
         },
+        activity: ActivityParams {
+            growth: WIDE,
+            growth_window: Duration::seconds(3_600),
+            crowding: WIDE,
+            intensity: WIDE,
+            intensity_window: Duration::seconds(60),
+            divergence: WIDE,
+        },
+        chain: ChainParams {
+            distress: Thresholds { cautious: Ratio::percent(500), reduce_only: Ratio::percent(2_500) },
+            interval: Duration::seconds(12),
+            inclusion: Duration::seconds(24),
+            finality: Duration::seconds(900),
+            base_fee: 20_000,
+        },
         breaker: BreakerParams {
             calm: Duration::seconds(60),
             probation: Duration::ZERO,
             calm_max: Duration::seconds(60),
             cautious_margin_addon: Ratio::percent(2),
             cautious_size_scale: Ratio::percent(50),
+            grace_share: Ratio::percent(50),
+            grace_max: Duration::seconds(600),
         },
         liquidation: LiquidationParams {
             buffer: Ratio::percent(10),

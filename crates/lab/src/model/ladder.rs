@@ -51,8 +51,7 @@ pub(super) type Worth = BTreeMap<MarketId, Option<(Q, Q, Timestamp)>>;
 pub(super) fn worth(quality: &PriceQuality, params: &MarketParams, at: Timestamp) -> Option<(Q, Q, Timestamp)> {
     let sure = (quality.state == QualityState::Agreed || quality.state == QualityState::Degraded)
         && (quality.rung == Rung::Primary || quality.rung == Rung::Secondary);
-    let listed: BTreeSet<u8> =
-        params.sources.iter().filter(|s| s.rung == Rung::Primary).map(|s| s.lineage.0).collect();
+    let listed: BTreeSet<u8> = params.sources.iter().filter(|s| s.rung == Rung::Primary).map(|s| s.lineage.0).collect();
     let sure = sure && listed.len().min(params.oracle.lineages_min.into()) <= usize::from(quality.lineages);
     let usd = |price: Price| q(price.0) * q(10_i128.pow(params.scale.price_shift().into())) / q(1_000_000_000_000_i64);
     sure.then(|| (usd(quality.value), usd(quality.confidence), Timestamp(at.0 - quality.age.0)))
@@ -101,8 +100,11 @@ impl Climb<'_> {
         let oracle = &self.params.oracle;
         let share = if rung == Rung::Derived { oracle.derived_haircut } else { oracle.fallback_confidence };
         let least = ceil(&(part(share) * q(found.value.0))).min(i64::MAX.into()) as i64;
-        (found.rung == Rung::Primary)
-            .then(|| PriceQuality { rung, confidence: Price(found.confidence.0.max(least)), ..found })
+        (found.rung == Rung::Primary).then(|| PriceQuality {
+            rung,
+            confidence: Price(found.confidence.0.max(least)),
+            ..found
+        })
     }
 
     /// Likewise if they are enough, and agree.
@@ -157,9 +159,8 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
     // The time is counted in whole slots of the average.
     let slot = (with.params.detectors.twap_window.0 / kernel::window::TWAP_SLOTS as i64).max(1);
     let reach = step_limit(oracle, i128::from(at.0 - at.0.rem_euclid(slot)) - i128::from(old.anchor_at.0));
-    let near = |found: &PriceQuality, ladder: &Ladder| {
-        ladder.anchor != Price(0) && within(found.value, reach, ladder.anchor)
-    };
+    let near =
+        |found: &PriceQuality, ladder: &Ladder| ladder.anchor != Price(0) && within(found.value, reach, ladder.anchor);
     let own = with.own();
     let secondary = with.agree(Rung::Secondary);
     // Below the secondary set: those who may serve, and whether they rule a price out.

@@ -7,7 +7,9 @@
 use super::exact::{Q, ceil, floor, part, q, worth};
 use super::oracle::step_limit;
 use kernel::State;
+use kernel::activity::Outage;
 use kernel::state::{Liquidation, OpenOrder, Pool};
+use protocol::input::ChainHealth;
 use protocol::params::Tier;
 use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +45,8 @@ pub(super) struct Terms {
     pub(super) mark: Price,
     /// Where the mark would be if it might step that far at once.
     pub(super) target: Price,
+    pub(super) outage: Outage,
+    pub(super) chain: Option<ChainHealth>,
     pub(super) quality: PriceQuality,
     pub(super) restriction: protocol::Restriction,
     pub(super) lineages: usize,
@@ -130,6 +134,14 @@ impl Terms {
     pub(super) fn farthest(&self, sign: i128) -> i128 {
         let going = (i128::from(self.target.0) - i128::from(self.mark.0)) * sign;
         floor(&(part(self.params.liquidation.slippage_max) * q(self.mark.0))) + going.max(0)
+    }
+
+    /// Whether the newest block is so old that the chain counts as standing still.
+    pub(super) fn is_stalled(&self, at: Timestamp) -> bool {
+        let params = &self.params.chain;
+        self.chain.is_some_and(|chain| {
+            part(params.distress.reduce_only) * q(params.interval.0) <= q(at.0) - q(chain.produced_at.0)
+        })
     }
 
     pub(super) fn single_lineage(&self) -> bool {
@@ -293,6 +305,8 @@ impl Terms {
             per_micro: 10_i128.pow(u32::from(6 + decimals - shift)),
             mark: market.mark.price,
             target: market.mark.target,
+            outage: market.activity.outage,
+            chain: market.activity.chain,
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: lineages.len(),
@@ -307,6 +321,8 @@ impl Terms {
             per_micro: self.per_micro,
             mark: market.mark.price,
             target: market.mark.target,
+            outage: market.activity.outage,
+            chain: market.activity.chain,
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: self.lineages,

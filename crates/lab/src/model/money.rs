@@ -4,9 +4,11 @@ use super::exact::{Q, ceil, floor, part, q};
 use super::ledger::{Asked, Books, Listings, Need, Purse, Terms, requirement, tide};
 use super::{Demand, Walk, demand, same};
 use kernel::State;
+use kernel::activity::Outage;
 use kernel::margin::{Lens, risk};
 use kernel::state::{Liquidation, OpenOrder};
 use protocol::effect::AdmittedOrder;
+use protocol::input::ChainHealth;
 use protocol::input::{Order, Trade, Transfer};
 use protocol::{
     AccountId, Action, Effect, Input, MarketId, OrderId, PoolId, PriceQuality, QualityState, Reject, Restriction, Rung,
@@ -88,6 +90,10 @@ impl Venue {
         Venue { books: Books::all(state, listings), pools, at, before: state.at, height, placed, disturbed, stripped }
     }
 
+    pub(super) fn has_pool(&self, pool: usize) -> bool {
+        pool < self.books.len()
+    }
+
     fn pool_of(&self, market: MarketId) -> Option<usize> {
         self.pools.get(&market).copied()
     }
@@ -117,6 +123,9 @@ impl Venue {
             },
             Input::Observation(_)
             | Input::BookTop(_)
+            | Input::Depth(_)
+            | Input::Chain(_)
+            | Input::Restart
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)
@@ -286,7 +295,13 @@ impl Venue {
     }
 
     /// A market was evaluated.
-    pub(super) fn priced(&mut self, id: MarketId, [mark, target]: [Price; 2], quality: PriceQuality, restriction: Restriction) {
+    pub(super) fn priced(
+        &mut self,
+        id: MarketId,
+        [mark, target]: [Price; 2],
+        quality: PriceQuality,
+        restriction: Restriction,
+    ) {
         let Some(pool) = self.pool_of(id) else { return };
         if let Some(terms) = self.books[pool].terms.get_mut(&id) {
             (terms.mark, terms.target) = (mark, target);
@@ -336,6 +351,9 @@ impl Venue {
                 },
                 Input::Observation(_)
                 | Input::BookTop(_)
+                | Input::Depth(_)
+                | Input::Chain(_)
+                | Input::Restart
                 | Input::Withdraw(_)
                 | Input::Order(_)
                 | Input::OrderDone(_)
@@ -403,7 +421,8 @@ impl Venue {
             let live = live.ok_or(("a liquidation order has an owner", format!("{order:?}")))?;
             let stands = self.stands(pool, account, &live);
             let insolvent = self.judged(pool, account).is_some_and(|(verdict, _)| verdict.insolvent);
-            let due = !stands || live.expires_at <= self.at;
+            let stalled = self.books[pool].terms[&live.market].is_stalled(self.at);
+            let due = !stands || live.expires_at <= self.at && !stalled;
             let detail = || format!("{account:?} {live:?} {need:?}");
             demand("a liquidation order stands while it has its reason and its time", due, detail)?;
             if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
@@ -428,6 +447,35 @@ impl Venue {
         }
     }
 
+    /// The lots that are open in a market.
+    pub(super) fn open_interest(&self, market: MarketId) -> i128 {
+        let Some(pool) = self.pool_of(market) else { return 0 };
+        let purses = self.books[pool].accounts.values();
+        purses.filter_map(|purse| purse.sizes.get(&market)).filter(|lots| 0 < **lots).sum()
+    }
+
+    /// What a market's chain went through.
+    pub(super) fn health(&mut self, market: MarketId, outage: Outage, chain: Option<ChainHealth>) {
+        let Some(pool) = self.pool_of(market) else { return };
+        if let Some(terms) = self.books[pool].terms.get_mut(&market) {
+            (terms.outage, terms.chain) = (outage, chain);
+        }
+    }
+
+    /// Nobody could act for `outage`: what had begun before it goes on where it was.
+    pub(super) fn resume_clocks(&mut self, pool: usize, outage: i64) {
+        let at = self.at.0;
+        let Some(books) = self.books.get_mut(pool) else { return };
+        for since in books.since.values_mut() {
+            since.0 = (since.0.saturating_add(outage)).min(at - 1).max(since.0);
+        }
+        for id in books.distressed.clone() {
+            if let Some(live) = books.accounts.get_mut(&id).and_then(|purse| purse.liquidation.as_mut()) {
+                live.expires_at.0 = live.expires_at.0.saturating_add(outage);
+            }
+        }
+    }
+
     /// How long an account has been in distress.
     fn stood(&self, pool: usize, id: AccountId) -> i64 {
         self.books[pool].since.get(&id).map_or(0, |since| self.at.0 - since.0)
@@ -444,6 +492,10 @@ impl Venue {
                 && terms.quality.state != QualityState::Agreed
                 && self.stood(pool, id) < terms.params.liquidation.single_lineage_confirm.0;
             let allowed = permits(action, &terms.quality, terms.single_lineage());
+            // Whom an outage brought there has its grace, and while the chain stands still nobody can act at all.
+            let since = books.since.get(&id).map_or(self.at, |since| *since);
+            let graced = self.at < terms.outage.grace_until && terms.outage.ended_at <= since;
+            let waits = waits || !insolvent && (graced || terms.is_stalled(self.at));
             allowed && !waits && terms.restriction.permits(action, side(lots))
         };
         let sizes = books.accounts[&id].sizes.iter();
@@ -722,6 +774,9 @@ impl Venue {
             Input::Order(order) => Some((n, order)),
             Input::Observation(_)
             | Input::BookTop(_)
+            | Input::Depth(_)
+            | Input::Chain(_)
+            | Input::Restart
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Cancel(_)
@@ -835,15 +890,18 @@ impl Venue {
         let waited = |market: &MarketId| {
             let terms = &books.terms[market];
             let over = books.since.get(&id).map(|since| since.plus(terms.params.liquidation.single_lineage_confirm));
+            let graced = terms.outage.grace_until;
             terms.single_lineage() && over.is_some_and(|over| self.before < over && over <= self.at)
+                || self.before < graced && graced <= self.at && books.since.contains_key(&id)
         };
         let of = |held: &dyn Fn(&MarketId) -> bool| account.positions.iter().any(|position| held(&position.market));
         let looked_at = undisturbed && (of(&|market| evaluated.contains(market)) || of(&waited));
-        let in_time = account.liquidation.is_none_or(|live| self.at < live.expires_at) || !undisturbed;
+        let goes_on = |live: Liquidation| self.at < live.expires_at || books.terms[&live.market].is_stalled(self.at);
+        let in_time = account.liquidation.is_none_or(goes_on) || !undisturbed;
         demand("no liquidation order stands past its time", in_time, || format!("{:?} {id:?}", pool.id))?;
         let verdict = self.verdict(place, id);
         if let Some(live) = account.liquidation.filter(|_| looked_at) {
-            let stands = self.stands(place, id, &live) && self.at < live.expires_at;
+            let stands = self.stands(place, id, &live) && goes_on(live);
             let detail = || format!("{:?} {id:?} {live:?} {need:?} {verdict:?}", pool.id);
             demand("no liquidation order stands without its reason or past its time", stands, detail)?;
         }

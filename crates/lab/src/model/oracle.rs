@@ -7,7 +7,7 @@ use kernel::detect::DETECTORS;
 use kernel::index::{Adrift, Index, Source, Standing};
 use kernel::mark::Mark;
 use kernel::stable::Stable;
-use protocol::input::{BookTop, Observation};
+use protocol::input::{BookTop, ChainHealth, Observation};
 use protocol::params::{BreakerParams, DetectorParams, OracleParams, SourceParams, Thresholds};
 use protocol::quality::Exclusion;
 use protocol::{Action, MarketParams, Mode, PriceQuality, QualityState, Reject, Restriction, Rung, SourceKind};
@@ -101,7 +101,7 @@ pub(super) fn observe(
     }
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
-    if 0 < silence {
+    if 0 < silence && !source.unheard {
         let millis = silence / 1_000;
         let bucket = (0..kernel::index::GAP_BUCKETS).find(|bucket| *bucket != 1 && millis < edge_millis(*bucket));
         let bucket = bucket.unwrap_or(kernel::index::GAP_BUCKETS - 1);
@@ -124,6 +124,7 @@ pub(super) fn observe(
     }
     (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
+    source.unheard = false;
     super::ladder::convert(source, listing, worth);
     judge(source, listing, params);
     Ok(())
@@ -169,6 +170,9 @@ fn judge(source: &mut Source, listing: &SourceParams, params: &MarketParams) {
 
 /// The last instant at which a source's newest observation counts.
 fn last_instant(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> i64 {
+    if source.unheard {
+        return i64::MIN;
+    }
     let by_receipt = source.received_at.0.saturating_add(source.silence_max.0);
     by_receipt.min(source.published_at.0.saturating_add(age_max(listing, oracle)))
 }
@@ -181,7 +185,7 @@ enum Stand {
 }
 
 /// A source stands nowhere from `until` on.
-fn falls_silent(source: &mut Source, until: i64) {
+pub(super) fn falls_silent(source: &mut Source, until: i64) {
     if let Standing::Against(since) = source.standing {
         source.contradicted = Duration(source.contradicted.0 + (until - since.0).max(0));
         source.contradicted_until = Timestamp(until);
@@ -704,6 +708,10 @@ pub(super) struct History {
     seen: VecDeque<(i64, Price)>,
     /// The same, kept for longer.
     swung: VecDeque<(i64, Price)>,
+    /// When it was looked at, open interest.
+    open: VecDeque<(i64, Price)>,
+    /// When, lots closed by force.
+    closed: VecDeque<(i64, i128)>,
 }
 
 impl History {
@@ -716,6 +724,25 @@ impl History {
     pub(super) fn seen(&mut self, price: Price, at: Timestamp) {
         self.seen.push_back((at.0, price));
         self.swung.push_back((at.0, price));
+    }
+
+    /// So many lots were open at `at`: the least of the window.
+    pub(super) fn least_open(&mut self, lots: i128, window: Duration, at: Timestamp) -> i128 {
+        self.open.push_back((at.0, Price(lots.min(i64::MAX.into()) as i64)));
+        extremes(&mut self.open, window).map_or(lots, |(low, _)| low.0.into())
+    }
+
+    /// So many lots were closed by force at `at`.
+    pub(super) fn closed(&mut self, lots: i128, at: Timestamp) {
+        self.closed.push_back((at.0, lots));
+    }
+
+    /// Lots closed by force in the window's slots up to `at`.
+    pub(super) fn lately_closed(&mut self, window: Duration, at: Timestamp) -> i128 {
+        let slots = kernel::window::RANGE_SLOTS as i64;
+        let slot = (window.0 / slots).max(1);
+        self.closed.retain(|(then, _)| at.0.div_euclid(slot) - then.div_euclid(slot) < slots);
+        self.closed.iter().map(|(_, lots)| lots).sum()
     }
 
     /// The extremes of the velocity window and of the swing window.
@@ -788,12 +815,19 @@ pub(super) fn stable(stored: &Stable, price: Price, span: i64, detectors: &Detec
 }
 
 /// The premium after a look at the venue's book: exact, from the stored one.
-pub(super) fn premium(market: &Market, held: &Q, held_at: Timestamp, top: &BookTop, at: Timestamp) -> Option<Q> {
+pub(super) fn premium(
+    market: &Market,
+    held: &Q,
+    held_at: Timestamp,
+    top: &BookTop,
+    max: Ratio,
+    at: Timestamp,
+) -> Option<Q> {
     let index = market.ladder.quality.value;
     if index.0 <= 0 {
         return None;
     }
-    let max = part(market.params.mark.premium_max);
+    let max = part(max);
     let sound = 0 < top.bid.0 && top.bid < top.ask;
     let mid = if sound { floor(&((q(top.bid.0) + q(top.ask.0)) / q(2))) } else { index.0.into() };
     let sample = (q(mid) - q(index.0)) / q(index.0);
@@ -811,6 +845,44 @@ fn faded(premium: &Q, since: Timestamp, window: Duration, at: Timestamp) -> Q {
     if silence <= window.0 { premium.clone() } else { premium * q(window.0) / q(silence) }
 }
 
+/// What is measured beside the price, exact but for the divergence, of which the kernel keeps parts.
+pub(super) struct Measures {
+    growth: Q,
+    crowding: Q,
+    intensity: Q,
+    divergence: Q,
+    distress: Q,
+    gated: bool,
+}
+
+impl Measures {
+    /// Of a market with so many lots open, of the window at least `least`, and so many closed by force.
+    pub(super) fn of(market: &Market, open: i128, least: i128, closed: i128, mark: &Mark, at: Timestamp) -> Measures {
+        let params = &market.params;
+        let over = |part: i128, whole: i128| q(part) / q(whole.max(1));
+        let base = least.max(i128::from(params.open_interest_max.0) / 100);
+        let crowding = market.depth.filter(|_| open != 0).map(|depth| over(open, depth.bid.0.min(depth.ask.0).into()));
+        let gap = faded(&part(mark.gap), mark.premium_at, params.mark.premium_window, at);
+        // Parts are cut off toward zero.
+        let parts = floor(&(gap.clone().max(-gap) * q(Ratio::ONE.0)));
+        let spans = |chain: ChainHealth| {
+            let since = at.0 - chain.produced_at.0;
+            let of = [(since, params.chain.interval), (chain.inclusion.0, params.chain.inclusion)];
+            let of = of.into_iter().chain([(chain.finality.0, params.chain.finality)]);
+            let fee = over(chain.base_fee.into(), params.chain.base_fee.into());
+            of.map(|(now, usual)| over(now.into(), usual.0.into())).chain([fee]).max()
+        };
+        Measures {
+            growth: over((open - least).max(0), base),
+            crowding: crowding.unwrap_or(q(0)),
+            intensity: over(closed, closed + open),
+            divergence: q(parts) / q(Ratio::ONE.0),
+            distress: market.chain.and_then(spans).unwrap_or(q(0)),
+            gated: market.gated,
+        }
+    }
+}
+
 /// The levels that the detectors hold, from those that they held, and the joined restriction with its causes.
 pub(super) fn detect(
     market: &Market,
@@ -818,9 +890,11 @@ pub(super) fn detect(
     average: (Option<Price>, i64),
     ranges: [Option<(Price, Price)>; 2],
     stable: Option<Price>,
+    measures: &Measures,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
-    let [velocity, band, disagreement, _, swing, drift, _] = market.memory.levels;
+    let [velocity, band, disagreement, _, swing, drift, _, growth, crowding, intensity, divergence, chain, _] =
+        market.memory.levels;
     let exit = |threshold: Ratio| Ratio(floor(&(part(detectors.exit) * q(threshold.0))) as i64);
     let level = |part_of: Q, whole: Q, thresholds: &Thresholds, held: Mode| {
         let reached = |threshold: Ratio| part(threshold) * &whole <= part_of;
@@ -904,7 +978,33 @@ pub(super) fn detect(
             if quality.coverage < detectors.quorum_coverage_min { Mode::Cautious } else { Mode::Normal }
         }
     };
-    let levels = [velocity, band, disagreement, quorum, swing, drift, stuck];
+    let activity = &market.params.activity;
+    // Shares are kept in parts, rounded up.
+    let share = |share: &Q, thresholds: &Thresholds, held| {
+        let parts = q(ceil(&(share * q(Ratio::ONE.0))));
+        level(parts, q(Ratio::ONE.0), thresholds, if share == &q(0) { Mode::Normal } else { held })
+    };
+    let growth = share(&measures.growth, &activity.growth, growth);
+    let crowding = share(&measures.crowding, &activity.crowding, crowding);
+    let intensity = share(&measures.intensity, &activity.intensity, intensity);
+    let divergence = share(&measures.divergence, &activity.divergence, divergence);
+    let chain = share(&measures.distress, &market.params.chain.distress, chain);
+    let restart = if measures.gated { Mode::Halted } else { Mode::Normal };
+    let levels = [
+        velocity,
+        band,
+        disagreement,
+        quorum,
+        swing,
+        drift,
+        stuck,
+        growth,
+        crowding,
+        intensity,
+        divergence,
+        chain,
+        restart,
+    ];
     let strictest = levels.into_iter().max().unwrap_or(Mode::Halted);
     let wanted = restriction(strictest, &market.params);
     let causes = (0..).zip(levels).filter(|(_, level)| *level == strictest && *level != Mode::Normal);
@@ -967,7 +1067,7 @@ pub(super) fn ladder(from: Rungs, wanted: Mode, breaker: &BreakerParams, at: Tim
 
 /// The mark after a look at an index: the premium is the kernel's, which is kept in parts, and so is what it was averaged at.
 pub(super) fn mark(index: Price, old: Mark, kernel: &Mark, params: &MarketParams, at: Timestamp) -> Mark {
-    let mut mark = Mark { premium: kernel.premium, premium_at: kernel.premium_at, ..old };
+    let mut mark = Mark { premium: kernel.premium, gap: kernel.gap, premium_at: kernel.premium_at, ..old };
     if index.0 <= 0 {
         mark.target = mark.price;
         return mark;

@@ -7,7 +7,9 @@ use super::dice::Dice;
 use super::traffic::Traffic;
 use kernel::state::Account;
 use kernel::{Kernel, State};
-use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
+use protocol::input::{
+    BookTop, Cancel, ChainHealth, Depth, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+};
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
 };
@@ -174,6 +176,17 @@ impl Storm {
                 Input::Cancel(Cancel { market, account, order: old })
             }
             17 => Input::OrderDone(OrderDone { market, order: old }),
+            18 => match dice.below(8) {
+                0 => Input::Restart,
+                1..=3 => Input::Depth(Depth { market, bid: Size(extreme(dice)), ask: Size(extreme(dice)) }),
+                _ => Input::Chain(ChainHealth {
+                    pool,
+                    produced_at: if dice.once_in(4) { Timestamp(extreme(dice)) } else { self.batch.at },
+                    base_fee: dice.bits(),
+                    inclusion: Duration(extreme(dice)),
+                    finality: Duration(if dice.once_in(4) { extreme(dice) } else { 0 }),
+                }),
+            },
             _ => self.trade(market, old, price),
         }
     }
@@ -251,6 +264,9 @@ impl Storm {
             },
             Input::Observation(_)
             | Input::BookTop(_)
+            | Input::Depth(_)
+            | Input::Chain(_)
+            | Input::Restart
             | Input::Withdraw(_)
             | Input::OrderDone(_)
             | Input::Trade(_)

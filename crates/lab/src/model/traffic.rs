@@ -9,9 +9,12 @@
 use super::dice::Dice;
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
-use protocol::input::{BookTop, Cancel, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
+use protocol::input::{
+    BookTop, Cancel, ChainHealth, Depth, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
+    SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, Rung, SourceId,
@@ -110,6 +113,7 @@ impl Traffic {
             self.prices(market, crash, &mut inputs);
         }
         for pool in &state.pools {
+            self.health(pool, &mut inputs);
             self.transfers(pool, &mut inputs);
             self.orders(pool, &mut inputs);
         }
@@ -218,6 +222,30 @@ impl Traffic {
             let half = world.price / 10_000 * dice.between(-1, 20);
             let (bid, ask) = (Price(mid - half), Price(if dice.once_in(20) { 0 } else { mid + half }));
             inputs.push(Input::BookTop(BookTop { market: id, bid, ask }));
+        }
+    }
+
+    /// What is reported of a pool beside prices and money.
+    fn health(&mut self, pool: &Pool, inputs: &mut Vec<Input>) {
+        let (dice, at) = (&mut self.dice, self.at);
+        if dice.once_in(400) {
+            inputs.push(Input::Restart);
+        }
+        // Every second pool is on a chain, which now and then stands still.
+        if pool.id.0.is_multiple_of(2) && (at / 20_000_000) % 5 != 4 && dice.percent(70) {
+            inputs.push(Input::Chain(ChainHealth {
+                pool: pool.id,
+                produced_at: Timestamp(at - dice.between(-100_000, 2_000_000)),
+                base_fee: dice.magnitude(5_000) as u64,
+                inclusion: Duration::millis(dice.between(-1, 6_000)),
+                finality: Duration::seconds(dice.between(0, 40)),
+            }));
+        }
+        for market in &pool.markets {
+            if dice.once_in(10) {
+                let mut side = || Size(if dice.once_in(10) { dice.between(-1, 0) } else { dice.magnitude(1 << 30) });
+                inputs.push(Input::Depth(Depth { market: market.id, bid: side(), ask: side() }));
+            }
         }
     }
 
@@ -496,12 +524,29 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             disagreement: Ratio::bps(dice.between(20, 300)),
             quorum_coverage_min: Ratio::percent(dice.between(0, 60)),
         },
+        activity: ActivityParams {
+            growth: seldom(dice, 200),
+            growth_window: Duration::seconds(dice.between(5, 60)),
+            crowding: seldom(dice, 20_000),
+            intensity: seldom(dice, 300),
+            intensity_window: Duration::seconds(dice.between(5, 60)),
+            divergence: seldom(dice, 30),
+        },
+        chain: ChainParams {
+            distress: thresholds(dice, 20_000),
+            interval: Duration::millis(dice.between(500, 3_000)),
+            inclusion: Duration::seconds(4),
+            finality: Duration::seconds(20),
+            base_fee: 100,
+        },
         breaker: BreakerParams {
             calm: Duration::seconds(dice.between(1, 8)),
             probation: Duration::seconds(dice.between(0, 20)),
             calm_max: Duration::seconds(dice.between(8, 60)),
             cautious_margin_addon: Ratio::bps(dice.between(1, 300)),
             cautious_size_scale: Ratio::percent(dice.between(10, 100)),
+            grace_share: Ratio::percent(dice.between(0, 100)),
+            grace_max: Duration::seconds(dice.between(0, 30)),
         },
         liquidation: LiquidationParams {
             buffer: Ratio::percent(dice.between(0, 30)),

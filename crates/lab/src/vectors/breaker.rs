@@ -62,6 +62,8 @@ fn ladder_case(name: &str, wants: Wants<'_>) -> (String, Value, Value) {
         calm_max: Duration::seconds(200),
         cautious_margin_addon: Ratio::percent(2),
         cautious_size_scale: Ratio::percent(50),
+        grace_share: Ratio::ZERO,
+        grace_max: Duration::ZERO,
     };
     let mut breaker = Breaker {
         restriction: Restriction::OPEN,

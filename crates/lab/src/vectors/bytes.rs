@@ -87,6 +87,13 @@ fn fields(input: &Input) -> Value {
         Input::InsuranceDeposit(deposit) => {
             json!({ "tag": 8, "pool": deposit.pool.0, "amount": int(deposit.amount.0) })
         }
+        Input::Depth(depth) => {
+            json!({ "tag": 9, "market": depth.market.0, "bid": int(depth.bid.0), "ask": int(depth.ask.0) })
+        }
+        Input::Chain(health) => json!({ "tag": 10, "pool": health.pool.0, "produced_at": int(health.produced_at.0),
+            "base_fee": int(health.base_fee), "inclusion": int(health.inclusion.0),
+            "finality": int(health.finality.0) }),
+        Input::Restart => json!({ "tag": 11 }),
     }
 }
 

@@ -4,7 +4,8 @@ use kernel::margin::{Lens, Risk, risk};
 use kernel::{Genesis, Holding, Kernel, State};
 use protocol::input::Observation;
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
+    SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, Rung, SourceId, SourceKind,
@@ -106,12 +107,29 @@ pub(super) fn market() -> MarketParams {
             disagreement: Ratio::percent(1),
             quorum_coverage_min: Ratio::percent(40),
         },
+        activity: ActivityParams {
+            growth: wide,
+            growth_window: Duration::seconds(3_600),
+            crowding: wide,
+            intensity: wide,
+            intensity_window: Duration::seconds(60),
+            divergence: wide,
+        },
+        chain: ChainParams {
+            distress: Thresholds { cautious: Ratio::percent(500), reduce_only: Ratio::percent(2_500) },
+            interval: Duration::seconds(12),
+            inclusion: Duration::seconds(24),
+            finality: Duration::seconds(900),
+            base_fee: 20_000,
+        },
         breaker: BreakerParams {
             calm: Duration::seconds(1),
             probation: Duration::ZERO,
             calm_max: Duration::seconds(1),
             cautious_margin_addon: Ratio::percent(2),
             cautious_size_scale: Ratio::percent(50),
+            grace_share: Ratio::percent(50),
+            grace_max: Duration::seconds(600),
         },
         liquidation: LiquidationParams {
             buffer: Ratio::percent(10),

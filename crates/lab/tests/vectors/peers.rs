@@ -217,6 +217,7 @@ mod drift {
             stable: None,
             swing: None,
             stuck: Ratio::ZERO,
+            measures: kernel::activity::Measures::CALM,
         };
         let mut memory = Memory::CALM;
         detect(&view, params, &mut memory).0.mode()
@@ -487,6 +488,7 @@ mod lenders {
             stable: None,
             swing: None,
             stuck: Ratio::ZERO,
+            measures: kernel::activity::Measures::CALM,
         };
         let mode = |index| detect(&view(index), &params, &mut { Memory::CALM }).0.mode();
         assert_eq!(
@@ -584,6 +586,7 @@ mod quant {
                 stable: None,
                 swing: None,
                 stuck: Ratio::ZERO,
+                measures: kernel::activity::Measures::CALM,
             };
             detect(&view, &params, &mut { Memory::CALM }).0.mode()
         };

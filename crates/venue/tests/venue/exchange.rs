@@ -6,8 +6,8 @@ use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
 use protocol::input::{BookTop, Input, OrderDone, Trade};
 use protocol::params::{
-    BreakerParams, DetectorParams, LiquidationParams, MarkParams, MarketParams, OracleParams, PoolParams, Thresholds,
-    VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
+    OracleParams, PoolParams, Thresholds, VenueParams,
 };
 use protocol::{Mode, Restriction};
 use units::{Duration, Notional, Price, Ratio, Scale, Size};
@@ -86,12 +86,23 @@ fn params() -> VenueParams {
             disagreement: ratio,
             quorum_coverage_min: ratio,
         },
+        activity: ActivityParams {
+            growth: thresholds,
+            growth_window: span,
+            crowding: thresholds,
+            intensity: thresholds,
+            intensity_window: span,
+            divergence: thresholds,
+        },
+        chain: ChainParams { distress: thresholds, interval: span, inclusion: span, finality: span, base_fee: 20_000 },
         breaker: BreakerParams {
             calm: span,
             probation: span,
             calm_max: span,
             cautious_margin_addon: ratio,
             cautious_size_scale: ratio,
+            grace_share: ratio,
+            grace_max: span,
         },
         liquidation: LiquidationParams {
             buffer: ratio,

@@ -1,0 +1,196 @@
+//! What is known of a market beside its price: what the venue itself does, and the chain on which its accounts act.
+
+use crate::window::{Flow, Range};
+use protocol::input::{ChainHealth, Depth};
+use protocol::params::ChainParams;
+use protocol::{MarketParams, Reject};
+use units::{Duration, Price, Ratio, Rounding, Timestamp, mul_div};
+
+/// What is remembered of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Open interest, lots, at the looks inside the growth window.
+    pub interest: Range,
+    /// Lots closed by liquidation and deleveraging.
+    pub liquidated: Flow,
+    /// What the book would take near its middle, as it was reported last.
+    pub depth: Option<Depth>,
+    /// How the chain was when it was reported last.
+    pub chain: Option<ChainHealth>,
+    /// The last outage.
+    pub outage: Outage,
+    /// Whoever decides was away, and no quorum of fresh prices is back yet.
+    pub gated: bool,
+}
+
+/// The end of a time in which accounts could not act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When it was over; `MIN` before the first.
+    pub ended_at: Timestamp,
+    /// Until then nobody solvent is liquidated who was not in distress before it.
+    pub grace_until: Timestamp,
+}
+
+/// Measures of it, as detectors see them: shares, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measures {
+    /// Growth of the open interest inside its window, over its least or a hundredth of its limit.
+    pub growth: Ratio,
+    /// Open interest over the thinner side of the book; zero where no depth was reported.
+    pub crowding: Ratio,
+    /// Lots liquidated inside the window over those and the open interest.
+    pub intensity: Ratio,
+    /// Average distance of the venue's book from the index.
+    pub divergence: Ratio,
+    /// The worst of the chain's measures over what is usual; zero where none was reported.
+    pub distress: Ratio,
+    /// No quorum of fresh prices since a restart.
+    pub gated: bool,
+}
+
+impl Measures {
+    /// Nothing happens.
+    pub const CALM: Measures = Measures {
+        growth: Ratio::ZERO,
+        crowding: Ratio::ZERO,
+        intensity: Ratio::ZERO,
+        divergence: Ratio::ZERO,
+        distress: Ratio::ZERO,
+        gated: false,
+    };
+}
+
+/// A share, rounded up; what does not fit is as large as can be.
+fn share(part: i128, whole: i128) -> Ratio {
+    Ratio::of_parts(part.max(0), whole.max(1), Rounding::Up).unwrap_or(Ratio(i64::MAX))
+}
+
+/// Lots as a range keeps them.
+fn level(lots: i128) -> Price {
+    Price(i64::try_from(lots).unwrap_or(i64::MAX))
+}
+
+impl Activity {
+    /// Nothing seen.
+    #[must_use]
+    pub const fn new() -> Activity {
+        Activity {
+            interest: Range::new(),
+            liquidated: Flow::new(),
+            depth: None,
+            chain: None,
+            outage: Outage { ended_at: Timestamp::MIN, grace_until: Timestamp::MIN },
+            gated: false,
+        }
+    }
+
+    /// Takes a look at the open interest.
+    pub(crate) fn look(&mut self, open_interest: i128, params: &MarketParams, at: Timestamp) {
+        self.interest.observe(params.activity.growth_window, level(open_interest), at);
+        self.liquidated.advance(params.activity.intensity_window, at);
+    }
+
+    /// Files a report of the chain. Returns how long it was silent, where that was an outage.
+    ///
+    /// # Errors
+    /// `ReceivedAfterBatch` for a block from the future; `OutOfRange` for a negative span; `OutOfOrder` for a block before
+    /// the newest.
+    pub(crate) fn report(
+        &mut self,
+        health: &ChainHealth,
+        params: &ChainParams,
+        at: Timestamp,
+    ) -> Result<Option<Duration>, Reject> {
+        Activity::admits(self.chain.as_ref(), health, at)?;
+        let silent_from = self.chain.map_or(health.produced_at, |last| last.produced_at);
+        let silent = health.produced_at.since(silent_from);
+        let ended = self.stalled_from(params).is_some_and(|from| from <= health.produced_at);
+        self.chain = Some(*health);
+        Ok(ended.then_some(silent))
+    }
+
+    fn admits(last: Option<&ChainHealth>, health: &ChainHealth, at: Timestamp) -> Result<(), Reject> {
+        if at < health.produced_at {
+            return Err(Reject::ReceivedAfterBatch);
+        }
+        if health.inclusion < Duration::ZERO || health.finality < Duration::ZERO {
+            return Err(Reject::OutOfRange);
+        }
+        if last.is_some_and(|last| health.produced_at < last.produced_at) {
+            return Err(Reject::OutOfOrder);
+        }
+        Ok(())
+    }
+
+    /// The first instant at which the newest block is so old that the measure reaches `threshold`.
+    fn silent_at(&self, threshold: Ratio, params: &ChainParams) -> Option<Timestamp> {
+        let span = mul_div(params.interval.0.into(), threshold.0.into(), Ratio::ONE.0.into(), Rounding::Up);
+        let span = span.and_then(|span| i64::try_from(span).ok()).map_or(Duration(i64::MAX), Duration);
+        self.chain.map(|chain| chain.produced_at.plus(span))
+    }
+
+    /// From when on the chain counts as standing still; `None` where none was reported.
+    #[must_use]
+    pub(crate) fn stalled_from(&self, params: &ChainParams) -> Option<Timestamp> {
+        self.silent_at(params.distress.reduce_only, params)
+    }
+
+    /// Whether the chain stands still: nobody can act, and no auction goes on.
+    #[must_use]
+    pub(crate) fn is_stalled(&self, params: &ChainParams, at: Timestamp) -> bool {
+        self.stalled_from(params).is_some_and(|from| from <= at)
+    }
+
+    /// The last instant, after `at`, at which the chain's silence is still judged alike.
+    pub(crate) fn until(&self, params: &ChainParams, at: Timestamp) -> Timestamp {
+        let thresholds = [params.distress.cautious, params.distress.reduce_only];
+        let reached = thresholds.into_iter().filter_map(|threshold| self.silent_at(threshold, params));
+        let next = reached.filter(|reached| at < *reached).min();
+        next.map_or(Timestamp::MAX, |next| Timestamp(next.0.saturating_sub(1)))
+    }
+
+    /// Whether nobody solvent who came into distress at `since` is liquidated at `at`: an outage brought it there, or
+    /// the chain stands still.
+    #[must_use]
+    pub(crate) fn spares(&self, since: Timestamp, params: &ChainParams, at: Timestamp) -> bool {
+        let graced = at < self.outage.grace_until && self.outage.ended_at <= since;
+        graced || self.is_stalled(params, at)
+    }
+
+    /// What detectors see of it at `at`; `gap` is the average distance of the venue's book.
+    #[must_use]
+    pub(crate) fn measures(&self, open_interest: i128, gap: Ratio, params: &MarketParams, at: Timestamp) -> Measures {
+        let least = self.interest.extremes().map_or(open_interest, |(low, _)| i128::from(low.0));
+        let base = least.max(i128::from(params.open_interest_max.0) / 100);
+        let thinner = |depth: Depth| i128::from(depth.bid.0.min(depth.ask.0));
+        let crowding =
+            |depth: Depth| if open_interest == 0 { Ratio::ZERO } else { share(open_interest, thinner(depth)) };
+        let liquidated = self.liquidated.total;
+        Measures {
+            growth: share(open_interest.saturating_sub(least), base),
+            crowding: self.depth.map_or(Ratio::ZERO, crowding),
+            intensity: share(liquidated, liquidated.saturating_add(open_interest)),
+            divergence: Ratio(gap.0.saturating_abs()),
+            distress: self.chain.map_or(Ratio::ZERO, |chain| distress(&chain, &params.chain, at)),
+            gated: self.gated,
+        }
+    }
+}
+
+/// The worst of a chain's measures over what is usual.
+fn distress(chain: &ChainHealth, params: &ChainParams, at: Timestamp) -> Ratio {
+    let spans = [
+        (at.since(chain.produced_at), params.interval),
+        (chain.inclusion, params.inclusion),
+        (chain.finality, params.finality),
+    ];
+    let worst = spans.into_iter().map(|(now, usual)| share(now.0.into(), usual.0.into())).max();
+    worst.unwrap_or(Ratio::ZERO).max(share(chain.base_fee.into(), params.base_fee.into()))
+}
+
+impl Default for Activity {
+    fn default() -> Activity {
+        Activity::new()
+    }
+}
