@@ -663,8 +663,9 @@ impl Pool {
                 let market = self.market(live.market);
                 market.is_some_and(|market| market.activity.is_stalled(&market.params.chain, at))
             };
-            let waits =
-                |live: Liquidation| self.alarms.contains(&(live.expires_at, *id)) || live.expires_at <= at && stalled(live);
+            let waits = |live: Liquidation| {
+                self.alarms.contains(&(live.expires_at, *id)) || live.expires_at <= at && stalled(live)
+            };
             let rings = |live: Liquidation| self.distressed.contains_key(id) && waits(live);
             if !account.liquidation.is_none_or(rings) {
                 return broken(19, i128::from(id.0), 0);

@@ -1,0 +1,367 @@
+//! What the venue itself does, its chain, and what happens after whoever decides was away.
+
+mod common;
+
+use common::{Story, USD, account, insurance, liquidations, market, observation, order, trade, venue};
+use kernel::Genesis;
+use protocol::input::{BookTop, ChainHealth, Depth};
+use protocol::params::Thresholds;
+use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, PoolId, QualityState, Reject, Rung};
+use units::{Duration, Price, Ratio, Size, Timestamp};
+
+const NEVER: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
+
+fn at(cautious: i64, reduce_only: i64) -> Thresholds {
+    Thresholds { cautious: Ratio::percent(cautious), reduce_only: Ratio::percent(reduce_only) }
+}
+
+/// Two sources, quick to calm down, and no detector of moves.
+fn quiet() -> MarketParams {
+    let mut params = market(2);
+    (params.detectors.velocity, params.detectors.band) = (NEVER, NEVER);
+    (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
+    params.open_interest_max = Size(1_000_000);
+    params.order_size_max = Size(1_000_000);
+    params
+}
+
+fn open(params: MarketParams, accounts: &[Genesis]) -> Story {
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), accounts) };
+    story.hold(0, &[10_000; 2], 30);
+    assert_eq!(story.mode(0), Mode::Normal);
+    story.effects.clear();
+    story
+}
+
+/// The prices of a second, and what else comes in it.
+fn second(story: &mut Story, cents: i64, more: Vec<Input>) -> Vec<Effect> {
+    story.wait(1);
+    let now = story.now;
+    let mut inputs: Vec<Input> =
+        [0, 1].map(|source| observation(0, source, cents * (USD / 100), now, now)).into_iter().collect();
+    inputs.extend(more);
+    story.batch(inputs)
+}
+
+/// Two accounts open so many lots against each other.
+fn build_up(story: &mut Story, id: u64, lots: i64) {
+    second(story, 10_000, vec![order(id, 1, 0, lots, 10_000), order(id + 1, 2, 0, -lots, 10_000)]);
+    second(story, 10_000, vec![trade(0, OrderId(id), OrderId(id + 1), 10_000, lots)]);
+}
+
+const RICH: i64 = 1_000_000;
+
+#[test]
+fn open_interest_that_grows_faster_than_a_market_does_is_stopped_at_its_threshold() {
+    let mut params = quiet();
+    params.activity.growth = at(300, 1_000);
+    let mut story = open(params, &[account(1, RICH, &[]), account(2, RICH, &[])]);
+    // A hundredth of a million lots is the least that it is measured against.
+    for (id, lots, mode) in [(1, 29_999, Mode::Normal), (3, 1, Mode::Cautious), (5, 69_999, Mode::Cautious)] {
+        build_up(&mut story, id, lots);
+        assert_eq!(story.mode(0), mode, "{lots}");
+    }
+    build_up(&mut story, 7, 1);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    // Left at half of it, and over with the hour.
+    let close = |lots: i64| vec![order(9, 1, 0, -lots, 10_000), order(10, 2, 0, lots, 10_000)];
+    second(&mut story, 10_000, close(49_999));
+    second(&mut story, 10_000, vec![trade(0, OrderId(10), OrderId(9), 10_000, 49_999)]);
+    for _ in 0..5 {
+        second(&mut story, 10_000, vec![]);
+    }
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    for _ in 0..3_600 {
+        second(&mut story, 10_000, vec![]);
+    }
+    assert_eq!(story.mode(0), Mode::Normal);
+}
+
+#[test]
+fn more_than_the_book_could_let_out_is_crowded() {
+    let mut params = quiet();
+    params.activity.crowding = at(5_000, 10_000);
+    let mut story = open(params, &[account(1, RICH, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)])]);
+    let depth = |bid, ask| Input::Depth(Depth { market: MarketId(0), bid: Size(bid), ask: Size(ask) });
+    for (bid, ask, mode) in [
+        (201, 1_000, Mode::Normal),
+        (200, 1_000, Mode::Cautious),
+        (1_000, 101, Mode::Cautious),
+        (1_000, 100, Mode::ReduceOnly),
+        (0, 1_000, Mode::ReduceOnly),
+    ] {
+        second(&mut story, 10_000, vec![depth(bid, ask)]);
+        assert_eq!(story.mode(0), mode, "{bid} {ask}");
+    }
+    // Left at half of the threshold: 25 times the thinner side.
+    for (bid, mode) in [(400, Mode::Cautious), (401, Mode::Normal)] {
+        for _ in 0..4 {
+            second(&mut story, 10_000, vec![depth(bid, 1_000)]);
+        }
+        assert_eq!(story.mode(0), mode, "{bid}");
+    }
+    let effects = second(&mut story, 10_000, vec![depth(-1, 1)]);
+    assert_eq!(effects, [Effect::Rejected { input: 2, reject: Reject::OutOfRange }]);
+}
+
+#[test]
+fn liquidations_that_follow_one_another_stop_what_opens_and_not_each_other() {
+    let mut params = quiet();
+    params.activity.intensity = at(2, 10);
+    params.liquidation.fee = Ratio::ZERO;
+    // 3% of margin: under maintenance at 98.
+    let weak = |id, lots: i64| account(id, lots * 3 / 1_000, &[(0, lots, 100)]);
+    let accounts = [
+        weak(1, 20_000),
+        weak(2, 80_000),
+        account(3, RICH, &[(0, 900_000, 100)]),
+        account(4, RICH, &[(0, -1_000_000, 100)]),
+    ];
+    let mut story = open(params, &accounts);
+    second(&mut story, 9_800, vec![]);
+    let orders = liquidations(&story.effects.clone());
+    assert_eq!(orders.iter().map(|(account, ..)| *account).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(story.mode(0), Mode::Normal, "orders close nothing yet");
+    let buys = vec![order(1, 4, 0, 100_000, 10_000)];
+    second(&mut story, 9_800, buys);
+    let fill = |story: &mut Story, n: usize, lots: i64| {
+        second(story, 9_800, vec![trade(0, OrderId(1), orders[n].2, 9_800, lots)]);
+    };
+    // Of a million lots 2% are 20,000: what was closed is counted with what is left.
+    fill(&mut story, 1, 19_999);
+    assert_eq!(story.mode(0), Mode::Normal);
+    fill(&mut story, 1, 1);
+    assert_eq!(story.mode(0), Mode::Cautious);
+    let market = |story: &Story| story.kernel.state().market(MarketId(0)).expect("listed").clone();
+    assert_eq!(market(&story).view().measures.intensity, Ratio::percent(2));
+    // A minute later it is forgotten.
+    for _ in 0..62 {
+        second(&mut story, 9_800, vec![]);
+    }
+    assert_eq!(market(&story).view().measures.intensity, Ratio::ZERO);
+    assert_eq!(story.mode(0), Mode::Normal);
+}
+
+#[test]
+fn a_book_that_stays_apart_from_the_market_outside_is_told_from_one_look() {
+    let mut params = quiet();
+    params.activity.divergence = at(1, 3);
+    params.mark.premium_window = Duration::seconds(10);
+    let top = |cents: i64| {
+        let half = USD / 100;
+        let mid = cents * (USD / 100);
+        Input::BookTop(BookTop { market: MarketId(0), bid: Price(mid - half), ask: Price(mid + half) })
+    };
+    let mut story = open(params, &[]);
+    second(&mut story, 10_000, vec![top(10_000)]);
+    // An eleventh of a tenth in the first second.
+    let mut modes = Vec::new();
+    for _ in 0..6 {
+        second(&mut story, 10_000, vec![top(11_000)]);
+        modes.push(story.mode(0));
+    }
+    use Mode::{Cautious, Normal, ReduceOnly};
+    assert_eq!(modes, [Normal, Cautious, Cautious, ReduceOnly, ReduceOnly, ReduceOnly]);
+    // The mark has not been moved by it but for what it may be.
+    let mark = story.kernel.state().market(MarketId(0)).expect("listed").mark;
+    assert!(mark.price <= Price(10_050 * (USD / 100)), "{mark:?}");
+}
+
+fn chain(produced_at: i64, base_fee: u64, inclusion: i64, finality: i64) -> Input {
+    Input::Chain(ChainHealth {
+        pool: PoolId(0),
+        produced_at: Timestamp(produced_at),
+        base_fee,
+        inclusion: Duration::seconds(inclusion),
+        finality: Duration::seconds(finality),
+    })
+}
+
+#[test]
+fn a_chain_that_is_slow_dear_or_late_to_be_final_restricts_what_opens() {
+    // Usual: 12 s, 24 s, 900 s, 20,000.
+    for (fee, inclusion, finality, mode) in [
+        (20_000, 24, 900, Mode::Normal),
+        (99_999, 119, 4_499, Mode::Normal),
+        (100_000, 24, 900, Mode::Cautious),
+        (20_000, 120, 900, Mode::Cautious),
+        (20_000, 24, 4_500, Mode::Cautious),
+        (499_999, 599, 22_499, Mode::Cautious),
+        (500_000, 24, 900, Mode::ReduceOnly),
+        (20_000, 600, 900, Mode::ReduceOnly),
+        (20_000, 24, 22_500, Mode::ReduceOnly),
+    ] {
+        let mut story = open(quiet(), &[]);
+        let now = story.now + 1_000_000;
+        second(&mut story, 10_000, vec![chain(now, fee, inclusion, finality)]);
+        assert_eq!(story.mode(0), mode, "{fee} {inclusion} {finality}");
+    }
+    // Nobody reports, and no block comes: after one minute and after five, to the microsecond, whether or not a price comes.
+    let mut params = quiet();
+    for source in &mut params.sources {
+        source.heartbeat = Duration::seconds(1_000);
+    }
+    let mut story = open(params, &[]);
+    let produced = story.now;
+    second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
+    story.now = produced + 310_000_000;
+    story.batch(vec![]);
+    let modes: Vec<Mode> = story
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Mode { to, causes, .. } => {
+                assert_eq!(*causes, 1 << 11);
+                Some(*to)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(modes, [Mode::Cautious, Mode::ReduceOnly]);
+    let mut story = Story { now: produced + 59_999_999, ..open(quiet(), &[]) };
+    story.prompt = false;
+    story.kernel.apply(
+        &protocol::Batch {
+            height: story.kernel.state().height + 1,
+            at: Timestamp(produced),
+            seed: [0; 32],
+            inputs: vec![chain(produced, 0, 0, 0)],
+        },
+        &mut vec![],
+    );
+    assert!(story.kernel.next_due().is_some_and(|due| due <= Timestamp(produced + 60_000_000)));
+}
+
+#[test]
+fn a_report_of_the_chain_that_contradicts_itself_is_refused() {
+    let mut story = open(quiet(), &[]);
+    let now = story.now + 1_000_000;
+    let mut of_nobody = chain(now, 0, 0, 0);
+    let Input::Chain(health) = &mut of_nobody else { unreachable!() };
+    health.pool = PoolId(7);
+    let inputs = vec![
+        chain(now + 1, 0, 0, 0),
+        chain(now, 0, -1, 0),
+        chain(now, 0, 0, -1),
+        of_nobody,
+        chain(now, 0, 0, 0),
+        chain(now - 1, 0, 0, 0),
+    ];
+    let effects = second(&mut story, 10_000, inputs);
+    let refused = |input, reject| Effect::Rejected { input, reject };
+    assert_eq!(
+        effects,
+        [
+            refused(2, Reject::ReceivedAfterBatch),
+            refused(3, Reject::OutOfRange),
+            refused(4, Reject::OutOfRange),
+            refused(5, Reject::UnknownPool),
+            refused(7, Reject::OutOfOrder),
+        ]
+    );
+}
+
+/// 30 USD of margin on 1,000 USD of notional: under maintenance of 25 below 99.50.
+fn weak(id: u64) -> Genesis {
+    account(id, 30, &[(0, 10_000, 100)])
+}
+
+#[test]
+fn after_a_restart_nothing_opens_or_is_liquidated_until_a_quorum_is_back() {
+    let accounts = [weak(1), account(2, RICH, &[(0, -10_000, 100)]), account(3, RICH, &[])];
+    let mut params = quiet();
+    params.breaker.grace_max = Duration::ZERO;
+    let mut story = open(params, &accounts);
+    // A second later: what was heard before would still be fresh.
+    story.wait(1);
+    let effects = story.batch(vec![Input::Restart, order(1, 3, 0, 10, 10_000)]);
+    assert_eq!((story.mode(0), story.quality(0).rung), (Mode::Halted, Rung::LastGood));
+    let causes = effects.iter().find_map(|effect| match effect {
+        Effect::Mode { causes, .. } => Some(*causes),
+        _ => None,
+    });
+    assert_eq!(causes, Some(1 << 12));
+    assert!(effects.contains(&Effect::Rejected { input: 1, reject: Reject::Restricted }), "{effects:?}");
+    // One of two is back, far lower.
+    for _ in 0..5 {
+        story.wait(1);
+        story.prices(0, &[9_900, i64::MIN]);
+        assert_eq!((story.mode(0), story.quality(0).state), (Mode::Halted, QualityState::Degraded));
+    }
+    assert_eq!(liquidations(&story.effects), []);
+    // In stages, and who is under maintenance is liquidated when orders may match.
+    let mut modes = Vec::new();
+    for _ in 0..5 {
+        let effects = second(&mut story, 9_900, vec![]);
+        modes.push((story.mode(0), liquidations(&effects).len()));
+    }
+    use Mode::{CancelOnly, Cautious, Halted, Normal, ReduceOnly};
+    assert_eq!(modes, [(Halted, 0), (CancelOnly, 0), (ReduceOnly, 1), (Cautious, 0), (Normal, 0)]);
+}
+
+#[test]
+fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
+    for before in [true, false] {
+        let accounts = [weak(1), account(2, RICH, &[(0, -20_000, 100)]), account(3, 15, &[(0, 10_000, 100)])];
+        let mut params = quiet();
+        params.breaker.cautious_size_scale = Ratio::percent(50);
+        let mut story = open(params, &accounts);
+        // The third was under maintenance all along; the first is with the outage.
+        story.effects.clear();
+        let price = if before { 9_900 } else { 10_000 };
+        second(&mut story, price, vec![]);
+        second(&mut story, price, vec![]);
+        story.wait(100);
+        story.prompt = false;
+        story.batch(vec![Input::Restart]);
+        let ended = story.now;
+        story.effects.clear();
+        let mut first = None;
+        for _ in 0..60 {
+            let effects = second(&mut story, 9_900, vec![]);
+            let taken = liquidations(&effects).iter().any(|(account, ..)| *account == 1);
+            first = first.or(taken.then_some((story.now - ended) / 1_000_000));
+        }
+        // Where it was before: as soon as orders match. Else after 50 s.
+        assert_eq!(first, Some(if before { 3 } else { 50 }), "{before}");
+    }
+    // Nobody waits whose equity is gone.
+    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    story.wait(100);
+    story.batch(vec![insurance(1_000), Input::Restart]);
+    let effects: Vec<Effect> = (0..4).flat_map(|_| second(&mut story, 9_600, vec![])).collect();
+    assert!(liquidations(&effects).iter().any(|(account, ..)| *account == 1), "{effects:?}");
+}
+
+#[test]
+fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_was() {
+    let mut params = quiet();
+    params.liquidation.order_ttl = Duration::seconds(30);
+    let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let produced = story.now;
+    second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
+    for _ in 0..279 {
+        second(&mut story, 10_000, vec![]);
+    }
+    // 280 s after the last block it is decided to liquidate; at 300 s the chain counts as standing still.
+    second(&mut story, 9_900, vec![]);
+    assert_eq!(liquidations(&story.effects).len(), 1);
+    let live = |story: &Story| story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
+    let placed = live(&story).expect("is out");
+    for _ in 0..18 {
+        second(&mut story, 9_900, vec![]);
+    }
+    assert_eq!(live(&story), Some(placed));
+    // The solvent are spared from then on.
+    second(&mut story, 9_900, vec![]);
+    assert_eq!(live(&story), None);
+    story.effects.clear();
+    for _ in 0..100 {
+        second(&mut story, 9_900, vec![]);
+    }
+    assert_eq!(liquidations(&story.effects), []);
+    // It was in distress before the chain came back, so it has no grace; nobody else under maintenance since would have either.
+    let now = story.now + 1_000_000;
+    let effects = second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
+    assert_eq!(liquidations(&effects).len(), 1);
+}
