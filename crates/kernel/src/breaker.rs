@@ -137,6 +137,8 @@ mod tests {
         calm_max: Duration::seconds(200),
         cautious_margin_addon: Ratio::percent(2),
         cautious_size_scale: Ratio::percent(50),
+        grace_share: Ratio::ZERO,
+        grace_max: Duration::ZERO,
     };
 
     fn run(steps: &[(i64, Mode)]) -> alloc::vec::Vec<Mode> {

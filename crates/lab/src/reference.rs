@@ -64,7 +64,7 @@ macro_rules! table {
 table! { REJECTS: Reject coded by codes;
     UnknownPool
         means "no such pool"
-        cause "a deposit, withdrawal or insurance deposit names a pool's number that is not listed"
+        cause "a deposit, withdrawal, insurance deposit or report of a chain names a pool's number that is not listed"
         remedy "correct the mapping of pools; it comes from the policy's order";
     UnknownMarket
         means "no such market"
@@ -84,15 +84,15 @@ table! { REJECTS: Reject coded by codes;
         remedy "look at what was filled or removed before; liquidation orders can't be cancelled";
     OutOfRange
         means "a value outside its range"
-        cause "an amount, size, price, limit or confidence that is zero, negative or too large to be carried"
+        cause "an amount, size, price, limit, confidence, depth or span of a chain that is zero, negative or too large to be carried"
         remedy "correct the value; of an observation only a negative confidence is refused, a bad price is taken and left out";
     OutOfOrder
-        means "older than what the source said already"
-        cause "the source already published or delivered something newer"
+        means "older than what was said already"
+        cause "the source already published or delivered something newer, or a newer block was reported"
         remedy "nothing, where a late message is normal; otherwise look at the source's clock and at duplicate connections";
     ReceivedAfterBatch
         means "from the batch's future"
-        cause "an observation claims to be received after the batch that carries it"
+        cause "an observation claims to be received, or a block to be produced, after the batch that carries it"
         remedy "correct the sequencer: a batch's time is not before what it contains";
     OrderIdTaken
         means "the id can't be used"

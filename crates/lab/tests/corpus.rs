@@ -230,7 +230,7 @@ fn i_06_a_slow_fall_is_no_alarm_and_par_is_left_out() {
 fn i_08_a_pump_on_three_books_is_reduce_only_before_the_oracle_has_moved_far() {
     let ours = check(
         "I-08",
-        "Better; policy 141-0 1949873; competent 93-0 207220928; mango 93-30 10306247; strict 2378 s from 22:25:22",
+        "Better; policy 141-0 1912408; competent 93-0 207220928; mango 93-30 10306247; strict 2378 s from 22:25:22",
     );
     for at in ["2022-10-11T22:26:00Z", "2022-10-11T22:27:00Z", "2022-10-11T22:36:00Z", "2022-10-11T22:45:00Z"] {
         ours.stands("MNGO", at, "ReduceOnly");
@@ -254,7 +254,7 @@ fn i_09_the_fall_that_all_show_is_believed_and_tether_at_1_15_on_one_is_not() {
 fn i_11_a_fall_on_every_venue_is_reduce_only_and_liquidates_as_many_as_the_median() {
     let ours = check(
         "I-11",
-        "Better; policy 123-2 18640; competent 123-3 33143; binance 123-26 42963; strict 13970 s from 19:07:10",
+        "Better; policy 123-2 18640; competent 123-3 33143; binance 123-26 42963; strict 13996 s from 19:06:44",
     );
     ours.stands("YFI", "2023-11-17T19:09:00Z", "ReduceOnly");
     ours.stands("YFI", "2023-11-17T20:08:00Z", "ReduceOnly");
@@ -269,7 +269,7 @@ fn i_14_where_no_price_is_wrong_nothing_trips() {
 #[test]
 fn i_15_the_settlement_price_of_one_venue_liquidates_nobody() {
     let ours =
-        check("I-15", "Better; policy 93-0 52983; competent 93-0 78977; gate 93-3 97038; strict 9387 s from 13:08:33");
+        check("I-15", "Better; policy 93-0 52983; competent 93-0 78977; gate 93-3 97038; strict 9467 s from 13:07:13");
     ours.stands("JELLY", "2025-03-26T13:20:00Z", "ReduceOnly");
     ours.leaves_out("JELLY", "hyperliquid", "2025-03-26T15:15:01Z", "Jump");
     ours.spares("JELLY", "2025-03-26T15:14:00Z", "2025-03-26T16:00:00Z");
@@ -335,7 +335,7 @@ fn i_21_a_millionfold_liquidates_nobody() {
 fn i_22_the_fall_is_reduce_only_before_the_wall_ends() {
     let ours = check(
         "I-22",
-        "Better; policy 107-0 22077; competent 117-13 66165; hyperliquid 119-25 72801; strict 5566 s from 13:57:14",
+        "Better; policy 107-0 22077; competent 117-13 66165; hyperliquid 119-25 72801; strict 5742 s from 13:50:34",
     );
     ours.stands("POPCAT", "2025-11-12T14:27:00Z", "ReduceOnly");
     ours.stands("POPCAT", "2025-11-12T14:29:00Z", "ReduceOnly");

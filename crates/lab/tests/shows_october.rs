@@ -5,6 +5,7 @@
 //! Needs `../shared/data` beside the repository; without it the test says that it was skipped.
 
 use kernel::margin::{Lens, risk};
+use kernel::margin::{PARTS, notional, requirement, value};
 use lab::feed::{BarsArg, Feed, FeedOptions};
 use lab::replay::accounts::{Accounts, AccountsFrom};
 use lab::replay::outcome::{MarketOutcome, Outcome, Totals};
@@ -123,6 +124,7 @@ struct Found {
     disputed_checks: u64,
     overruled: u64,
     unsupported: Vec<String>,
+    covered: Vec<String>,
     unsupported_fills: Vec<String>,
     over_a_tenth: Vec<String>,
     undisputed: Vec<String>,
@@ -199,11 +201,11 @@ impl Observer {
         }
     }
 
-    /// The lineages that were heard to be near the mark, the mark, and the index's state: on what a solvent account may be
-    /// liquidated, and whether that is enough.
+    /// The lineages that were heard to be near where the mark is or is going, that price, and the index's state: on what a
+    /// solvent account may be liquidated, and whether that is enough.
     fn support(&self, id: MarketId, at: i64, kernel: &kernel::Kernel) -> (usize, bool, String) {
         let listed = kernel.state().market(id).expect("listed");
-        let (used, state) = (listed.mark.price.0, listed.quality().state);
+        let (used, state) = (listed.mark.target.0, listed.quality().state);
         let market = &self.markets[usize::from(id.0)];
         let near = |source: &&Source| source.fresh(at, OLD).is_some_and(|p| within(p - used, 1, used));
         let mut lineages: Vec<&str> =
@@ -279,6 +281,19 @@ impl Observer {
                     self.found.fewest_supporters = Some(fewest.min(lineages));
                     if !enough {
                         self.found.unsupported.push(told);
+                    }
+                    // A mark that is slow to follow liquidates nobody who is well where it is going.
+                    let market = kernel.state().market(order.market).expect("listed");
+                    let account = &kernel.state().pool_of(order.market).expect("listed").accounts[&order.account];
+                    let position = account.positions.iter().find(|position| position.market == order.market);
+                    if let (Some(position), [_]) = (position, account.positions.as_slice()) {
+                        let price = market.mark.target;
+                        let notional = notional(market, position.size, price);
+                        let needs = requirement(notional, &market.params.tiers, |tier| tier.maintenance);
+                        let profit = value(market, position.size, price) - i128::from(position.cost.0);
+                        if needs <= (i128::from(account.cash.0) + profit) * PARTS {
+                            self.found.covered.push(format!("{:?} in {:?} at {at}", order.account, order.market));
+                        }
                     }
                 }
                 Effect::Deleveraged { account, market, .. } => {
@@ -546,7 +561,8 @@ fn what_the_venues_had_said_by_then_carries_every_decision() {
         assert_eq!(late, 0, "{kind}");
         assert!(100 < episodes.len(), "{kind}: the day is looked at");
     }
-    let none: [(&str, &[String]); 9] = [
+    let none: [(&str, &[String]); 10] = [
+        ("solvent accounts liquidated who are not under maintenance where the mark is going", &found.covered),
         ("solvent accounts liquidated without two lineages near the price", &found.unsupported),
         ("more than a tenth of a bar offered", &found.over_a_tenth),
         ("sources apart and not disputed", &found.undisputed),

@@ -71,12 +71,45 @@ impl Policy {
     /// The parameters for these markets and sources.
     ///
     /// # Errors
-    /// A listing that can't be listed, or the first value of the policy that breaks a rule or leaves the envelope
-    /// ([`VenueParams::envelope`]), with its key and where in the file it stands.
+    /// A listing that can't be listed, or the first value of the policy that breaks a rule, can't be reached
+    /// ([`VenueParams::reach`]) or leaves the envelope ([`VenueParams::envelope`]), with its key and where in the file it
+    /// stands.
     pub fn list(&self, listing: &Listing) -> Result<Listed, PolicyError> {
         let listed = self.list_to_compare(listing)?;
-        listed.params.envelope().map_err(|invalid| self.rule(listing, invalid))?;
+        let params = &listed.params;
+        params.reach().and_then(|()| params.envelope()).map_err(|invalid| self.rule(listing, invalid))?;
         Ok(listed)
+    }
+
+    /// Lists every market that the policy names, and one that it doesn't, each with the sources that it names there and as
+    /// many others as an agreed price needs: whatever is wrong with its values shows without any data.
+    ///
+    /// # Errors
+    /// As [`Policy::list`].
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let named = self.said.markets.keys().map(String::as_str).filter(|name| *name != DEFAULT);
+        let unnamed = "a-market-that-no-table-names";
+        let scale = Scale::new(4, 0).expect("a scale that holds every price of a file");
+        let market = |name: &str| {
+            let here = self.said.markets.get(name).map(|said| said.sources.keys()).into_iter().flatten();
+            let everywhere = self.said.sources.keys().filter(|name| *name != DEFAULT);
+            let said: BTreeSet<&String> = here.chain(everywhere).collect();
+            let others = (0..u8::MAX).map(|n| format!("a-source-that-no-table-names-{n}"));
+            let least = self.market_view(name).small::<u8>("oracle.lineages_min").unwrap_or(1).clamp(1, 8);
+            let names = said.into_iter().cloned().chain(others.take(usize::from(least)));
+            let source = |name: String| SourceListing {
+                lineage: name.clone(),
+                name,
+                heartbeat: None,
+                kind: SourceKind::Trades,
+                quote: None,
+            };
+            // A dollar, at which limits in USD are as many lots.
+            let reference_price = Price(100_000_000);
+            MarketListing { name: name.to_owned(), scale, reference_price, sources: names.map(source).collect() }
+        };
+        let markets = named.chain([unnamed]).map(market).collect();
+        self.list(&Listing { markets }).map(|_| ())
     }
 
     /// Likewise for a policy that no venue runs: what is compared with may be unsafe.
@@ -283,15 +316,16 @@ impl Policy {
         let how = match quote {
             Some(_) => format!("by the price of market {unit}"),
             None => {
-                let listed = all.markets.iter().any(|listed| listed.name == unit);
                 let said = self.source_view(&market.name, &source.name);
-                if listed || said.name("quote").is_ok() {
+                if said.name("quote").is_ok() {
                     let must = "name a listed market whose own sources are all in USD";
                     let place = format!("market {}, source {}", market.name, source.name);
                     return Err(self.at(said.path("quote"), Problem::Rule { must, place }));
                 }
-                // Data that names a currency without saying what it is worth.
-                "as USD one to one".to_owned()
+                // Data that names a currency without saying what it is worth in USD.
+                let listed = all.markets.iter().any(|listed| listed.name == unit);
+                let why = if listed { ", for that market has sources in other currencies itself" } else { "" };
+                format!("as USD one to one{why}")
             }
         };
         decisions.push(format!("{} at {} is quoted in {unit}: taken {how}", market.name, source.name));
@@ -910,7 +944,7 @@ mod tests {
         assert_eq!(quotes(&avax, &data), [[Some(MarketId(1)), Some(MarketId(1))], [None, None]]);
         let rungs: Vec<Rung> = avax.list(&data).unwrap().params.markets[0].sources.iter().map(|s| s.rung).collect();
         assert_eq!(rungs, [Rung::Primary, Rung::Derived]);
-        // What the policy names is there, or it is refused; and so is a listed market that can't be a unit.
+        // What the policy names is there, or it is refused; where the data names a listed market that can't be a unit, it is said.
         let place = "(found in market SOL, source beta)";
         let must = "must name a listed market whose own sources are all in USD";
         refuse(
@@ -918,11 +952,14 @@ mod tests {
             &listing(),
             &format!("p.toml:LINE:1: source.beta.quote: {must} {place}"),
         );
-        let found = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
+        let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
         assert_eq!(
-            found.to_string(),
-            format!("p.toml: source.default.quote: {must} (found in market SOL, source alpha)")
+            both.to_string(),
+            format!("p.toml:128:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
         );
+        data.markets[1].sources[0].quote = Some("SOL".to_owned());
+        let said = "SOL at alpha is quoted in AVAX: taken as USD one to one, for that market has sources in other currencies itself";
+        assert!(plain.list(&data).unwrap().decisions.iter().any(|decision| decision == said));
     }
 
     #[test]
@@ -947,6 +984,52 @@ mod tests {
             &listing(),
             "p.toml:LINE:8: market.SOL.oracle.twap_max: must lie between zero and last_good_max (found in market SOL)",
         );
+    }
+
+    #[test]
+    fn a_step_that_could_ruin_the_healthy_and_a_threshold_that_nothing_reaches_are_refused() {
+        let refused = |from: &str, to: &str| {
+            let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/default.toml"));
+            assert_eq!(text.matches(from).count(), 1, "{from}");
+            let checked = Policy::parse(&text.replace(from, to), "p.toml").unwrap().check();
+            checked.err().map(|error| (error.key.clone(), error.to_string()))
+        };
+        let key = |from: &str, to: &str| refused(from, to).map(|(key, _)| key);
+        assert_eq!(refused("calm = ", "calm = "), None);
+        // 2.5% of maintenance, 0.5% of fee: (2.5 - 0.5) / 1.005 is 1.99004975...%.
+        assert_eq!(key("step_max = \"1.9%\"", "step_max = \"1.9900497512%\""), None);
+        let found = refused("step_max = \"1.9%\"", "step_max = \"1.9900497513%\"");
+        let (found, text) = found.unwrap();
+        assert_eq!(found, "market.default.mark.step_max");
+        assert!(text.contains("one step of the mark could carry a healthy account past bankruptcy"), "{text}");
+        let swing = "swing = { cautious = \"8%\", reduce_only = \"15%\" }";
+        assert_eq!(key(swing, "swing = { cautious = \"3%\", reduce_only = \"7%\" }"), None);
+        let velocity = Some("market.default.detectors.velocity.cautious".to_owned());
+        assert_eq!(key(swing, "swing = { cautious = \"2.9%\", reduce_only = \"7%\" }"), velocity);
+        assert_eq!(key(swing, "swing = { cautious = \"3%\", reduce_only = \"6.9%\" }"), velocity);
+        let disagreement = "disagreement = \"1%\"";
+        assert_eq!(key(disagreement, "disagreement = \"2%\""), None);
+        let beyond = Some("market.default.detectors.disagreement".to_owned());
+        assert_eq!(key(disagreement, "disagreement = \"2.01%\""), beyond);
+        for (line, field) in [
+            ("stuck = { cautious = \"1%\", reduce_only = \"50%\" }", "detectors.stuck"),
+            ("intensity = { cautious = \"2%\", reduce_only = \"10%\" }", "activity.intensity"),
+            ("divergence = { cautious = \"1%\", reduce_only = \"3%\" }", "activity.divergence"),
+        ] {
+            let name = field.split('.').nth(1).unwrap();
+            let with = |most: &str| format!("{name} = {{ cautious = \"1%\", reduce_only = \"{most}\" }}");
+            assert_eq!(key(line, &with("100%")), None);
+            assert_eq!(key(line, &with("100.01%")), Some(format!("market.default.{field}.cautious")));
+        }
+        let growth = "growth = { cautious = \"300%\", reduce_only = \"1_000%\" }";
+        assert_eq!(key(growth, "growth = { cautious = \"300%\", reduce_only = \"9_999%\" }"), None);
+        let never = key(growth, "growth = { cautious = \"300%\", reduce_only = \"10_000%\" }");
+        assert_eq!(never, Some("market.default.activity.growth.cautious".to_owned()));
+        // Also of a market that only a table names, and of the sources there.
+        let found = key("[market.default.breaker]", "[market.NEW]\nmark.step_max = \"3%\"\n[market.default.breaker]");
+        assert_eq!(found, Some("market.NEW.mark.step_max".to_owned()));
+        let found = key("[source.default]", "[market.NEW.source.x]\nrung = \"guardian\"\n[source.default]");
+        assert_eq!(found, Some("market.default.sources".to_owned()));
     }
 
     #[test]
@@ -1016,8 +1099,11 @@ mod tests {
             shipped(name).list_to_compare(&one).unwrap();
         }
         shipped("default.toml").list(&listing()).unwrap();
-        let found = shipped("competent.toml").list(&one).unwrap_err();
-        assert!(found.to_string().contains("market.default.mark.step_max: must be so small that"), "{found}");
+        // What it is compared with is not safe by the same rules.
+        let compared = shipped("competent.toml").list_to_compare(&one).unwrap().params;
+        assert_eq!(compared.envelope().unwrap_err().field, "mark.step_max");
+        assert_eq!(compared.reach().unwrap_err().field, "detectors.disagreement");
+        assert!(shipped("competent.toml").list(&one).is_err());
         let [ours, theirs] =
             ["default.toml", "competent.toml"].map(|name| shipped(name).list_to_compare(&one).unwrap().params);
         assert_eq!(ours.markets[0].tiers, theirs.markets[0].tiers);

@@ -434,7 +434,8 @@ impl MarketParams {
         check(fraction(oracle.derived_haircut), "oracle.derived_haircut", "lie in 0 ..= 1")?;
         check(fraction(self.mark.premium_max), "mark.premium_max", "lie in 0 ..= 1")?;
         check(span(self.mark.premium_window), "mark.premium_window", "be positive and at most ten years")?;
-        check(ratio(self.mark.step_max), "mark.step_max", "be positive and at most 100")?;
+        let step = Ratio::ZERO < self.mark.step_max && self.mark.step_max <= Ratio::percent(900_000_000);
+        check(step, "mark.step_max", "be positive and at most 9,000,000")?;
         check(span(self.mark.step_window), "mark.step_window", "be positive and at most ten years")?;
         self.validate_tiers(&check)?;
         let detectors = &self.detectors;
@@ -525,6 +526,31 @@ impl MarketParams {
         Err(Invalid { place: Place::Market(id), field: "mark.step_max", must })
     }
 
+    /// Whether every threshold can be reached, and by itself. One that can't says something that is not so.
+    fn reach(&self, id: u16) -> Result<(), Invalid> {
+        let check = |ok: bool, field: &'static str, must: &'static str| {
+            if ok { Ok(()) } else { Err(Invalid { place: Place::Market(id), field, must }) }
+        };
+        let (detectors, activity) = (&self.detectors, &self.activity);
+        let (velocity, swing) = (detectors.velocity, detectors.swing);
+        let earlier = velocity.cautious <= swing.cautious && velocity.reduce_only <= swing.reduce_only;
+        let must = "be at most swing: whatever moves so far in the shorter window has in the longer one";
+        check(earlier, "detectors.velocity", must)?;
+        let must = "be at most oracle.dispute: sources farther apart are a dispute";
+        check(detectors.disagreement <= self.oracle.dispute, "detectors.disagreement", must)?;
+        for (thresholds, field) in [
+            (detectors.stuck, "detectors.stuck"),
+            (activity.intensity, "activity.intensity"),
+            (activity.divergence, "activity.divergence"),
+        ] {
+            let must = "be at most 100%: it is never more";
+            check(thresholds.reduce_only <= Ratio::ONE, field, must)?;
+        }
+        // From nothing to the limit is a hundred times a hundredth of it.
+        let growth = activity.growth.reduce_only < RATIO_MAX;
+        check(growth, "activity.growth", "be below 10,000%: the limit of the open interest comes first")
+    }
+
     fn validate_tiers(
         &self,
         check: &impl Fn(bool, &'static str, &'static str) -> Result<(), Invalid>,
@@ -565,6 +591,14 @@ impl VenueParams {
     /// The first market whose step is too large.
     pub fn envelope(&self) -> Result<(), Invalid> {
         (0..).zip(&self.markets).try_for_each(|(id, market)| market.envelope(id))
+    }
+
+    /// Refuses thresholds that can't be reached, or that another one always reaches first.
+    ///
+    /// # Errors
+    /// The first of the first market.
+    pub fn reach(&self) -> Result<(), Invalid> {
+        (0..).zip(&self.markets).try_for_each(|(id, market)| market.reach(id))
     }
 
     /// Refuses parameters with which the rules would not make sense.

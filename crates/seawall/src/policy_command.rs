@@ -55,7 +55,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let mut out = io::stdout().lock();
     match &arguments.verb {
         Verb::Check { file, json } => {
-            let digest = read_policy(file)?.digest().to_string();
+            let policy = read_policy(file)?;
+            policy.check()?;
+            let digest = policy.digest().to_string();
             if *json {
                 let file = file.display().to_string();
                 writeln!(out, "{}", serde_json::json!({ "file": file, "policy_digest": digest }))?;

@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "0ce7495f13b033b9659664adc4c30c9081d828b62e1f50528e741fe6b8770735");
+    assert_eq!(digest::<Batch>(), "8be7f3bfa3f20bf19051715fc4dd366d7a80130d730f066c9020edb7903a1f9c");
     assert_eq!(digest::<Effect>(), "53d0d837a7e682265f63a56032a27b03cf439362a44f95cec6ef5aba84b7e671");
-    assert_eq!(digest::<VenueParams>(), "70d42c5aceca42607b63108ce18e5f565dd67040d0d377fbeef5045dd3293c3d");
+    assert_eq!(digest::<VenueParams>(), "78494bf48b089a045a391f5bb7c7f8d750d0773a2a5f5dced64e6f7f26efec2d");
 }
