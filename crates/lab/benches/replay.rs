@@ -19,6 +19,7 @@ fn main() {
         accounts: AccountsFrom::Drawn { per_market: 250, seed: 1 },
         insurance_usd: None,
         volume_assumed_usd: 100_000.0,
+        venue: None,
         single: false,
         sensitivity: false,
         chart_points: 0,

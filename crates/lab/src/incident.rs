@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod evidence;
 mod expand;
 
+use crate::replay::VenueRule;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -138,6 +139,8 @@ pub struct About {
     pub bar_seconds: u32,
     /// What happened, in a sentence or two.
     pub summary: String,
+    /// What the venue that it happened to took for the price; none where it happened to several, or is not known.
+    pub venue_rule: Option<VenueRule>,
     /// Digest of the default policy that was committed before the incident.
     pub policy_digest: String,
     /// Chooses the paths between points.
@@ -381,6 +384,11 @@ fn check_names(about: &About) -> Result<(), String> {
         }
         if !(0.0 < series.traded && series.traded <= 1.0) || 8 < series.decimals {
             return Err(format!("{name}: needed is 0 < traded <= 1 and decimals <= 8"));
+        }
+    }
+    for heard in about.venue_rule.iter().flat_map(|rule| &rule.sources) {
+        if !venues.contains(heard.as_str()) {
+            return Err(format!("venue_rule: no [[venue]] has the name {heard:?}"));
         }
     }
     for bps in [about.market_bps, about.venue_bps] {

@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod chart;
 pub mod hindsight;
 pub mod outcome;
+mod rule;
 pub mod run;
 pub mod tally;
 pub mod versus;
@@ -27,6 +28,8 @@ use hindsight::Hindsight;
 use outcome::{AccountOutcome, MarketOutcome, Observations, Outcome, Runs, Sensitivity, TimelineEntry, Totals};
 use policy::{Listed, Policy};
 use protocol::{AccountId, MarketId, SourceId};
+use rule::Ruled;
+pub use rule::{Combine, VenueRule};
 use run::{Impact, Run, Seen};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -53,6 +56,8 @@ pub struct Options {
     pub insurance_usd: Option<f64>,
     /// What a bar is taken to have traded where its file does not say, USD.
     pub volume_assumed_usd: f64,
+    /// The rule of the venue that the incident happened to, to run as well.
+    pub venue: Option<VenueRule>,
     /// Whether to run each source as the only oracle.
     pub single: bool,
     /// Whether to run the impact law's sensitivity.
@@ -68,6 +73,7 @@ pub struct Options {
 enum Oracle {
     Policy,
     Competent,
+    Venue,
     Single(String),
 }
 
@@ -138,7 +144,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
         from: 0,
         to: 0,
         markets: Vec::new(),
-        runs: Runs { policy: Totals::default(), competent: Totals::default(), single: Vec::new() },
+        runs: Runs { policy: Totals::default(), competent: Totals::default(), venue: None, single: Vec::new() },
         sensitivity: Vec::new(),
         timeline: Vec::new(),
         accounts: Vec::new(),
@@ -167,6 +173,7 @@ pub fn replay(feed: &Feed, options: &Options, progress: &(dyn Fn(&str, u64) + Sy
                 fates[1] = done.fates;
                 outcome.stages.insert("competent".to_owned(), done.seconds);
             }
+            (Oracle::Venue, _) => outcome.runs.venue = Some(done.totals),
             (Oracle::Single(_), _) => outcome.runs.single.push(done.totals),
             (Oracle::Policy, false) => rows.entry(job.impact.to_bits()).or_default().0 = Some(done.totals),
             (Oracle::Competent, false) => rows.entry(job.impact.to_bits()).or_default().1 = Some(done.totals),
@@ -238,6 +245,9 @@ fn jobs(world: &World, options: &Options) -> Vec<Job> {
             jobs.push(Job { oracle: Oracle::Competent, impact });
         }
     }
+    if options.venue.is_some() {
+        jobs.push(Job { oracle: Oracle::Venue, impact: 1.0 });
+    }
     if options.single {
         let mut names: Vec<&String> =
             world.markets.iter().flat_map(|market| market.sources.iter().map(|source| &source.name)).collect();
@@ -261,16 +271,20 @@ fn one(
     let name = match &job.oracle {
         Oracle::Policy => "policy".to_owned(),
         Oracle::Competent => "competent".to_owned(),
+        Oracle::Venue => "venue".to_owned(),
         Oracle::Single(name) => name.clone(),
     };
     let params = match &job.oracle {
         Oracle::Policy => start.listed.params.clone(),
         Oracle::Competent => world.list_single(&options.competent, "median").map_err(|e| e.to_string())?.params,
+        Oracle::Venue => world.list_single(&options.competent, "venue").map_err(|e| e.to_string())?.params,
         Oracle::Single(name) => world.list_single(&options.competent, name).map_err(|e| e.to_string())?.params,
     };
     let impact = Impact { coefficient: job.impact, volume_assumed_usd: options.volume_assumed_usd };
     let mut run = Run::new(world, &params, &start.accounts.genesis, start.insurance, impact)?;
     let mut median = (job.oracle == Oracle::Competent).then(|| Median::new(world));
+    let rule = options.venue.as_ref().filter(|_| job.oracle == Oracle::Venue);
+    let mut ruled = rule.map(|rule| Ruled::new(world, rule));
     let main = job.oracle == Oracle::Policy && job.impact.to_bits() == 1.0_f64.to_bits();
     let mut watch = main.then(|| Watch::new(world, hindsight));
     let mut charts = (main && options.chart_points > 0).then(|| Charts::new(feed, world, options.chart_points));
@@ -316,6 +330,12 @@ fn one(
                         }
                         None => fills = false,
                     }
+                }
+            }
+            Oracle::Venue => {
+                if let Some(price) = ruled.as_mut().and_then(|ruled| ruled.price(market, source, price)) {
+                    let now = Seen { published_at: at.received_at.max(at.published_at), ..at };
+                    run.observe(market, SourceId(0), price, Price(0), now);
                 }
             }
             Oracle::Single(name) => {

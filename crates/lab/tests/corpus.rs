@@ -21,6 +21,7 @@ fn options() -> Options {
         accounts: AccountsFrom::Drawn { per_market: 250, seed: 1 },
         insurance_usd: None,
         volume_assumed_usd: 100_000.0,
+        venue: None,
         single: true,
         sensitivity: false,
         chart_points: 1,
@@ -32,7 +33,8 @@ fn options() -> Options {
 fn replayed(id: &str) -> (Row, Outcome) {
     let made = incident::materialise(id).expect(id);
     let feed = Feed::open(&FeedOptions::new(made.bars.clone(), vec![])).expect(id);
-    let outcome = replay(&feed, &options(), &|_, _| {}).expect(id);
+    let options = Options { venue: made.incident.about.venue_rule.clone(), ..options() };
+    let outcome = replay(&feed, &options, &|_, _| {}).expect(id);
     (Row::of(&made.incident, &outcome), outcome)
 }
 

@@ -29,6 +29,7 @@ fn options(threads: usize) -> Options {
         accounts: AccountsFrom::Drawn { per_market: 120, seed: 3 },
         insurance_usd: Some(100_000.0),
         volume_assumed_usd: 1_000_000.0,
+        venue: None,
         single: true,
         sensitivity: false,
         chart_points: 200,

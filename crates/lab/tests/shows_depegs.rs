@@ -93,6 +93,7 @@ fn replayed(feed: &Feed) -> Outcome {
         accounts: AccountsFrom::Drawn { per_market: 250, seed: 1 },
         insurance_usd: None,
         volume_assumed_usd: 100_000.0,
+        venue: None,
         single: true,
         sensitivity: false,
         chart_points: 0,

@@ -511,6 +511,7 @@ fn outcome(feed: &Feed) -> Outcome {
         accounts: AccountsFrom::Drawn { per_market: ACCOUNTS, seed: SEED },
         insurance_usd: None,
         volume_assumed_usd: VOLUME_ASSUMED_USD,
+        venue: None,
         single: true,
         sensitivity: false,
         chart_points: 0,

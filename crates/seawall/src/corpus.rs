@@ -61,7 +61,8 @@ fn narrowed(input: &Input) -> bool {
 /// An incident's line, and its chapter where a page is asked for.
 fn one(arguments: &Arguments, options: &Options, id: &str) -> Result<(Row, Option<Chapter>)> {
     on(&arguments.input, id, |incident, feed| {
-        let options = Options { title: incident.heading(), ..options.clone() };
+        let options =
+            Options { title: incident.heading(), venue: incident.about.venue_rule.clone(), ..options.clone() };
         let outcome = replay(feed, &options, &|_, _| {})?;
         let row = Row::of(incident, &outcome);
         let chapter = arguments.report.is_some().then(|| Chapter::of(incident, &row, &outcome));
@@ -92,13 +93,20 @@ fn write_table(out: &mut String, digest: &str, rows: &[Row]) -> std::fmt::Result
     )?;
     writeln!(
         out,
-        "  {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>39}  {:>8} {:>20}  worst source",
+        "  {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>60}  {:>8} {:>20}  worst source",
         "", "", "stated/of", "liquidated", "unjustified", "losses past own money, USD", "seconds", "first"
     )?;
     writeln!(
         out,
-        "  {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>39}  {:>8} {:>20}",
-        "", "", "points", "pol./comp./worst", "pol./comp./worst", "policy / competent / worst", "strict", "ReduceOnly"
+        "  {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>60}  {:>8} {:>20}",
+        "",
+        "",
+        "points",
+        "pol./comp./ven./w.",
+        "pol./comp./ven./w.",
+        "policy / competent / venue / worst",
+        "strict",
+        "ReduceOnly"
     )?;
     for row in rows {
         let mark = match row.verdict {
@@ -107,12 +115,13 @@ fn write_table(out: &mut String, digest: &str, rows: &[Row]) -> std::fmt::Result
             Verdict::Better => " ",
         };
         let cell = |of: &dyn Fn(&Cost) -> String, between: &str| {
-            let worst = row.worst_single.as_ref().map_or("-".to_owned(), of);
-            [of(&row.policy), of(&row.competent), worst].join(between)
+            let or_none = |cost: Option<&Cost>| cost.map_or("-".to_owned(), of);
+            let (venue, worst) = (or_none(row.venue.as_ref()), or_none(row.worst_single.as_ref()));
+            [of(&row.policy), of(&row.competent), venue, worst].join(between)
         };
         writeln!(
             out,
-            "{mark} {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>39}  {:>8.0} {:>20}  {}",
+            "{mark} {:<5} {:<TITLE$} {:>9}  {:>19} {:>19} {:>60}  {:>8.0} {:>20}  {}",
             row.incident,
             row.title,
             format!("{}/{}", row.stated, row.points),
@@ -130,7 +139,8 @@ fn write_table(out: &mut String, digest: &str, rows: &[Row]) -> std::fmt::Result
     writeln!(
         out,
         "\nstated/of points: prices that a named source states, of all that the bars were made from; liquidated, unjustified: accounts;\n\
-         worst: a venue that trusted only the source that would have cost it most; seconds strict: in ReduceOnly or stricter after a\n\
+         venue: by the price that the venue itself believed that day, with the baseline's margins; worst: one that trusted only the source\n\
+         that would have cost it most; seconds strict: in ReduceOnly or stricter after a\n\
          market first permitted openings, in the market with most of them; first ReduceOnly: after that, in any market, UTC"
     )
 }

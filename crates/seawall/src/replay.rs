@@ -182,6 +182,7 @@ pub(crate) fn options(arguments: &Arguments, title: String, policy: Policy) -> R
         accounts,
         insurance_usd: arguments.insurance,
         volume_assumed_usd: arguments.assume_volume,
+        venue: None,
         single: !arguments.no_single,
         sensitivity: !arguments.no_sensitivity && !arguments.all,
         chart_points,

@@ -41,7 +41,8 @@ fn the_table_and_the_json_say_the_same_of_every_incident() {
         };
         assert!(last <= place, "{id} stands after better ones");
         last = place;
-        let accounts = |of: &str| format!("{}/{}/-", row["policy"][of], row["competent"][of]);
+        let venue = |of: &str| row["venue"].get(of).map_or("-".to_owned(), Value::to_string);
+        let accounts = |of: &str| format!("{}/{}/{}/-", row["policy"][of], row["competent"][of], venue(of));
         assert!(line.starts_with(&format!("{mark} {id}  {}", row["title"].as_str().expect("a title"))), "{line}");
         let words: Vec<&str> = line.split_whitespace().collect();
         for word in [format!("{stated}/{points}"), accounts("liquidated"), accounts("unjustified")] {

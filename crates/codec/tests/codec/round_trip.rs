@@ -5,7 +5,9 @@ use codec::{Canonical, HashSink, Reader, Sink, from_bytes, hash, layout, to_byte
 use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
-use protocol::input::{BookTop, Cancel, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer};
+use protocol::input::{
+    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+};
 use protocol::mode::{Action, Mode};
 use protocol::params::{
     ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
@@ -73,6 +75,9 @@ round_trips! {
     market_params: MarketParams,
     source_params: SourceParams,
     oracle_params: (OracleParams, MarkParams),
+    activity_params: (ActivityParams, ChainParams),
+    depth: Depth,
+    chain_health: ChainHealth,
     tier: Tier,
     detector_params: (DetectorParams, Thresholds),
     breaker_params: BreakerParams,

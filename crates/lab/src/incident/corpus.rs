@@ -24,7 +24,7 @@ pub enum Verdict {
 /// What a run cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// Which run: `policy`, `competent` or a source's name.
+    /// Which run: `policy`, `competent`, `venue` or a source's name.
     pub name: String,
     /// Accounts liquidated or deleveraged as insolvent.
     pub liquidated: u64,
@@ -57,6 +57,8 @@ pub struct Row {
     pub policy: Cost,
     /// Under the competent baseline.
     pub competent: Cost,
+    /// By the rule of the venue that it happened to; `null` where none is known.
+    pub venue: Option<Cost>,
     /// The source that, as the only oracle, would have cost most; `null` where those runs were left out.
     pub worst_single: Option<Cost>,
     /// Seconds in ReduceOnly or stricter after a market first permitted openings, in the market with most of them.
@@ -74,7 +76,7 @@ impl Row {
         let runs = &outcome.runs;
         let (policy, competent) = (Cost::of(&runs.policy), Cost::of(&runs.competent));
         let strict = Strict::longest(&outcome.markets, outcome.from);
-        let all = [&runs.policy, &runs.competent].into_iter().chain(&runs.single);
+        let all = [&runs.policy, &runs.competent].into_iter().chain(&runs.venue).chain(&runs.single);
         Row {
             incident: incident.about.id.clone(),
             title: incident.about.title.clone(),
@@ -83,6 +85,7 @@ impl Row {
             points,
             bars: outcome.observations.input,
             listed: outcome.observations.listed,
+            venue: runs.venue.as_ref().map(Cost::of),
             worst_single: runs.single.iter().map(Cost::of).reduce(Cost::dearer),
             policy,
             competent,
@@ -211,6 +214,7 @@ mod tests {
             listed: 0,
             policy: cost(0, 0.0),
             competent: cost(0, 0.0),
+            venue: None,
             worst_single: None,
             reduce_only_seconds: 0.0,
             reduce_only_first: None,

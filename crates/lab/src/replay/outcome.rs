@@ -131,6 +131,8 @@ pub struct Runs {
     pub policy: Totals,
     /// Plain median, exchange-style tiers, partial liquidation, market halt.
     pub competent: Totals,
+    /// By the rule of the venue that an incident happened to; `null` where none is known.
+    pub venue: Option<Totals>,
     /// Each source in turn as the only oracle.
     pub single: Vec<Totals>,
 }

@@ -112,9 +112,9 @@ const CONTENTS: [&str; 10] = [
 fn contents(body: &mut String, chapters: &[Chapter]) {
     body.push_str(
         "<section id=\"contents\">\n<h2>All incidents</h2>\n<p class=\"note\">Those first in which the policy is not better than the competent \
-         baseline: worse where it loses more or liquidates more accounts without justification. Three numbers are those of the policy, of \
-         the competent baseline (plain median, exchange-style tiers, partial liquidation, market halt), and of a venue that trusted only the \
-         source that would have cost it most. Unjustified: accounts that stayed healthy at the hindsight price for 10 seconds, or a bar where \
+         baseline: worse where it loses more or liquidates more accounts without justification. Four numbers are those of the policy, of \
+         the competent baseline (plain median, exchange-style tiers, partial liquidation, market halt), of the price that the venue itself \
+         believed that day with the baseline\u{2019}s margins, and of a venue that trusted only the source that would have cost it most. Unjustified: accounts that stayed healthy at the hindsight price for 10 seconds, or a bar where \
          that is longer, on either side. Restricted: time in ReduceOnly or stricter after a market first permitted openings, in the market \
          with most of it.</p>\n",
     );
@@ -123,8 +123,9 @@ fn contents(body: &mut String, chapters: &[Chapter]) {
     for Chapter { row, date, .. } in chapters {
         let id = escape(&row.incident);
         let all = |of: &dyn Fn(&Cost) -> String| {
-            let worst = row.worst_single.as_ref().map_or("–".to_string(), of);
-            format!("{} / {} / {worst}", of(&row.policy), of(&row.competent))
+            let or_none = |cost: Option<&Cost>| cost.map_or("–".to_string(), of);
+            let (venue, worst) = (or_none(row.venue.as_ref()), or_none(row.worst_single.as_ref()));
+            format!("{} / {} / {venue} / {worst}", of(&row.policy), of(&row.competent))
         };
         let worst = row.worst_single.as_ref().filter(|worst| 0 < worst.liquidated);
         let cells = [
@@ -147,7 +148,7 @@ fn contents(body: &mut String, chapters: &[Chapter]) {
     body.push_str("</tbody></table></div>\n</div>\n</section>\n");
 }
 
-/// Whole, so that three fit into a cell.
+/// Whole, so that four fit into a cell.
 fn dollars(amount: f64) -> String {
     if amount.abs() < 0.5 { "$0".to_string() } else { usd(amount.round()).trim_end_matches(".00").to_string() }
 }
@@ -223,6 +224,9 @@ fn runs(body: &mut String, row_of: &Row, outcome: &Outcome) {
     head(body, &format!("runs-{}", escape(&row_of.incident)), &RUN_COLUMNS);
     row(body, "policy", "policy", &run_cells(&outcome.runs.policy));
     row(body, "competent", "competent", &run_cells(&outcome.runs.competent));
+    if let Some(totals) = &outcome.runs.venue {
+        row(body, "single", "the venue\u{2019}s own rule", &run_cells(totals));
+    }
     let worst = row_of.worst_single.as_ref();
     let worst = worst.and_then(|worst| outcome.runs.single.iter().find(|totals| totals.name == worst.name));
     if let Some(totals) = worst {

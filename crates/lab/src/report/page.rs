@@ -69,7 +69,7 @@ fn header(body: &mut String, outcome: &Outcome) {
 }
 
 fn all_runs(outcome: &Outcome) -> impl Iterator<Item = &Totals> {
-    [&outcome.runs.policy, &outcome.runs.competent].into_iter().chain(&outcome.runs.single)
+    [&outcome.runs.policy, &outcome.runs.competent].into_iter().chain(&outcome.runs.venue).chain(&outcome.runs.single)
 }
 
 /// The four numbers for which the run was made, against the baseline.

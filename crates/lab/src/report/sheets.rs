@@ -57,7 +57,8 @@ fn runs(outcome: &Outcome, directory: &Path) -> io::Result<()> {
     ];
     let mut sheet = Sheet::create(directory, "runs.csv", &header)?;
     let runs = &outcome.runs;
-    let main = [&runs.policy, &runs.competent].into_iter().chain(&runs.single).map(|totals| (1.0, totals));
+    let main =
+        [&runs.policy, &runs.competent].into_iter().chain(&runs.venue).chain(&runs.single).map(|totals| (1.0, totals));
     let sensitivity = outcome.sensitivity.iter().flat_map(|s| [(s.impact, &s.policy), (s.impact, &s.competent)]);
     for (impact, totals) in main.chain(sensitivity) {
         sheet.row(&run_row(impact, totals))?;
