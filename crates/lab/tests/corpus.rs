@@ -293,7 +293,7 @@ fn i_17_is_what_it_was() {
         "Better; policy 449-0 137384; competent 478-21 328682; binance 394-336 1096927; strict 2949 s from 21:10:51",
     );
     let digest = &ours.row.policy.effects_digest;
-    assert!(digest.starts_with("a3cd3a5fa137"), "{digest}");
+    assert!(digest.starts_with("319225d257f0"), "{digest}");
     ours.spares("ATOM", "2025-10-10T21:37:08Z", "2025-10-10T21:37:14Z");
 }
 
@@ -358,4 +358,21 @@ fn i_24_a_venue_s_own_cap_is_overruled() {
     ours.index_is("WSTETH", "2026-03-10T11:00:03Z", "Disputed");
     ours.stands("WSTETH", "2026-03-10T11:00:03Z", "ReduceOnly");
     ours.leaves_out("WSTETH", "aave", "2026-03-10T11:30:00Z", "Overruled");
+}
+
+/// What an incident costs by the rule of the venue that it happened to: accounts liquidated, of those unjustified, and USD.
+#[test]
+fn by_the_venue_s_own_rule_its_own_loss_happens() {
+    let of = |id: &str| {
+        let (row, _) = replayed(id);
+        row.venue.map(|venue| (venue.liquidated, venue.unjustified, venue.bad_debt_usd.round() as i64))
+    };
+    // The mean of two feeds, one of them a thousand times too high; the one exchange that was believed; whatever anybody said.
+    assert_eq!(of("I-01"), Some((93, 0, 7_942_230_516)));
+    assert_eq!(of("I-03"), Some((68, 68, 36_685)));
+    assert_eq!(of("I-16"), Some((157, 157, 16_128_180)));
+    // A median of exchanges is the baseline's price without its halt.
+    assert_eq!(of("I-11"), Some((123, 3, 33_143)));
+    // It happened to several.
+    assert_eq!(of("I-09"), None);
 }

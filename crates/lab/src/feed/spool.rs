@@ -445,7 +445,7 @@ mod tests {
             high: 4,
             low: 1,
             close: 3,
-            volume: line.is_multiple_of(2).then_some(5),
+            volume: line.is_multiple_of(2).then_some(1 + i128::from(line / 2 % 3)),
         };
         Row { file: 9, line, body }
     }
