@@ -6,12 +6,13 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
+    Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -62,6 +63,7 @@ canonical_enum!(Input {
     9 => Depth(depth),
     10 => Chain(health),
     11 => Restart,
+    12 => Funding(funding),
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -72,6 +74,7 @@ canonical_struct!(Cancel { market, account, order });
 canonical_struct!(OrderDone { market, order });
 canonical_struct!(Trade { market, buy, sell, price, size });
 canonical_struct!(InsuranceDeposit { pool, amount });
+canonical_struct!(Funding { market, rate });
 canonical_struct!(Depth { market, bid, ask });
 canonical_struct!(ChainHealth { pool, produced_at, base_fee, inclusion, finality });
 
@@ -88,6 +91,7 @@ canonical_enum!(Effect {
     9 => Socialized { pool, market, side, account, amount },
     10 => Deficit { pool, account, amount },
     11 => PayOut { pool, account, amount, haircut },
+    12 => Funded { market, rate, paid },
 });
 
 canonical_struct!(AdmittedOrder { id, account, market, size, limit });
@@ -179,9 +183,11 @@ canonical_struct!(MarketParams {
     scale,
     order_size_max,
     open_interest_max,
+    open_interest_margin_from,
     sources,
     oracle,
     mark,
+    funding,
     tiers,
     detectors,
     activity,
@@ -207,10 +213,12 @@ canonical_struct!(OracleParams {
     last_good_max,
     twap_max,
     guardians_min,
+    confidence_scale,
     fallback_confidence,
     derived_haircut,
 });
 canonical_struct!(MarkParams { premium_max, premium_window, step_max, step_window });
+canonical_struct!(FundingParams { rate_max, interval });
 canonical_struct!(Tier { notional_from, initial, maintenance });
 canonical_struct!(DetectorParams {
     exit,

@@ -3,7 +3,7 @@
 //! Checks are made in the order of [`Reject`]: cheapest and most basic first.
 
 use crate::backstop;
-use crate::margin::{Lens, PARTS, notional, requirement, risk, shown};
+use crate::margin::{Lens, PARTS, initial, notional, risk, shown};
 use crate::quality;
 use crate::state::{Account, LOTS_MAX, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
@@ -183,7 +183,7 @@ impl Pool {
             let lots = [held, held + buys, held + sells].into_iter().map(i128::abs).max().unwrap_or(0);
             let lots = Size(i64::try_from(lots).ok()?);
             let notional = notional(market, lots, market.mark.price);
-            required = required.saturating_add(requirement(notional, &market.params.tiers, |tier| tier.initial));
+            required = required.saturating_add(initial(market, notional));
         }
         Some(required)
     }

@@ -90,7 +90,7 @@ impl Kernel {
 
     /// Decides one batch and appends its effects.
     ///
-    /// Inside a batch the order is: trades that the venue already made; prices; top-ups and cancels; liquidations;
+    /// Inside a batch the order is: trades that the venue already made; prices; funding; top-ups and cancels; liquidations;
     /// reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
     ///
     /// # Panics
@@ -117,6 +117,9 @@ impl Kernel {
             self.one(n, input, now, out);
         }
         self.evaluate(now.at, out);
+        for (n, input) in step(Phase::Funding) {
+            self.one(n, input, now, out);
+        }
         for (n, input) in step(Phase::TopUps) {
             self.one(n, input, now, out);
         }
@@ -193,6 +196,7 @@ impl Kernel {
                 Ok(())
             }
             Input::Chain(health) => self.chain(health, now.at),
+            Input::Funding(funding) => self.pool_of_mut(funding.market)?.fund(funding, now.at, out),
             // Once a batch, before its prices.
             Input::Restart => Ok(()),
             Input::InsuranceDeposit(deposit) => {
@@ -493,6 +497,7 @@ pub(crate) fn tell(market: MarketId, panel: &Panel, index: &Index, changed: u16,
 enum Phase {
     Facts,
     Prices,
+    Funding,
     TopUps,
     Orders,
     Withdrawals,
@@ -502,6 +507,7 @@ const fn phase_of(input: &Input) -> Phase {
     match input {
         Input::Trade(_) | Input::OrderDone(_) => Phase::Facts,
         Input::Observation(_) | Input::BookTop(_) | Input::Depth(_) | Input::Chain(_) | Input::Restart => Phase::Prices,
+        Input::Funding(_) => Phase::Funding,
         Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,
         Input::Order(_) => Phase::Orders,
         Input::Withdraw(_) => Phase::Withdrawals,

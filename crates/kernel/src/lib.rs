@@ -35,6 +35,7 @@ pub mod adl;
 pub mod backstop;
 pub mod breaker;
 pub mod detect;
+pub mod funding;
 pub mod gate;
 pub mod index;
 pub mod kernel;

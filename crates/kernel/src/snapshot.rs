@@ -204,7 +204,7 @@ impl Canonical for Market {
         + Stable::SIZE_MIN
         + 2 * Range::SIZE_MIN
         + Activity::SIZE_MIN
-        + 8
+        + 2 * 8
         + Memory::SIZE_MIN
         + Breaker::SIZE_MIN
         + 3 * 16;
@@ -226,6 +226,7 @@ impl Canonical for Market {
             range,
             swing,
             activity,
+            funded_at,
             observed_until,
             memory,
             breaker,
@@ -248,6 +249,7 @@ impl Canonical for Market {
         range.encode(out);
         swing.encode(out);
         activity.encode(out);
+        funded_at.encode(out);
         observed_until.encode(out);
         memory.encode(out);
         breaker.encode(out);
@@ -281,6 +283,7 @@ impl Canonical for Market {
             range: Canonical::decode(reader)?,
             swing: Canonical::decode(reader)?,
             activity: Canonical::decode(reader)?,
+            funded_at: Canonical::decode(reader)?,
             observed_until: Canonical::decode(reader)?,
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,

@@ -119,6 +119,8 @@ pub struct Market {
     pub swing: Range,
     /// What is known beside its price.
     pub activity: Activity,
+    /// When holders last paid each other; `MIN` before the first time.
+    pub funded_at: Timestamp,
     /// Until when the index has entered the average.
     pub observed_until: Timestamp,
     /// The detectors' levels.
@@ -244,6 +246,7 @@ impl Market {
             range: Range::new(),
             swing: Range::new(),
             activity: Activity::new(),
+            funded_at: Timestamp::MIN,
             observed_until: Timestamp::MIN,
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),

@@ -19,6 +19,7 @@ fn edge(maintenance: i64, fee: i64, tiers: usize) -> MarketParams {
     };
     params.tiers = (0..tiers as i64).map(tier).collect();
     params.liquidation.fee = ppm(fee);
+    params.funding.rate_max = Ratio::ZERO;
     // (m - f) / (1 + f), rounded down to a part.
     let most = i128::from((maintenance - fee) * 1_000_000) * 1_000_000 / i128::from(1_000_000 + fee);
     params.mark.step_max = Ratio(most as i64);

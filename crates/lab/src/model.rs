@@ -94,6 +94,7 @@ struct Market {
     chain: Option<ChainHealth>,
     outage: Outage,
     gated: bool,
+    funded_at: Timestamp,
 }
 
 /// A batch that is walked through, effect by effect.
@@ -156,6 +157,7 @@ impl Model {
             chain: market.activity.chain,
             outage: market.activity.outage,
             gated: market.activity.gated,
+            funded_at: market.funded_at,
         };
         let markets = state.markets().map(market).collect();
         Before {
@@ -249,6 +251,9 @@ impl Model {
             }
         }
         evaluated.sort();
+        let funded = markets.iter().filter(|market| market.funded_at != Timestamp::MIN);
+        let mut funded: BTreeMap<MarketId, Timestamp> = funded.map(|market| (market.id, market.funded_at)).collect();
+        venue.funding(&mut funded, walk)?;
         venue.top_ups(walk)?;
         venue.entered(after);
         venue.liquidations(walk)?;
@@ -581,7 +586,7 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 }
                 continue;
             }
-            Input::Restart => continue,
+            Input::Restart | Input::Funding(_) => continue,
             Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)

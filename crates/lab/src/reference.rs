@@ -84,11 +84,11 @@ table! { REJECTS: Reject coded by codes;
         remedy "look at what was filled or removed before; liquidation orders can't be cancelled";
     OutOfRange
         means "a value outside its range"
-        cause "an amount, size, price, limit, confidence, depth or span of a chain that is zero, negative or too large to be carried"
+        cause "an amount, size, price, limit, confidence, depth, span of a chain or funding rate that is zero, negative or too large to be carried"
         remedy "correct the value; of an observation only a negative confidence is refused, a bad price is taken and left out";
     OutOfOrder
         means "older than what was said already"
-        cause "the source already published or delivered something newer, or a newer block was reported"
+        cause "the source already published or delivered something newer, or a newer block was reported; or a funding payment comes before its interval is over"
         remedy "nothing, where a late message is normal; otherwise look at the source's clock and at duplicate connections";
     ReceivedAfterBatch
         means "from the batch's future"
@@ -201,6 +201,10 @@ table! { EFFECTS: Effect;
         means "a loss that the whole pool could not cover stands open"
         cause "the holders' equity did not reach for what was to be socialized"
         remedy "pay into the insurance fund: it repays the deficit first. Until then every withdrawal leaves a haircut";
+    Funded { market: "the market", rate: "of the notional at the mark; positive where longs paid", paid: "what the payers paid together, micro-USD" }
+        means "holders of one side of a market paid those of the other"
+        cause "a funding payment was sequenced that mode, price, rate and interval permit"
+        remedy "nothing: cash has moved; what rounding kept is in the insurance fund";
     PayOut { pool: "the pool", account: "to whom", amount: "micro-USD to pay", haircut: "what stays in the pool, micro-USD" }
         means "money to be paid out; both amounts together left the account"
         cause "a withdrawal was granted"
@@ -222,7 +226,7 @@ table! { EXCLUSIONS: Exclusion;
         remedy "look up what the source can really report and correct the bounds if they differ; else list another source";
     Unconverted
         means "what its prices are quoted in has no price, or a disputed one"
-        cause "no source of that unit's market is fresh, or they contradict each other"
+        cause "fewer sources of that unit's market are fresh than it takes to agree, they contradict each other, or what they say is too uncertain"
         remedy "look at that market; sources in USD go on meanwhile";
     Uncertain
         means "its own confidence is wider than `confidence_max`"

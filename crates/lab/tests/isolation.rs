@@ -61,6 +61,7 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::BookTop(top) => pool_of(top.market),
         Input::Depth(depth) => pool_of(depth.market),
         Input::Chain(health) => Some(health.pool),
+        Input::Funding(funding) => pool_of(funding.market),
         Input::Restart => None,
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
@@ -75,6 +76,7 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         | Effect::Quality { market, .. }
         | Effect::Mode { market, .. }
         | Effect::Withdraw { market, .. }
+        | Effect::Funded { market, .. }
         | Effect::Deleveraged { market, .. } => pool_of(*market),
         Effect::Admit { order } | Effect::Liquidate { order, .. } => pool_of(order.market),
         Effect::InsurancePaid { pool, .. }

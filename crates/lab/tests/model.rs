@@ -88,6 +88,7 @@ fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> 
         | Effect::Mode { .. }
         | Effect::Admit { .. }
         | Effect::PayOut { .. }
+        | Effect::Funded { .. }
         | Effect::InsurancePaid { .. }
         | Effect::Socialized { .. }
         | Effect::Deficit { .. } => None,
@@ -113,6 +114,7 @@ fn every_kind_of_decision_is_among_the_steps() {
     let all = [
         "Admit",
         "Deleveraged",
+        "Funded",
         "InsurancePaid",
         "Liquidate",
         "Mode",

@@ -223,6 +223,7 @@ impl Stage {
                 | Effect::InsurancePaid { .. }
                 | Effect::Socialized { .. }
                 | Effect::Deficit { .. }
+                | Effect::Funded { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

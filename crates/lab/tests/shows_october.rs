@@ -316,6 +316,7 @@ impl Observer {
                 | Effect::InsurancePaid { .. }
                 | Effect::Socialized { .. }
                 | Effect::Deficit { .. }
+                | Effect::Funded { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

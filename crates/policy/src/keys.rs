@@ -72,6 +72,12 @@ pub(crate) const MARKET: &[Key] = &[
         "250_000_000 USD",
         "Largest open interest of one side, valued at the reference price of the listing.",
     ),
+    key(
+        "open_interest_margin_from",
+        Form::Ratio,
+        "50%",
+        "Share of open_interest_max from which on initial margin rises to all of the notional.",
+    ),
     key("oracle.age_max", Form::Span, "10s", "An older observation is not used."),
     key("oracle.silence_floor", Form::Span, "3s", "A source may be silent this long, however fast it used to publish."),
     key("oracle.future_max", Form::Span, "1s", "How much later than its receipt an observation may be published."),
@@ -107,6 +113,7 @@ pub(crate) const MARKET: &[Key] = &[
         "How long before that the time-weighted average serves instead, wider; 0s for not at all.",
     ),
     key("oracle.guardians_min", U8, "2", "Guardians that must agree on a price."),
+    key("oracle.confidence_scale", Form::Ratio, "100%", "So many half-widths from the mark a position is judged."),
     key(
         "oracle.fallback_confidence",
         Form::Ratio,
@@ -118,6 +125,8 @@ pub(crate) const MARKET: &[Key] = &[
     key("mark.premium_window", Form::Span, "150s", "Time constant of the premium's average."),
     key("mark.step_max", Form::Ratio, "1.9%", "The mark's range inside a step_window is at most this."),
     key("mark.step_window", Form::Span, "1s", "See step_max."),
+    key("funding.rate_max", Form::Ratio, "0.08%", "Largest funding payment over the notional, either way."),
+    key("funding.interval", Form::Span, "1h", "Least time from one funding payment to the next."),
     key("detectors.exit", Form::Ratio, "50%", "The share of a threshold below which a detector lets go."),
     key(
         "detectors.velocity.cautious",

@@ -9,8 +9,8 @@ use crate::quantity::{self, Form, decimal, grouped, shown};
 use crate::read::join;
 use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, Invalid, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, Invalid, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::{LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
@@ -174,6 +174,7 @@ impl Policy {
             scale: listing.scale,
             order_size_max: order_size_max.0,
             open_interest_max: open_interest_max.0,
+            open_interest_margin_from: view.ratio("open_interest_margin_from")?,
             sources,
             oracle: oracle(&view)?,
             mark: MarkParams {
@@ -181,6 +182,10 @@ impl Policy {
                 premium_window: view.span("mark.premium_window")?,
                 step_max: view.ratio("mark.step_max")?,
                 step_window: view.span("mark.step_window")?,
+            },
+            funding: FundingParams {
+                rate_max: view.ratio("funding.rate_max")?,
+                interval: view.span("funding.interval")?,
             },
             tiers: self.tiers(&listing.name).1.to_vec(),
             detectors: detectors(&view)?,
@@ -553,6 +558,7 @@ fn oracle(view: &View<'_>) -> Result<OracleParams, PolicyError> {
         last_good_max: view.span("oracle.last_good_max")?,
         twap_max: view.span("oracle.twap_max")?,
         guardians_min: view.small("oracle.guardians_min")?,
+        confidence_scale: view.ratio("oracle.confidence_scale")?,
         fallback_confidence: view.ratio("oracle.fallback_confidence")?,
         derived_haircut: view.ratio("oracle.derived_haircut")?,
     })
@@ -955,7 +961,7 @@ mod tests {
         let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
         assert_eq!(
             both.to_string(),
-            format!("p.toml:128:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
+            format!("p.toml:134:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
         );
         data.markets[1].sources[0].quote = Some("SOL".to_owned());
         let said = "SOL at alpha is quoted in AVAX: taken as USD one to one, for that market has sources in other currencies itself";
@@ -996,9 +1002,9 @@ mod tests {
         };
         let key = |from: &str, to: &str| refused(from, to).map(|(key, _)| key);
         assert_eq!(refused("calm = ", "calm = "), None);
-        // 2.5% of maintenance, 0.5% of fee: (2.5 - 0.5) / 1.005 is 1.99004975...%.
-        assert_eq!(key("step_max = \"1.9%\"", "step_max = \"1.9900497512%\""), None);
-        let found = refused("step_max = \"1.9%\"", "step_max = \"1.9900497513%\"");
+        // 2.5% of maintenance, 0.5% of fee, 0.08% of funding: (2.5 - 0.58) / 1.0058 is 1.90892821634...%.
+        assert_eq!(key("step_max = \"1.9%\"", "step_max = \"1.9089282163%\""), None);
+        let found = refused("step_max = \"1.9%\"", "step_max = \"1.9089282164%\"");
         let (found, text) = found.unwrap();
         assert_eq!(found, "market.default.mark.step_max");
         assert!(text.contains("one step of the mark could carry a healthy account past bankruptcy"), "{text}");

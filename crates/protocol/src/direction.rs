@@ -10,8 +10,8 @@
 //! Start at [`VenueParams::compare`].
 
 use crate::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use Direction::{Loosen, Mixed, Tighten};
 use alloc::vec::Vec;
@@ -251,9 +251,11 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         scale,
         order_size_max,
         open_interest_max,
+        open_interest_margin_from,
         sources,
         oracle,
         mark,
+        funding: FundingParams { rate_max, interval },
         tiers,
         detectors,
         activity,
@@ -276,6 +278,33 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         ["more may be opened", "less may be opened; what is open stays"],
         open_interest_max,
         &new.open_interest_max,
+    );
+    found.ordered(
+        "open_interest_margin_from",
+        Loosen,
+        [
+            "a more crowded market is opened at the tiers' margin",
+            "a less crowded market asks for more than the tiers' margin",
+        ],
+        open_interest_margin_from,
+        &new.open_interest_margin_from,
+    );
+    found.ordered(
+        "funding.rate_max",
+        Mixed,
+        [
+            "the mark is pulled harder to the index, and a payment takes more",
+            "a payment takes less, and the mark is pulled less",
+        ],
+        rate_max,
+        &new.funding.rate_max,
+    );
+    found.ordered(
+        "funding.interval",
+        Mixed,
+        ["payments come less often", "payments come more often"],
+        interval,
+        &new.funding.interval,
     );
     check_oracle(found, oracle, &new.oracle);
     check_mark(found, mark, &new.mark);
@@ -368,6 +397,7 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         last_good_max,
         twap_max,
         guardians_min,
+        confidence_scale,
         fallback_confidence,
         derived_haircut,
     } = old;
@@ -490,6 +520,16 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         ["more guardians must agree on a price", "fewer guardians make a price"],
         guardians_min,
         &new.guardians_min,
+    );
+    found.ordered(
+        "oracle.confidence_scale",
+        Mixed,
+        [
+            "a doubtful price is farther from what it says, for whom it takes from and against whom it gives to",
+            "a doubtful price is nearer to what it says, for whom it takes from and against whom it gives to",
+        ],
+        confidence_scale,
+        &new.confidence_scale,
     );
     found.ordered(
         "oracle.fallback_confidence",
@@ -901,6 +941,8 @@ mod tests {
                 scale: Scale::new(4, 3).unwrap(),
                 order_size_max: Size(10),
                 open_interest_max: Size(10),
+                open_interest_margin_from: ratio,
+                funding: FundingParams { rate_max: ratio, interval: span },
                 sources: vec![SourceParams {
                     weight: 10,
                     lineage: LineageId(0),
@@ -927,6 +969,7 @@ mod tests {
                     last_good_max: span,
                     twap_max: span,
                     guardians_min: 2,
+                    confidence_scale: ratio,
                     fallback_confidence: ratio,
                     derived_haircut: ratio,
                 },
@@ -1003,6 +1046,10 @@ mod tests {
         ("pool", MARKET, Mixed, |v| v.markets[0].pool.0 += 1),
         ("scale", MARKET, Mixed, |v| v.markets[0].scale = Scale::new(4, 4).unwrap()),
         ("order_size_max", MARKET, Loosen, |v| v.markets[0].order_size_max.0 += 1),
+        ("open_interest_margin_from", MARKET, Loosen, |v| v.markets[0].open_interest_margin_from.0 += 1),
+        ("funding.rate_max", MARKET, Mixed, |v| v.markets[0].funding.rate_max.0 += 1),
+        ("funding.interval", MARKET, Mixed, |v| v.markets[0].funding.interval.0 += 1),
+        ("oracle.confidence_scale", MARKET, Mixed, |v| v.markets[0].oracle.confidence_scale.0 += 1),
         ("open_interest_max", MARKET, Loosen, |v| v.markets[0].open_interest_max.0 += 1),
         ("sources", MARKET, Mixed, |v| v.markets[0].sources.extend_from_within(..)),
         ("oracle.age_max", MARKET, Loosen, |v| v.markets[0].oracle.age_max.0 += 1),

@@ -7,7 +7,7 @@ use crate::mode::Mode;
 use crate::quality::{Exclusion, PriceQuality};
 use crate::reject::Reject;
 use crate::restriction::{Restriction, Side};
-use units::{Notional, Price, Size};
+use units::{Notional, Price, Ratio, Size};
 
 /// One decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,15 @@ pub enum Effect {
         account: AccountId,
         /// Micro-USD.
         amount: Notional,
+    },
+    /// Holders of one side of a market paid those of the other.
+    Funded {
+        /// The market.
+        market: MarketId,
+        /// Of the notional at the mark; positive where longs paid.
+        rate: Ratio,
+        /// What the payers paid together, micro-USD; what rounding kept of it went to the insurance fund.
+        paid: Notional,
     },
     /// Money to be paid out. `amount` and `haircut` together left the account.
     PayOut {

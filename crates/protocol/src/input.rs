@@ -1,7 +1,7 @@
 //! What may enter a batch.
 
 use crate::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
-use units::{Duration, Notional, Price, Size, Timestamp};
+use units::{Duration, Notional, Price, Ratio, Size, Timestamp};
 
 /// One fact or one wish from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,20 @@ pub enum Input {
     Depth(Depth),
     /// How the chain is doing on which a pool's accounts act.
     Chain(ChainHealth),
+    /// Holders of one side of a market pay those of the other.
+    Funding(Funding),
     /// Whoever decides was away and is back: nothing that was heard before is taken for the present. Written by the sequencer
     /// into the first batch after a start.
     Restart,
+}
+
+/// A funding payment: every position of one side pays a share of its notional at the mark to those of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Funding {
+    /// The market.
+    pub market: MarketId,
+    /// Of the notional; positive where longs pay.
+    pub rate: Ratio,
 }
 
 /// What the venue's book would take near its middle, each side apart. How near is a convention of who reports it: thresholds

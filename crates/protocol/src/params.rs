@@ -42,12 +42,17 @@ pub struct MarketParams {
     pub order_size_max: Size,
     /// Largest open interest, lots, one side.
     pub open_interest_max: Size,
+    /// Up to this share of `open_interest_max` initial margin is as the tiers say; from there on it rises in proportion, to the
+    /// whole notional at the limit.
+    pub open_interest_margin_from: Ratio,
     /// Price sources, in the order of their ids; at most [`MarketParams::SOURCES_MAX`].
     pub sources: Vec<SourceParams>,
     /// How sources become an index.
     pub oracle: OracleParams,
     /// How the index becomes a mark.
     pub mark: MarkParams,
+    /// How much holders may have to pay each other.
+    pub funding: FundingParams,
     /// Margin tiers by notional, lower bounds rising from zero; at most [`MarketParams::TIERS_MAX`].
     pub tiers: Vec<Tier>,
     /// Thresholds of the market's detectors.
@@ -128,6 +133,8 @@ pub struct OracleParams {
     pub twap_max: Duration,
     /// Guardians that must agree on a price.
     pub guardians_min: u8,
+    /// So many half-widths from the mark a position is judged, for it or against it.
+    pub confidence_scale: Ratio,
     /// Least confidence half-width, over the price, of a secondary or guardians' price.
     pub fallback_confidence: Ratio,
     /// Likewise of a derived price: how far the market may be from what a ratio or a cross rate says.
@@ -181,6 +188,15 @@ pub struct MarkParams {
     pub step_max: Ratio,
     /// See `step_max`.
     pub step_window: Duration,
+}
+
+/// How much holders may have to pay each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FundingParams {
+    /// The largest share of the notional at once, either way.
+    pub rate_max: Ratio,
+    /// The least time from one payment to the next.
+    pub interval: Duration,
 }
 
 /// A margin tier: from `notional_from` on, the marginal rates are these.
@@ -430,6 +446,7 @@ impl MarketParams {
         check(twap, "oracle.twap_max", "lie between zero and last_good_max")?;
         // With one it would be a key that sets prices.
         check(2 <= oracle.guardians_min, "oracle.guardians_min", "be at least 2")?;
+        check(ratio(oracle.confidence_scale), "oracle.confidence_scale", "be positive and at most 100")?;
         check(fraction(oracle.fallback_confidence), "oracle.fallback_confidence", "lie in 0 ..= 1")?;
         check(fraction(oracle.derived_haircut), "oracle.derived_haircut", "lie in 0 ..= 1")?;
         check(fraction(self.mark.premium_max), "mark.premium_max", "lie in 0 ..= 1")?;
@@ -437,6 +454,9 @@ impl MarketParams {
         let step = Ratio::ZERO < self.mark.step_max && self.mark.step_max <= Ratio::percent(900_000_000);
         check(step, "mark.step_max", "be positive and at most 9,000,000")?;
         check(span(self.mark.step_window), "mark.step_window", "be positive and at most ten years")?;
+        check(fraction(self.open_interest_margin_from), "open_interest_margin_from", "lie in 0 ..= 1")?;
+        check(fraction(self.funding.rate_max), "funding.rate_max", "lie in 0 ..= 1")?;
+        check(span(self.funding.interval), "funding.interval", "be positive and at most ten years")?;
         self.validate_tiers(&check)?;
         let detectors = &self.detectors;
         check(fraction(detectors.exit), "detectors.exit", "lie in 0 ..= 1")?;
@@ -509,19 +529,20 @@ impl MarketParams {
     }
 
     /// Whether no single step of the mark can carry an account that was at its maintenance past bankruptcy: what a position
-    /// loses by a step, and the fee on closing it after that, is covered by the lowest maintenance rate. Rates rise with the
+    /// loses by a step, and the funding and the fee on closing it after that, is covered by the lowest maintenance rate. Rates rise with the
     /// notional, and what several positions lose is covered by what each of them requires, so one position of the lowest tier
     /// is the worst case.
     fn envelope(&self, id: u16) -> Result<(), Invalid> {
         let one = i128::from(Ratio::ONE.0);
-        let (step, fee) = (i128::from(self.mark.step_max.0), i128::from(self.liquidation.fee.0));
+        let step = i128::from(self.mark.step_max.0);
+        let paid = i128::from(self.liquidation.fee.0) + i128::from(self.funding.rate_max.0);
         // A short's notional grows with the step. In parts of a part: nothing is rounded.
-        let lost = step * one + fee * (one + step);
+        let lost = step * one + paid * (one + step);
         let lowest = self.tiers.iter().map(|tier| i128::from(tier.maintenance.0)).min().unwrap_or(0);
         if lost <= lowest * one {
             return Ok(());
         }
-        let must = "be so small that a step and liquidation.fee on what it leaves are within the lowest maintenance: one step \
+        let must = "be so small that a step, funding.rate_max and liquidation.fee on what it leaves are within the lowest maintenance: one step \
                     of the mark could carry a healthy account past bankruptcy";
         Err(Invalid { place: Place::Market(id), field: "mark.step_max", must })
     }
@@ -582,7 +603,7 @@ impl MarketParams {
 
 impl VenueParams {
     /// Refuses parameters with which one step of a mark could carry a healthy account past bankruptcy, so that its loss is
-    /// somebody else's before anybody could act: `step_max + fee × (1 + step_max) <= lowest maintenance` in every market.
+    /// somebody else's before anybody could act: `step_max + (fee + rate_max) × (1 + step_max) <= lowest maintenance` in every market.
     ///
     /// [`VenueParams::validate`] asks whether the rules make sense, this whether they are safe: a venue that is only compared
     /// with need not be. After Percolator's price budget (its specification, section 1.3).

@@ -61,7 +61,8 @@ impl Exchange {
             | Effect::Deleveraged { .. }
             | Effect::Socialized { .. }
             | Effect::Deficit { .. }
-            | Effect::PayOut { .. } => Ok(()),
+            | Effect::PayOut { .. }
+            | Effect::Funded { .. } => Ok(()),
         }
     }
 

@@ -5,12 +5,13 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
+    Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -170,6 +171,7 @@ draw_struct! {
     OrderDone { market, order }
     Trade { market, buy, sell, price, size }
     InsuranceDeposit { pool, amount }
+    Funding { market, rate }
     Depth { market, bid, ask }
     ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
@@ -177,16 +179,18 @@ draw_struct! {
     VenueParams { pools, markets }
     PoolParams { accounts_max, account_min, orders_per_account_max, insurance_share_per_account, backstop }
     MarketParams {
-        pool, scale, order_size_max, open_interest_max, sources, oracle, mark, tiers, detectors, activity, chain,
+        pool, scale, order_size_max, open_interest_max, open_interest_margin_from, sources, oracle, mark,
+        funding, tiers, detectors, activity, chain,
         breaker, liquidation,
     }
     SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote }
     OracleParams {
         age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute,
-        lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, fallback_confidence,
+        lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, confidence_scale, fallback_confidence,
         derived_haircut,
     }
     MarkParams { premium_max, premium_window, step_max, step_window }
+    FundingParams { rate_max, interval }
     Tier { notional_from, initial, maintenance }
     DetectorParams {
         exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, drift,
@@ -202,7 +206,7 @@ draw_struct! {
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d), Depth(d), Chain(h), Restart,
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f),
     }
     Effect {
         Rejected { input, reject },
@@ -217,6 +221,7 @@ draw_enum! {
         Socialized { pool, market, side, account, amount },
         Deficit { pool, account, amount },
         PayOut { pool, account, amount, haircut },
+        Funded { market, rate, paid },
     }
     SourceKind { Trades, Quotes }
     Reject {

@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
+    Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -77,6 +78,7 @@ round_trips! {
     oracle_params: (OracleParams, MarkParams),
     activity_params: (ActivityParams, ChainParams),
     depth: Depth,
+    funding: (Funding, FundingParams),
     chain_health: ChainHealth,
     tier: Tier,
     detector_params: (DetectorParams, Thresholds),

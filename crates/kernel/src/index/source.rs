@@ -469,6 +469,7 @@ mod tests {
                 last_good_max: span,
                 twap_max: span,
                 guardians_min: 2,
+                confidence_scale: Ratio::ONE,
                 fallback_confidence: ratio,
                 derived_haircut: ratio,
             }

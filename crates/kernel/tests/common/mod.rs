@@ -4,8 +4,8 @@
 use kernel::{Genesis, Holding, Kernel};
 use protocol::input::{InsuranceDeposit, Observation, Order, Trade, Transfer};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
-    SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, Rung,
@@ -40,6 +40,9 @@ pub fn market(sources: u8) -> MarketParams {
         scale: Scale::new(SCALE.0, SCALE.1).unwrap(),
         order_size_max: Size(1_000_000_000),
         open_interest_max: Size(1_000_000_000_000),
+
+        open_interest_margin_from: Ratio::ONE,
+        funding: FundingParams { rate_max: Ratio::percent(1), interval: Duration::seconds(3_600) },
         sources: (0..sources).map(source).collect(),
         oracle: OracleParams {
             age_max: Duration::seconds(10),
@@ -57,6 +60,7 @@ pub fn market(sources: u8) -> MarketParams {
             last_good_max: Duration::seconds(300),
             twap_max: Duration::ZERO,
             guardians_min: 2,
+            confidence_scale: Ratio::ONE,
             fallback_confidence: Ratio::percent(1),
             derived_haircut: Ratio::percent(2),
         },

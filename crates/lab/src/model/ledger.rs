@@ -117,16 +117,22 @@ impl Terms {
         let limit = step_limit(&self.params.oracle, self.quality.age.0.into());
         let from = if 0 < lots { self.mark.max(self.target) } else { self.mark.min(self.target) };
         let step = if carries { 0 } else { ceil(&(part(limit) * q(from.0))) };
-        let away = i128::from(self.quality.confidence.0) + step;
+        let away = self.doubt() + step;
         let price = i128::from(from.0) + away * lots.signum();
         Price(price.clamp(1, i64::MAX.into()) as i64)
     }
 
+    /// How far a position is judged from the mark.
+    fn doubt(&self) -> i128 {
+        ceil(&(part(self.params.oracle.confidence_scale) * q(self.quality.confidence.0.max(0))))
+    }
+
     /// The price inside the confidence that is least kind to a position of this sign.
     pub(super) fn unkindest(&self, lots: i128) -> Price {
-        let width = self.quality.confidence.0;
+        let width = self.doubt();
         let from = if 0 < lots { self.mark.min(self.target) } else { self.mark.max(self.target) };
-        Price((from.0.saturating_sub(width * lots.signum() as i64)).max(1))
+        let price = i128::from(from.0) - width * lots.signum();
+        Price(price.clamp(1, i64::MAX.into()) as i64)
     }
 
     /// How far from the mark a position may be closed by an order of this sign: the slippage, and as far as the mark is going
@@ -200,6 +206,23 @@ impl Books {
         self.need_at(id, |market, terms, lots| terms.kindly(lots, carrying.contains(&market)))
     }
 
+    /// The initial margin of a notional, the more of what its tiers leave uncovered the nearer the market is to its limit.
+    pub(super) fn initial(&self, market: MarketId, notional: i128) -> Q {
+        let params = &self.terms[&market].params;
+        let open: i128 = self.accounts.values().filter_map(|purse| purse.sizes.get(&market)).filter(|l| 0 < **l).sum();
+        let by_tiers = requirement(notional, &params.tiers, |tier| tier.initial);
+        let limit = i128::from(params.open_interest_max.0);
+        let from = floor(&(part(params.open_interest_margin_from) * q(limit)));
+        if open <= from || limit <= from {
+            return by_tiers;
+        }
+        // Parts of the share, and of the micro-USD, are each rounded up.
+        let parts = q(Ratio::ONE.0);
+        let share = q(ceil(&(q((open - from).min(limit - from)) / q(limit - from) * &parts))) / &parts;
+        let uncovered = (q(notional) - &by_tiers).max(q(0));
+        by_tiers + q(ceil(&(share * uncovered * &parts))) / parts
+    }
+
     fn need_at(&self, id: AccountId, price_of: impl Fn(MarketId, &Terms, i128) -> Price) -> Option<Need> {
         let purse = self.accounts.get(&id)?;
         let mut need = Need { equity: purse.booked, initial: q(0), maintenance: q(0) };
@@ -211,7 +234,7 @@ impl Books {
             let price = price_of(*market, terms, *lots);
             let notional = terms.notional(*lots, price);
             need.equity += terms.value(*lots, price);
-            need.initial += requirement(notional, &terms.params.tiers, |tier| tier.initial);
+            need.initial += self.initial(*market, notional);
             need.maintenance += requirement(notional, &terms.params.tiers, |tier| tier.maintenance);
         }
         Some(need)

@@ -1,14 +1,14 @@
 //! Money, orders, liquidations and losses of a whole venue, followed effect by effect.
 
 use super::exact::{Q, ceil, floor, part, q};
-use super::ledger::{Asked, Books, Listings, Need, Purse, Terms, requirement, tide};
+use super::ledger::{Asked, Books, Listings, Need, Purse, Terms, tide};
 use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::activity::Outage;
 use kernel::margin::{Lens, risk};
 use kernel::state::{Liquidation, OpenOrder};
 use protocol::effect::AdmittedOrder;
-use protocol::input::ChainHealth;
+use protocol::input::{ChainHealth, Funding};
 use protocol::input::{Order, Trade, Transfer};
 use protocol::{
     AccountId, Action, Effect, Input, MarketId, OrderId, PoolId, PriceQuality, QualityState, Reject, Restriction, Rung,
@@ -125,6 +125,7 @@ impl Venue {
             | Input::BookTop(_)
             | Input::Depth(_)
             | Input::Chain(_)
+            | Input::Funding(_)
             | Input::Restart
             | Input::Deposit(_)
             | Input::Withdraw(_)
@@ -353,6 +354,7 @@ impl Venue {
                 | Input::BookTop(_)
                 | Input::Depth(_)
                 | Input::Chain(_)
+                | Input::Funding(_)
                 | Input::Restart
                 | Input::Withdraw(_)
                 | Input::Order(_)
@@ -401,6 +403,7 @@ impl Venue {
                     self.deleverage(pool, account, walk)?;
                 }
                 Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } => break,
+                Effect::Funded { .. } => return Err(("no effect without a cause", format!("{effect:?}"))),
                 Effect::Source { .. }
                 | Effect::Quality { .. }
                 | Effect::Mode { .. }
@@ -445,6 +448,68 @@ impl Venue {
             let entered = pool.distressed.iter().filter(|(_, since)| **since == self.at);
             books.since.extend(entered.map(|(id, since)| (*id, *since)));
         }
+    }
+
+    /// Every funding payment of the batch.
+    pub(super) fn funding(&mut self, funded_at: &mut BTreeMap<MarketId, Timestamp>, walk: &mut Walk<'_>) -> Demand<()> {
+        let batch = walk.batch;
+        for (n, input) in (0..).zip(&batch.inputs) {
+            let Input::Funding(funding) = input else { continue };
+            let last = funded_at.get(&funding.market).copied();
+            match self.fund(funding, last) {
+                Ok(paid) => {
+                    funded_at.insert(funding.market, self.at);
+                    let told = Effect::Funded { market: funding.market, rate: funding.rate, paid: money(paid) };
+                    walk.expect("a funding payment is told", told)?;
+                }
+                Err(reject) => walk.expect("a refused funding payment", rejected(n, reject))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn fund(&mut self, funding: &Funding, last: Option<Timestamp>) -> Result<i128, Reject> {
+        let pool = self.pool_of(funding.market).ok_or(Reject::UnknownMarket)?;
+        let books = &self.books[pool];
+        let terms = &books.terms[&funding.market];
+        let params = &terms.params.funding;
+        let open = |side| terms.restriction.permits(Action::Fund, side);
+        let too_soon = last.is_some_and(|last| self.at.0 < last.0.saturating_add(params.interval.0));
+        let rules = [
+            (params.rate_max.0 < funding.rate.0.saturating_abs(), Reject::OutOfRange),
+            (too_soon, Reject::OutOfOrder),
+            (!protocol::Side::BOTH.into_iter().all(open), Reject::Restricted),
+            (!permits(Action::Fund, &terms.quality, terms.single_lineage()), Reject::PriceQuality),
+        ];
+        if let Some((_, reject)) = rules.into_iter().find(|(broken, _)| *broken) {
+            return Err(reject);
+        }
+        // Each pays or gets a share of what its lots are worth, whole micro-USD twice, against whoever could profit.
+        let share = part(Ratio(funding.rate.0.abs()));
+        let (mut paid, mut got, mut after) = (0, 0, BTreeMap::new());
+        for (id, purse) in &books.accounts {
+            let Some(lots) = purse.sizes.get(&funding.market).copied().filter(|lots| *lots != 0) else { continue };
+            let worth = super::exact::worth(terms.mark, Size(lots.abs() as i64), terms.per_micro);
+            let amount = if (0 < lots) == (0 < funding.rate.0) {
+                let amount = ceil(&(&share * q(ceil(&worth))));
+                paid += amount;
+                -amount
+            } else {
+                let amount = floor(&(&share * q(floor(&worth))));
+                got += amount;
+                amount
+            };
+            if i64::try_from(purse.cash + amount).is_err() {
+                return Err(Reject::Overflow);
+            }
+            after.insert(*id, amount);
+        }
+        let books = &mut self.books[pool];
+        for (id, amount) in after {
+            books.pay(id, amount);
+        }
+        books.insure(paid - got);
+        Ok(paid)
     }
 
     /// The lots that are open in a market.
@@ -776,6 +841,7 @@ impl Venue {
             | Input::BookTop(_)
             | Input::Depth(_)
             | Input::Chain(_)
+            | Input::Funding(_)
             | Input::Restart
             | Input::Deposit(_)
             | Input::Withdraw(_)
@@ -976,8 +1042,7 @@ fn worst_case(books: &Books, purse: &Purse, more: Option<&Order>) -> Option<Q> {
         if terms.mark.0 <= 0 {
             return None;
         }
-        let initial =
-            |lots: i128| requirement(terms.notional(lots, terms.mark), &terms.params.tiers, |tier| tier.initial);
+        let initial = |lots: i128| books.initial(*market, terms.notional(lots, terms.mark));
         required += initial(held).max(initial(held + buys)).max(initial(held + sells));
     }
     Some(required)

@@ -8,14 +8,14 @@ use super::traffic::Traffic;
 use kernel::state::Account;
 use kernel::{Kernel, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
 };
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use units::{Duration, Notional, Price, Scale, Size, Timestamp};
+use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
 /// Inputs of a batch.
 const INPUTS: usize = 48;
@@ -177,7 +177,8 @@ impl Storm {
             }
             17 => Input::OrderDone(OrderDone { market, order: old }),
             18 => match dice.below(8) {
-                0 => Input::Restart,
+                0 if dice.once_in(4) => Input::Restart,
+                0 => Input::Funding(Funding { market, rate: Ratio(extreme(dice) >> dice.below(60)) }),
                 1..=3 => Input::Depth(Depth { market, bid: Size(extreme(dice)), ask: Size(extreme(dice)) }),
                 _ => Input::Chain(ChainHealth {
                     pool,
@@ -266,6 +267,7 @@ impl Storm {
             | Input::BookTop(_)
             | Input::Depth(_)
             | Input::Chain(_)
+            | Input::Funding(_)
             | Input::Restart
             | Input::Withdraw(_)
             | Input::OrderDone(_)

@@ -10,11 +10,11 @@ use super::dice::Dice;
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
 };
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
-    SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, Rung, SourceId,
@@ -242,6 +242,12 @@ impl Traffic {
             }));
         }
         for market in &pool.markets {
+            if dice.percent(12) {
+                let most = market.params.funding.rate_max.0;
+                let too_much = i64::from(dice.once_in(8));
+                let rate = Ratio(dice.between(-most - too_much, most));
+                inputs.push(Input::Funding(Funding { market: market.id, rate }));
+            }
             if dice.once_in(10) {
                 let mut side = || Size(if dice.once_in(10) { dice.between(-1, 0) } else { dice.magnitude(1 << 30) });
                 inputs.push(Input::Depth(Depth { market: market.id, bid: side(), ask: side() }));
@@ -481,6 +487,11 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
         scale,
         order_size_max: Size(60_000 * dollar),
         open_interest_max: Size(if dice.once_in(3) { dice.between(20_000, 80_000) } else { 400_000 } * dollar),
+        open_interest_margin_from: Ratio::percent(if dice.percent(50) { 100 } else { dice.between(0, 99) }),
+        funding: FundingParams {
+            rate_max: Ratio::bps(dice.between(0, 100)),
+            interval: Duration::seconds(dice.between(1, 20)),
+        },
         sources,
         oracle: OracleParams {
             age_max: Duration::seconds(dice.between(4, 15)),
@@ -498,6 +509,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             last_good_max: Duration::seconds(200),
             twap_max: Duration::seconds(if dice.once_in(3) { 0 } else { dice.between(1, 200) }),
             guardians_min: 2,
+            confidence_scale: Ratio::percent(if dice.percent(50) { 100 } else { dice.between(1, 300) }),
             fallback_confidence: Ratio::bps(dice.between(0, 300)),
             derived_haircut: Ratio::bps(dice.between(0, 500)),
         },

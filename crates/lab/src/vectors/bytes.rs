@@ -93,6 +93,7 @@ fn fields(input: &Input) -> Value {
         Input::Chain(health) => json!({ "tag": 10, "pool": health.pool.0, "produced_at": int(health.produced_at.0),
             "base_fee": int(health.base_fee), "inclusion": int(health.inclusion.0),
             "finality": int(health.finality.0) }),
+        Input::Funding(funding) => json!({ "tag": 12, "market": funding.market.0, "rate": int(funding.rate.0) }),
         Input::Restart => json!({ "tag": 11 }),
     }
 }

@@ -4,8 +4,8 @@ use kernel::margin::{Lens, Risk, risk};
 use kernel::{Genesis, Holding, Kernel, State};
 use protocol::input::Observation;
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, OracleParams,
-    SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, Rung, SourceId, SourceKind,
@@ -64,6 +64,9 @@ pub(super) fn market() -> MarketParams {
         scale: SCALE,
         order_size_max: Size(1_000_000_000),
         open_interest_max: Size(1_000_000_000_000),
+
+        open_interest_margin_from: Ratio::ONE,
+        funding: FundingParams { rate_max: Ratio::percent(1), interval: Duration::seconds(3_600) },
         sources: vec![source(0), source(1)],
         oracle: OracleParams {
             age_max: Duration::seconds(10),
@@ -81,6 +84,7 @@ pub(super) fn market() -> MarketParams {
             last_good_max: Duration::seconds(300),
             twap_max: Duration::ZERO,
             guardians_min: 2,
+            confidence_scale: Ratio::ONE,
             fallback_confidence: Ratio::percent(1),
             derived_haircut: Ratio::percent(2),
         },

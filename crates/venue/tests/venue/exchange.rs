@@ -6,8 +6,8 @@ use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
 use protocol::input::{BookTop, Input, OrderDone, Trade};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, LiquidationParams, MarkParams, MarketParams,
-    OracleParams, PoolParams, Thresholds, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
+    MarketParams, OracleParams, PoolParams, Thresholds, VenueParams,
 };
 use protocol::{Mode, Restriction};
 use units::{Duration, Notional, Price, Ratio, Scale, Size};
@@ -48,6 +48,9 @@ fn params() -> VenueParams {
         scale: Scale::new(0, 0).expect("a scale"),
         order_size_max: Size(1),
         open_interest_max: Size(1),
+
+        open_interest_margin_from: ratio,
+        funding: FundingParams { rate_max: ratio, interval: span },
         sources: vec![],
         oracle: OracleParams {
             age_max: span,
@@ -65,6 +68,7 @@ fn params() -> VenueParams {
             last_good_max: span,
             twap_max: span,
             guardians_min: 2,
+            confidence_scale: ratio,
             fallback_confidence: ratio,
             derived_haircut: ratio,
         },
