@@ -136,26 +136,27 @@ impl Activity {
         self.silent_at(params.distress.reduce_only, params)
     }
 
-    /// Whether the chain stands still: nobody can act, and no auction goes on.
+    /// Whether the chain stands still, so that nobody can act and no auction goes on. Believed for `breaker.grace_max` at most:
+    /// it may only be the reports that are missing.
     #[must_use]
-    pub(crate) fn is_stalled(&self, params: &ChainParams, at: Timestamp) -> bool {
-        self.stalled_from(params).is_some_and(|from| from <= at)
+    pub(crate) fn is_stalled(&self, params: &MarketParams, at: Timestamp) -> bool {
+        let from = self.stalled_from(&params.chain);
+        from.is_some_and(|from| from <= at && at < from.plus(params.breaker.grace_max))
     }
 
     /// The last instant, after `at`, at which the chain's silence is still judged alike.
-    pub(crate) fn until(&self, params: &ChainParams, at: Timestamp) -> Timestamp {
-        let thresholds = [params.distress.cautious, params.distress.reduce_only];
-        let reached = thresholds.into_iter().filter_map(|threshold| self.silent_at(threshold, params));
-        let next = reached.filter(|reached| at < *reached).min();
+    pub(crate) fn until(&self, params: &MarketParams, at: Timestamp) -> Timestamp {
+        let cautious = self.silent_at(params.chain.distress.cautious, &params.chain);
+        let stalled = self.stalled_from(&params.chain);
+        let over = stalled.map(|from| from.plus(params.breaker.grace_max));
+        let next = [cautious, stalled, over].into_iter().flatten().filter(|then| at < *then).min();
         next.map_or(Timestamp::MAX, |next| Timestamp(next.0.saturating_sub(1)))
     }
 
-    /// Whether nobody solvent who came into distress at `since` is liquidated at `at`: an outage brought it there, or
-    /// the chain stands still.
+    /// Whether nobody solvent who came into distress at `since` is liquidated at `at`: an outage brought it there.
     #[must_use]
-    pub(crate) fn spares(&self, since: Timestamp, params: &ChainParams, at: Timestamp) -> bool {
-        let graced = at < self.outage.grace_until && self.outage.ended_at <= since;
-        graced || self.is_stalled(params, at)
+    pub(crate) fn spares(&self, since: Timestamp, at: Timestamp) -> bool {
+        at < self.outage.grace_until && self.outage.ended_at <= since
     }
 
     /// What detectors see of it at `at`; `gap` is the average distance of the venue's book.

@@ -7,7 +7,7 @@ use crate::margin::{Lens, notional, risk, shown, value};
 use crate::state::{Account, Pool, Position};
 use alloc::vec::Vec;
 use protocol::{AccountId, Effect, MarketId};
-use units::{Notional, Rounding, Size, Timestamp, mul_div};
+use units::{Notional, Rounding, Size, Timestamp, div, mul_div};
 
 /// Closes the positions `closing` of an insolvent account against the other side of their markets.
 ///
@@ -60,6 +60,8 @@ fn close_against_others(
     let Some(market) = pool.markets.get(place) else { return 0 };
     let mark = market.mark.price;
     let marked = value(market, position.size, mark);
+    // A mark that is slow to follow must not make what is given up look like less.
+    let (target, per_micro) = (market.mark.target, market.per_micro);
     // A short can't be given more than what it owes at the mark, or its price would be negative.
     let share = if position.size.0 < 0 { share.min((-marked - 1).max(0)) } else { share };
     let lots = i128::from(position.size.lots());
@@ -102,6 +104,9 @@ fn close_against_others(
             pool.count_liquidated(place, change, at);
             let given_up = (amount - at_the_mark).max(0);
             given_up_by_all += given_up;
+            let elsewhere =
+                div(i128::from(target.0) * sign * taken, per_micro, Rounding::Down).filter(|_| target != mark);
+            let given_up = elsewhere.map_or(given_up, |value| given_up.max(amount - value));
             let price = if with_share { price } else { mark };
             out.push(Effect::Deleveraged {
                 market: position.market,

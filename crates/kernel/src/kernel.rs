@@ -413,7 +413,7 @@ fn due(market: &Market) -> Timestamp {
         .price_until()
         .min(next_step)
         .min(market.mark.until(&market.params.mark))
-        .min(market.activity.until(&market.params.chain, market.observed_until))
+        .min(market.activity.until(&market.params, market.observed_until))
 }
 
 /// The mode for which the detectors saw a reason at the last look.

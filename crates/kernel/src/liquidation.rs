@@ -101,7 +101,7 @@ fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
     let confirmed = verdict.insolvent
         || price.state == QualityState::Agreed
         || market.params.liquidation.single_lineage_confirm <= stood;
-    let spared = !verdict.insolvent && market.activity.spares(verdict.since, &market.params.chain, verdict.at);
+    let spared = !verdict.insolvent && market.activity.spares(verdict.since, verdict.at);
     confirmed
         && !spared
         && market.breaker.restriction().permits(action, side_of(size))
@@ -156,7 +156,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         let excessive = || held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
         let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer)) && !excessive();
         // While the chain stands still no auction goes on, and none runs out.
-        let stalled = pool.market(live.market).is_some_and(|m| m.activity.is_stalled(&m.params.chain, now.at));
+        let stalled = pool.market(live.market).is_some_and(|m| m.activity.is_stalled(&m.params, now.at));
         if stands && (now.at < live.expires_at || stalled) {
             return;
         }

@@ -664,7 +664,7 @@ impl Pool {
             }
             let stalled = |live: Liquidation| {
                 let market = self.market(live.market);
-                market.is_some_and(|market| market.activity.is_stalled(&market.params.chain, at))
+                market.is_some_and(|market| market.activity.is_stalled(&market.params, at))
             };
             let waits = |live: Liquidation| {
                 self.alarms.contains(&(live.expires_at, *id)) || live.expires_at <= at && stalled(live)

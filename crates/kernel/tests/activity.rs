@@ -337,31 +337,36 @@ fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
 fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_was() {
     let mut params = quiet();
     params.liquidation.order_ttl = Duration::seconds(30);
-    let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
-    let produced = story.now;
-    second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
-    for _ in 0..279 {
-        second(&mut story, 10_000, vec![]);
-    }
-    // 280 s after the last block it is decided to liquidate; at 300 s the chain counts as standing still.
-    second(&mut story, 9_900, vec![]);
-    assert_eq!(liquidations(&story.effects).len(), 1);
-    let live = |story: &Story| story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
-    let placed = live(&story).expect("is out");
-    for _ in 0..18 {
+    params.breaker.grace_max = Duration::seconds(100);
+    for returns in [true, false] {
+        let mut story = open(params.clone(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let produced = story.now;
+        second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
+        for _ in 0..279 {
+            second(&mut story, 10_000, vec![]);
+        }
+        // 281 s after the last block it is decided to liquidate; from 300 s on the chain counts as standing still.
         second(&mut story, 9_900, vec![]);
+        assert_eq!(liquidations(&story.effects).len(), 1);
+        let live = |story: &Story| story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
+        let placed = live(&story).expect("is out");
+        assert_eq!(placed.expires_at, Timestamp(produced + 311_000_000));
+        story.effects.clear();
+        // For a hundred seconds it does not run out, and then the reports are taken to be what is missing.
+        for _ in 0..(if returns { 60 } else { 118 }) {
+            second(&mut story, 9_900, vec![]);
+        }
+        assert_eq!(live(&story), Some(placed));
+        if returns {
+            // 342 s without a block: as much longer it stands.
+            let now = story.now + 1_000_000;
+            second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
+            let silent = Duration(now - produced);
+            assert_eq!(live(&story).map(|live| live.expires_at), Some(placed.expires_at.plus(silent)));
+            assert_eq!(liquidations(&story.effects), []);
+        } else {
+            second(&mut story, 9_900, vec![]);
+            assert_eq!(liquidations(&story.effects).len(), 1);
+        }
     }
-    assert_eq!(live(&story), Some(placed));
-    // The solvent are spared from then on.
-    second(&mut story, 9_900, vec![]);
-    assert_eq!(live(&story), None);
-    story.effects.clear();
-    for _ in 0..100 {
-        second(&mut story, 9_900, vec![]);
-    }
-    assert_eq!(liquidations(&story.effects), []);
-    // It was in distress before the chain came back, so it has no grace; nobody else under maintenance since would have either.
-    let now = story.now + 1_000_000;
-    let effects = second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
-    assert_eq!(liquidations(&effects).len(), 1);
 }

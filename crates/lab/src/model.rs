@@ -215,9 +215,14 @@ impl Model {
                         <= exact::q(now.0) - exact::q(health.produced_at.0)
                 })
             };
+            // Or the strict one so long ago that only its reports may be missing.
+            let over = |now: Timestamp| {
+                silent(Timestamp(now.0.saturating_sub(market.params.breaker.grace_max.0)), chain.distress.reduce_only)
+            };
             let fell_silent = [chain.distress.cautious, chain.distress.reduce_only]
                 .into_iter()
-                .any(|threshold| silent(at, threshold) && !silent(market.observed_until, threshold));
+                .any(|threshold| silent(at, threshold) && !silent(market.observed_until, threshold))
+                || over(at) && !over(market.observed_until);
             chosen_until < at
                 || steps
                 || fell_silent

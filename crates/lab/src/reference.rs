@@ -188,7 +188,7 @@ table! { EFFECTS: Effect;
         remedy "book it; watch how much of the fund is left";
     Deleveraged { market: "the market", account: "the insolvent account", counterparty: "whose position was reduced",
                   size: "change of the insolvent account's position, lots", price: "the bankruptcy price, or the mark for lots whose holders can't pay",
-                  given_up: "what the counterparty gave up against the mark, micro-USD" }
+                  given_up: "what the counterparty gave up against the mark or where that was going, whichever is more, micro-USD" }
         means "part of an insolvent account's position was closed against a holder of the other side"
         cause "the account is insolvent, and the book did not take its liquidation in time or the fund's share for it is too little to try"
         remedy "book it for both and tell the counterparty; look at why the book was too thin";

@@ -745,10 +745,10 @@ fn check_activity(found: &mut Found, old: &ActivityParams, new: &ActivityParams)
 
 fn check_chain(found: &mut Found, old: &ChainParams, new: &ChainParams) {
     let ChainParams { distress: Thresholds { cautious, reduce_only }, interval, inclusion, finality, base_fee } = old;
-    // In a chain's distress nobody solvent is liquidated either.
+    // While a chain stands still no liquidation order runs out, and after it there is grace.
     let why = [
-        "a worse chain passes, for what opens and for liquidations",
-        "a better chain restricts what opens, and puts liquidations off",
+        "a worse chain passes, for what opens, and stops no clock",
+        "a better chain restricts what opens, stops clocks and brings grace",
     ];
     found.ordered("chain.distress.cautious", Loosen, why, cautious, &new.distress.cautious);
     found.ordered("chain.distress.reduce_only", Mixed, why, reduce_only, &new.distress.reduce_only);

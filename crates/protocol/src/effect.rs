@@ -92,7 +92,8 @@ pub enum Effect {
         size: Size,
         /// The bankruptcy price.
         price: Price,
-        /// What the counterparty gave up against the mark, micro-USD; never negative.
+        /// What the counterparty gave up against the mark or where that was going, whichever is more, micro-USD; never
+        /// negative.
         given_up: Notional,
     },
     /// A holder paid a share of a loss that nothing else covered.

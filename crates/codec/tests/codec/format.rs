@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "8be7f3bfa3f20bf19051715fc4dd366d7a80130d730f066c9020edb7903a1f9c");
+    assert_eq!(digest::<Batch>(), "5710095600c9ea347227d0c0d7494787b9c47bfce7b601a08aeef11cf9630bdf");
     assert_eq!(digest::<Effect>(), "53d0d837a7e682265f63a56032a27b03cf439362a44f95cec6ef5aba84b7e671");
     assert_eq!(digest::<VenueParams>(), "78494bf48b089a045a391f5bb7c7f8d750d0773a2a5f5dced64e6f7f26efec2d");
 }

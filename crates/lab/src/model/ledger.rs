@@ -146,7 +146,10 @@ impl Terms {
     pub(super) fn is_stalled(&self, at: Timestamp) -> bool {
         let params = &self.params.chain;
         self.chain.is_some_and(|chain| {
-            part(params.distress.reduce_only) * q(params.interval.0) <= q(at.0) - q(chain.produced_at.0)
+            let from =
+                ceil(&(part(params.distress.reduce_only) * q(params.interval.0))) + i128::from(chain.produced_at.0);
+            let over = from + i128::from(self.params.breaker.grace_max.0);
+            from <= i128::from(at.0) && i128::from(at.0) < over
         })
     }
 

@@ -557,10 +557,10 @@ impl Venue {
                 && terms.quality.state != QualityState::Agreed
                 && self.stood(pool, id) < terms.params.liquidation.single_lineage_confirm.0;
             let allowed = permits(action, &terms.quality, terms.single_lineage());
-            // Whom an outage brought there has its grace, and while the chain stands still nobody can act at all.
+            // Whom an outage brought there has its grace.
             let since = books.since.get(&id).map_or(self.at, |since| *since);
             let graced = self.at < terms.outage.grace_until && terms.outage.ended_at <= since;
-            let waits = waits || !insolvent && (graced || terms.is_stalled(self.at));
+            let waits = waits || !insolvent && graced;
             allowed && !waits && terms.restriction.permits(action, side(lots))
         };
         let sizes = books.accounts[&id].sizes.iter();
@@ -784,6 +784,9 @@ impl Venue {
                 let change = -lots.signum() * lots_of;
                 let given_up = (amount - at_the_mark).max(0);
                 given_up_by_all += given_up;
+                // Told by where the mark is going, if that is more.
+                let at_target = floor(&(q(terms.target.0) * q(-change) / q(terms.per_micro)));
+                let gone = if terms.target == terms.mark { given_up } else { given_up.max(amount - at_target) };
                 let price = if with_share { i64::try_from(price).map_or(terms.mark, Price) } else { terms.mark };
                 let told = Effect::Deleveraged {
                     market,
@@ -791,7 +794,7 @@ impl Venue {
                     counterparty: *other,
                     size: Size(change as i64),
                     price,
-                    given_up: money(given_up),
+                    given_up: money(gone),
                 };
                 walk.expect("deleveraging at the bankruptcy price", told)?;
                 self.books[pool].fill(id, market, change, -amount);
