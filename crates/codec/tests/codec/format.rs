@@ -120,6 +120,6 @@ fn a_thousand_drawn_values_have_these_bytes() {
         hasher.finalize().to_hex().to_string()
     }
     assert_eq!(digest::<Batch>(), "5710095600c9ea347227d0c0d7494787b9c47bfce7b601a08aeef11cf9630bdf");
-    assert_eq!(digest::<Effect>(), "53d0d837a7e682265f63a56032a27b03cf439362a44f95cec6ef5aba84b7e671");
-    assert_eq!(digest::<VenueParams>(), "78494bf48b089a045a391f5bb7c7f8d750d0773a2a5f5dced64e6f7f26efec2d");
+    assert_eq!(digest::<Effect>(), "2a9cfffa8673d58310a2264989a4916d182e1e95da0716bac42b2a304c76d504");
+    assert_eq!(digest::<VenueParams>(), "740056cf202bee4ea93b74b8efa6dfc1e0ec2cd18425c19298a4806c5c6e8a82");
 }
