@@ -63,7 +63,11 @@ impl Measures {
 
 /// A share, rounded up; what does not fit is as large as can be.
 fn share(part: i128, whole: i128) -> Ratio {
-    Ratio::of_parts(part.max(0), whole.max(1), Rounding::Up).unwrap_or(Ratio(i64::MAX))
+    // Mostly there is none.
+    if part <= 0 {
+        return Ratio::ZERO;
+    }
+    Ratio::of_parts(part, whole.max(1), Rounding::Up).unwrap_or(Ratio(i64::MAX))
 }
 
 /// Lots as a range keeps them.
@@ -146,6 +150,9 @@ impl Activity {
 
     /// The last instant, after `at`, at which the chain's silence is still judged alike.
     pub(crate) fn until(&self, params: &MarketParams, at: Timestamp) -> Timestamp {
+        if self.chain.is_none() {
+            return Timestamp::MAX;
+        }
         let cautious = self.silent_at(params.chain.distress.cautious, &params.chain);
         let stalled = self.stalled_from(&params.chain);
         let over = stalled.map(|from| from.plus(params.breaker.grace_max));

@@ -462,7 +462,9 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     }
     market.mark.follow(quality.value, &market.params.mark, at);
     market.activity.look(market.open_interest, &market.params, at);
-    market.activity.gated &= !market.is_quorum();
+    if market.activity.gated {
+        market.activity.gated = !market.is_quorum();
+    }
     // A reason that stood at the last look stood until this one, however long ago that was.
     if market.breaker.mode() <= asked(market) {
         market.breaker.hold(at);

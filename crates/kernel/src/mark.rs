@@ -101,6 +101,16 @@ impl Mark {
         if params.step_window <= at.since(self.stepped_at) {
             (self.low, self.high, self.stepped_at) = (self.price, self.price, at);
         }
+        // Mostly it is within a step of both, which is said without a division.
+        let within = |away: i64, of: Price| {
+            i128::from(away) * i128::from(Ratio::ONE.0) <= i128::from(params.step_max.0) * i128::from(of.0)
+        };
+        let (below, above) = (self.high.0.saturating_sub(self.target.0), self.target.0.saturating_sub(self.low.0));
+        if within(below, self.high) && within(above, self.low) {
+            self.price = self.target;
+            (self.low, self.high) = (self.low.min(self.price), self.high.max(self.price));
+            return;
+        }
         // Rounded toward the marks that were, but never to a standstill: one unit may always be stepped.
         let step = |of: Price| params.step_max.of(i128::from(of.0), Rounding::Down).unwrap_or(i128::MAX).max(1);
         let lowest = i128::from(self.high.0).saturating_sub(step(self.high)).max(1);
