@@ -161,6 +161,7 @@ fn outcome(markets: Vec<MarketOutcome>) -> Outcome {
         runs: Runs {
             policy: totals("policy", 1.0),
             competent: totals("competent", 1.7),
+            venue: None,
             single: vec![totals("binance", 2.6), totals("coinbase", 1.9), totals("gemini", 3.1)],
         },
         sensitivity: [0.5, 2.0]
