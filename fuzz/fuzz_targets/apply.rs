@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use policy::{Listing, MarketListing, Policy, SourceListing};
 use protocol::{AccountId, Batch, Input, MarketId, PoolId, VenueParams};
 use std::sync::LazyLock;
-use units::{Notional, Price, Scale, Size, Timestamp};
+use units::{Duration, Notional, Price, Ratio, Scale, Size, Timestamp};
 
 static VENUE: LazyLock<VenueParams> = LazyLock::new(|| {
     // Every rung of the ladder, and a unit.
@@ -109,7 +109,24 @@ fn aimed(mut input: Input, at: i64) -> Input {
             (transfer.pool.0, transfer.account.0) = (0, transfer.account.0 % 10);
             transfer.amount = Notional(transfer.amount.0.rem_euclid(1_000_000_000));
         }
+        Input::Depth(depth) if depth.bid.0 % 2 == 0 => {
+            depth.market.0 %= 2;
+            (depth.bid, depth.ask) = (Size(depth.bid.0.rem_euclid(100_000)), Size(depth.ask.0.rem_euclid(100_000)));
+        }
+        Input::Chain(health) if health.base_fee % 2 == 0 => {
+            health.pool.0 = 0;
+            health.produced_at = Timestamp(at - health.produced_at.0.rem_euclid(600_000_000));
+            health.inclusion = Duration(health.inclusion.0.rem_euclid(1_000_000_000));
+            health.finality = Duration(health.finality.0.rem_euclid(30_000_000_000));
+        }
+        Input::Funding(funding) if funding.rate.0 % 2 == 0 => {
+            (funding.market.0, funding.rate) = (funding.market.0 % 2, Ratio(funding.rate.0 % 800_000_001));
+        }
         Input::Observation(_)
+        | Input::Depth(_)
+        | Input::Chain(_)
+        | Input::Funding(_)
+        | Input::Restart
         | Input::BookTop(_)
         | Input::Deposit(_)
         | Input::Withdraw(_)
