@@ -370,3 +370,23 @@ fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_
         }
     }
 }
+
+#[test]
+fn the_time_away_teaches_nobody_s_silence() {
+    for restarts in [true, false] {
+        let mut story = open(quiet(), &[]);
+        let silence = |story: &Story| {
+            let market = story.kernel.state().market(MarketId(0)).expect("listed").clone();
+            market.index.sources[0].silence_max
+        };
+        let before = silence(&story);
+        story.wait(60);
+        if restarts {
+            story.batch(vec![Input::Restart]);
+        }
+        second(&mut story, 10_000, vec![]);
+        // A source that was silent for a minute of its own is expected to be so again, as long as a price may be old.
+        let after = if restarts { before } else { Duration::seconds(10) };
+        assert_eq!(silence(&story), after, "{restarts}");
+    }
+}
