@@ -38,14 +38,14 @@ pub(crate) use source::{jump_limit, root_of};
 
 use alloc::vec::Vec;
 use protocol::input::Observation;
-use protocol::params::SourceParams;
+use protocol::params::{Lineages, SourceParams};
 use protocol::quality::Exclusion;
 use protocol::{MarketId, MarketParams, Panel, PriceQuality, QualityState, Reject, Rung, SourceKind};
-use source::{Stand, age_max, silence_max};
+use source::{Stand, age_max};
 use units::{Duration, Price, Ratio, Timestamp};
 use voices::{
-    Camp, Contradiction, Lineages, SILENT, Voice, claims, insert, limit_of, lineage, lineages_of, median, share,
-    share_voices, spread, traded, typical_reach,
+    Camp, Contradiction, SILENT, Voice, claims, insert, limit_of, lineages_of, median, share, share_voices, spread,
+    traded, typical_reach,
 };
 
 /// Too few voices for an agreed price that carry the index off, and since when.
@@ -96,7 +96,7 @@ impl Index {
     #[must_use]
     pub fn new(panel: &Panel) -> Index {
         Index {
-            sources: panel.sources.iter().map(|source| Source::new(source, &panel.oracle)).collect(),
+            sources: panel.sources.iter().map(|_| Source::new()).collect(),
             quality: PriceQuality::NONE,
             spread: Price(0),
             believed: Price(0),
@@ -151,15 +151,14 @@ impl Index {
         if seen.received_at < source.received_at || seen.published_at < source.published_at && !ran_ahead {
             return Err(Reject::OutOfOrder);
         }
-        let stale_from = source.fresh_until(listed, &panel.oracle);
+        let stale_from = source.fresh_until;
         if stale_from < seen.received_at {
             source.fall_silent(stale_from.min(Timestamp(self.deadline.0.saturating_add(1))));
         }
         let gap = seen.received_at.since(source.received_at);
         // What was away was not the source.
-        if source.received_at != Timestamp::MIN && Duration::ZERO < gap && !source.unheard {
+        if source.fresh_until != Timestamp::MIN && Duration::ZERO < gap {
             source.gaps.learn(gap);
-            source.silence_max = silence_max(source.gaps.p999(), listed, &panel.oracle);
         }
         if source.quoted != seen.price {
             source.changed_at = seen.received_at;
@@ -168,7 +167,7 @@ impl Index {
         source.convert(listed, rate);
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
-        source.unheard = false;
+        source.renew(listed, &panel.oracle);
         source.judge(listed, &panel.oracle);
         Ok(())
     }
@@ -192,7 +191,7 @@ impl Index {
     /// Hears every source anew: what was said before is no present price, though it is still what the next is judged by.
     pub fn forget(&mut self, at: Timestamp) {
         for source in &mut self.sources {
-            source.unheard = true;
+            source.fresh_until = Timestamp::MIN;
             source.fall_silent(at);
         }
         self.deadline = self.deadline.min(at);
@@ -201,8 +200,7 @@ impl Index {
     /// Says what the sources amount to at `at`. Returns the sources whose exclusion that changed, as bits.
     pub fn evaluate(&mut self, panel: &Panel, at: Timestamp) -> u16 {
         let before = self.exclusions();
-        let lineages = Lineages::of(&panel.sources);
-        let needed = panel.oracle.lineages_min.min(lineages.count);
+        let needed = panel.oracle.lineages_min.min(panel.lineages.count);
         // Through its deadline the last evaluation held, and not a moment longer.
         let held_until = at.min(Timestamp(self.deadline.0.saturating_add(1)));
         self.skip_unseen(at.since(held_until));
@@ -212,13 +210,13 @@ impl Index {
         self.hear_deserted(panel, at);
         // Who is heard again or overruled by what the others amount to changes what they amount to. Only the last pass
         // leaves anything behind but that.
-        let mut look = self.pass(panel, lineages, at);
+        let mut look = self.pass(panel, at);
         let mut overruled = look.overruled;
         for _ in 1..PASSES_MAX {
             if !look.changed {
                 break;
             }
-            look = self.pass(panel, lineages, at);
+            look = self.pass(panel, at);
             overruled |= look.overruled;
         }
         self.take_stock(&look, panel, at);
@@ -295,9 +293,9 @@ impl Index {
         exclusions
     }
 
-    fn pass(&mut self, panel: &Panel, lineages: Lineages, at: Timestamp) -> Look {
+    fn pass(&mut self, panel: &Panel, at: Timestamp) -> Look {
         let oracle = &panel.oracle;
-        let needed = oracle.lineages_min.min(lineages.count);
+        let needed = oracle.lineages_min.min(panel.lineages.count);
         let mut look = Look::new(at);
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
@@ -305,21 +303,18 @@ impl Index {
         let mut aside = [SILENT; MarketParams::SOURCES_MAX];
         let (mut jumping, mut nonsense_from) = (0, aside.len());
         for (place, (source, listing)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
-            let until = source.fresh_until(listing, oracle);
-            if until < at || source.received_at == Timestamp::MIN {
+            let until = source.fresh_until;
+            if until < at {
                 continue;
             }
             let voice = Voice {
                 price: source.price,
                 confidence: source.confidence,
                 published_at: source.published_at,
-                known_at: source.published_at.min(source.unit_at),
-                moving_until: source.changed_at.plus(age_max(listing, oracle)),
-                is_contradicted: matches!(source.standing, Standing::Against(_)),
-                is_traded: listing.kind == SourceKind::Trades,
                 weight: u64::from(listing.weight),
-                lineage: lineage(listing),
-                source: place,
+                lineage: Lineages::bit(listing),
+                source: u8::try_from(place).unwrap_or(u8::MAX),
+                is_traded: listing.kind == SourceKind::Trades,
             };
             match source.exclusion {
                 None => {
@@ -371,14 +366,14 @@ impl Index {
                 .iter()
                 .chain(&unconfirmed[..jumping])
                 .any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
-            if confirmed && let Some(source) = self.sources.get_mut(voice.source) {
+            if confirmed && let Some(source) = self.sources.get_mut(usize::from(voice.source)) {
                 source.settle();
             }
         }
         let mut still = 0;
         for k in 0..jumping {
             let voice = unconfirmed[k];
-            if self.sources.get(voice.source).is_some_and(|source| source.exclusion.is_none()) {
+            if self.source(&voice).is_some_and(|source| source.exclusion.is_none()) {
                 insert(&mut voices, usable, voice);
                 usable += 1;
             } else {
@@ -387,7 +382,7 @@ impl Index {
             }
         }
         let (voices, unconfirmed) = (&mut voices[..usable], &mut unconfirmed[..still]);
-        let listed = share_voices(&panel.sources, lineages, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
+        let listed = share_voices(panel, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
         match median(voices, oracle) {
@@ -423,15 +418,16 @@ impl Index {
         let far = |voice: &Voice| close < voice.price.0.abs_diff(value.0);
         // Whoever repeats one price to the digit for longer than a price may be old is perhaps stuck: he can't say at once
         // that those who moved are wrong, nor keep them from saying so.
-        let moves = |voice: &&Voice| at <= voice.moving_until;
+        let moving_until = |voice: &Voice| self.moving_until(voice, panel);
+        let moves = |voice: &&Voice| at <= moving_until(voice);
         look.camp = camp.members;
         let mut majority = Contradiction { low: camp.low, high: camp.high, limit };
         for voice in unconfirmed.iter().filter(|voice| voice.price.within(oracle.agree, value)) {
-            look.camp |= 1 << voice.source;
+            look.camp |= voice.bit();
             (majority.low, majority.high) = (majority.low.min(voice.price), majority.high.max(voice.price));
         }
         let members = look.camp;
-        let supports = |voice: &&Voice| members & 1 << voice.source != 0;
+        let supports = |voice: &&Voice| members & voice.bit() != 0;
         // Whoever is outside of the majority and too far from one of it contradicts it; where nobody does, those outside
         // of it contradict who is too far from them.
         let everybody = Contradiction { limit, ..Contradiction::between(voices, unconfirmed) };
@@ -465,20 +461,25 @@ impl Index {
             };
             let stayed = |voice: &Voice| !farther(voice) && near(voice);
             // Whom the dispute is about unsays nothing by seeming stuck by now.
-            let counts = |voice: &&Voice| moves(voice) || voice.is_contradicted;
+            let is_contradicted = |voice: &Voice| {
+                let standing = self.source(voice).map(|source| source.standing);
+                matches!(standing, Some(Standing::Against(_)))
+            };
+            let counts = |voice: &&Voice| moves(voice) || is_contradicted(voice);
             let all = lineages_of(heard().filter(counts));
             let left_behind = moved && heard().filter(counts).any(|voice| far(voice) && stayed(voice));
             let enough = oracle.overrule_lineages <= moving && u16::from(all) * 2 < u16::from(moving) * 3;
             outvoted = enough && !left_behind;
-            let until = heard().filter(moves).map(|voice| voice.moving_until).min();
+            let until = heard().filter(moves).map(moving_until).min();
             look.deadline = look.deadline.min(until.unwrap_or(Timestamp::MAX));
         }
         look.median = Some(value);
         if !outvoted && has_majority {
             look.contradiction = contradicted.then_some(contradiction);
             for voice in heard() {
-                if let Some(source) = self.sources.get_mut(voice.source)
-                    && look.stand(voice.source, source) == Stand::Against
+                let place = usize::from(voice.source);
+                if let Some(source) = self.sources.get_mut(place)
+                    && look.stand(place, source) == Stand::Against
                     && oracle.dispute_confirm <= source.contradicted_for(value, at, oracle)
                 {
                     source.exclusion = Some(Exclusion::Overruled);
@@ -513,16 +514,16 @@ impl Index {
             }
             look.changed |= self.readmit(look, value, panel, at);
         }
-        let known_at = voices.iter().map(|voice| voice.known_at).max().unwrap_or(at);
-        let newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
-        let age = Duration(at.since(known_at).0.max(0));
+        let known_at = voices.iter().filter_map(|voice| self.source(voice)).map(Source::known_at).max();
+        let newest = || voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
+        let age = Duration(at.since(known_at.unwrap_or(at)).0.max(0));
         if disputed {
             // Under half of the weight must neither hold the index nor be followed by it.
             let bounds = |voice: &&Voice| !has_majority || voice.price.within(oracle.agree, value);
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
-            (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
+            (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or_else(|| (value, newest()));
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
                 .max(claims(value, unconfirmed, oracle))
@@ -534,7 +535,7 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
-        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
+        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or_else(|| (value, newest()));
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
         look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
@@ -547,6 +548,16 @@ impl Index {
         let coverage = share(camp.supporting, listed);
         let rung = Rung::Primary;
         look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
+    }
+
+    fn source(&self, voice: &Voice) -> Option<&Source> {
+        self.sources.get(usize::from(voice.source))
+    }
+
+    /// Until when its price counts as moving; after that it may be stuck.
+    fn moving_until(&self, voice: &Voice, panel: &Panel) -> Timestamp {
+        let listed = self.source(voice).zip(panel.sources.get(usize::from(voice.source)));
+        listed.map_or(Timestamp::MIN, |(source, listing)| source.changed_at.plus(age_max(listing, &panel.oracle)))
     }
 
     /// How far `value` lies from a price of the past; nothing where there is none.
@@ -583,7 +594,7 @@ impl Index {
         }
         for (source, listing) in self.sources.iter_mut().zip(&panel.sources) {
             let overruled = source.exclusion == Some(Exclusion::Overruled);
-            if overruled && at <= source.fresh_until(listing, oracle) && source.is_a_price(listing, oracle) {
+            if overruled && at <= source.fresh_until && source.is_a_price(listing, oracle) {
                 source.speak_again(listing, oracle);
             }
         }
@@ -594,7 +605,7 @@ impl Index {
     fn beside<'a>(&self, waiting: u16, supporters: impl Iterator<Item = &'a Voice> + Clone, panel: &Panel) -> u16 {
         let beside = |(source, listing): (&Source, &SourceParams)| {
             let near = |voice: &Voice| source.price.within(panel.oracle.agree, voice.price);
-            supporters.clone().any(|voice| voice.lineage != lineage(listing) && near(voice))
+            supporters.clone().any(|voice| voice.lineage != Lineages::bit(listing) && near(voice))
         };
         let found = self.sources.iter().zip(&panel.sources).map(beside);
         found.zip(0..).fold(0, |bits, (found, place)| bits | u16::from(found) << place) & waiting

@@ -432,7 +432,7 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     if market.ladder.is_observed() && market.observed_until < until {
         let from = market.observed_until;
         // A lone voice where more are asked for neither begins the stable price nor pulls it.
-        if market.params.oracle.lineages_min.min(market.lineages_listed) <= before.lineages {
+        if market.params.oracle.lineages_min.min(market.panel.lineages.count) <= before.lineages {
             market.stable.observe(detectors.stable_half_life, detectors.stable_reach, before.value, from, until);
         }
         // A price that nobody renews for long is no observation of a short window, however often its source may be silent.

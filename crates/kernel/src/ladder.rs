@@ -55,8 +55,8 @@ pub struct Ladder {
 pub struct Choices<'a> {
     /// The market's parameters.
     pub params: &'a MarketParams,
-    /// Independent lineages among the market's own sources.
-    pub lineages_listed: u8,
+    /// The market's own sources as listed.
+    pub own: &'a Panel,
     /// The market's own sources, evaluated.
     pub primary: &'a Index,
     /// The others, evaluated.
@@ -71,7 +71,7 @@ impl Choices<'_> {
     /// Whether the market's own sources are a quorum, or as many as it lists, and agree.
     fn is_quorum(&self) -> bool {
         let own = &self.primary.quality;
-        let needed = self.params.oracle.lineages_min.min(self.lineages_listed);
+        let needed = self.params.oracle.lineages_min.min(self.own.lineages.count);
         own.rung == Rung::Primary && own.state < QualityState::Disputed && needed <= own.lineages
     }
 
@@ -323,7 +323,7 @@ impl Ladder {
         };
         let detectors = &choices.params.detectors;
         let serves_until = self.anchor_at.plus(oracle.twap_max);
-        let covered = || detectors.twap_coverage_min <= choices.twap.coverage(detectors.twap_window);
+        let covered = || choices.twap.covers(detectors.twap_window, detectors.twap_coverage_min);
         if serves_until < at || !covered() {
             return last;
         }

@@ -214,7 +214,6 @@ impl Canonical for Market {
             id,
             params,
             per_micro: _,
-            lineages_listed: _,
             panel: _,
             index,
             fallbacks,
@@ -271,7 +270,6 @@ impl Canonical for Market {
         let market = Market {
             id,
             per_micro: params.scale.products_per_micro(),
-            lineages_listed: panel.lineages(),
             panel,
             index,
             fallbacks,
@@ -385,7 +383,7 @@ canonical_struct!(Source {
     confidence,
     published_at,
     received_at,
-    unheard,
+    fresh_until,
     unit_at,
     changed_at,
     settled,
@@ -398,7 +396,6 @@ canonical_struct!(Source {
     contradicted,
     contradicted_until,
     gaps,
-    silence_max,
 });
 canonical_enum!(Standing { 0 => Apart, 1 => With(since), 2 => Against(since) });
 canonical_struct!(Adrift { value, since });

@@ -61,9 +61,14 @@ impl Stable {
 
     /// A price, or where it is out of reach what is nearest to it.
     fn within_reach(&self, price: Price, reach: Ratio) -> i128 {
-        let price = i128::from(price.0) << DIGITS;
+        let (whole, price) = (price, i128::from(price.0) << DIGITS);
+        // In whole units first, which can't overflow: most prices are in reach by more than one.
+        let stable = i64::try_from(self.value >> DIGITS).unwrap_or(i64::MAX);
+        let most = i128::from(whole.0.abs_diff(stable)) + 1;
+        if most * i128::from(Ratio::ONE.0) <= i128::from(stable) * i128::from(reach.0) {
+            return price;
+        }
         let away = price.saturating_sub(self.value);
-        // As a product first, since most prices are in reach and a division is dear.
         let farthest = self.value.saturating_mul(i128::from(reach.0.max(0)));
         if away.saturating_abs().saturating_mul(i128::from(Ratio::ONE.0)) <= farthest {
             return price;

@@ -95,8 +95,6 @@ pub struct Market {
     pub params: MarketParams,
     /// Price × lot products in a micro-USD.
     pub per_micro: i128,
-    /// Independent lineages among its own sources.
-    pub lineages_listed: u8,
     /// Its own sources as listed.
     pub panel: Panel,
     /// What they amount to.
@@ -232,7 +230,6 @@ impl Market {
         Market {
             id,
             per_micro: params.scale.products_per_micro(),
-            lineages_listed: panel.lineages(),
             index: Index::new(&panel),
             panel,
             fallbacks: Market::lower_panels(params)
@@ -343,7 +340,7 @@ impl Market {
     pub(crate) fn choose(&mut self, unseen: Duration, at: Timestamp) {
         let choices = Choices {
             params: &self.params,
-            lineages_listed: self.lineages_listed,
+            own: &self.panel,
             primary: &self.index,
             fallbacks: &self.fallbacks,
             twap: &self.twap,
@@ -358,7 +355,7 @@ impl Market {
         let quality = self.quality();
         let fresh = matches!(quality.rung, Rung::Primary | Rung::Secondary);
         let sure = matches!(quality.state, QualityState::Agreed | QualityState::Degraded);
-        fresh && sure && self.params.oracle.lineages_min.min(self.lineages_listed) <= quality.lineages
+        fresh && sure && self.params.oracle.lineages_min.min(self.panel.lineages.count) <= quality.lineages
     }
 
     /// Nothing that was heard before is taken for the present.
@@ -382,7 +379,7 @@ impl Market {
     /// Whether the market lists too few independent lineages ever to have an agreed price.
     #[must_use]
     pub const fn single_lineage(&self) -> bool {
-        self.lineages_listed < self.params.oracle.lineages_min
+        self.panel.lineages.count < self.params.oracle.lineages_min
     }
 
     /// The flat view that detectors see.
@@ -396,8 +393,7 @@ impl Market {
             spread: self.speaker().spread,
             coverage: quality.coverage,
             lineages: quality.lineages,
-            twap: self.twap.average(),
-            twap_coverage: self.twap.coverage(self.params.detectors.twap_window),
+            twap: self.sound_twap(),
             stable: self.stable.price(),
             range: self.range.extremes(),
             swing: self.swing.extremes(),
@@ -438,6 +434,13 @@ impl Market {
     #[must_use]
     pub fn twap(&self) -> (Option<Price>, units::Ratio) {
         (self.twap.average(), self.twap.coverage(self.params.detectors.twap_window))
+    }
+
+    /// The average, where enough of its window was observed.
+    fn sound_twap(&self) -> Option<Price> {
+        let detectors = &self.params.detectors;
+        let covered = self.twap.covers(detectors.twap_window, detectors.twap_coverage_min);
+        if covered { self.twap.average() } else { None }
     }
 
     /// Long lots, which are as many as short lots.

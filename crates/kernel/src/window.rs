@@ -55,6 +55,12 @@ pub(crate) fn slot_around(window: Duration, at: Timestamp) -> (Timestamp, Timest
     (Timestamp(number.saturating_mul(length)), Timestamp(number.saturating_add(1).saturating_mul(length)))
 }
 
+/// The number of the slot in which `at` lies. Mostly it is still the newest, which a product says sooner than a division.
+fn slot_of(at: Timestamp, length: i64, newest: i64) -> i64 {
+    let into = i128::from(at.0) - i128::from(newest) * i128::from(length);
+    if 0 <= into && into < i128::from(length) { newest } else { at.0.div_euclid(length) }
+}
+
 fn place(slot: i64, slots: i64) -> usize {
     // A remainder is never negative and never beyond the slots.
     usize::try_from(slot.rem_euclid(slots)).unwrap_or(0)
@@ -69,7 +75,7 @@ impl Twap {
 
     /// Forgets what has fallen out of the window by `at`.
     pub fn advance(&mut self, window: Duration, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, TWAP_COUNT));
+        let slot = slot_of(at, slot_length(window, TWAP_COUNT), self.newest);
         if slot <= self.newest {
             return;
         }
@@ -91,7 +97,7 @@ impl Twap {
         let oldest = (self.newest - (TWAP_COUNT - 1)).saturating_mul(length);
         let mut from = from.0.max(oldest);
         while from < to.0 {
-            let slot = from.div_euclid(length);
+            let slot = slot_of(Timestamp(from), length, self.newest);
             let until = slot.saturating_add(1).saturating_mul(length).min(to.0);
             let i = place(slot, TWAP_COUNT);
             let sum = i128::from(price.0) * i128::from(until - from);
@@ -108,6 +114,12 @@ impl Twap {
     pub fn average(&self) -> Option<Price> {
         let average = div(self.total, i128::from(self.covered), Rounding::Down)?;
         i64::try_from(average).ok().map(Price)
+    }
+
+    /// Whether at least `share` of the window was observed.
+    #[must_use]
+    pub fn covers(&self, window: Duration, share: Ratio) -> bool {
+        i128::from(window.0) * i128::from(share.0) <= i128::from(self.covered) * i128::from(Ratio::ONE.0)
     }
 
     /// The share of the window that was observed, rounded down, at most one.
@@ -145,7 +157,7 @@ impl Range {
     /// Adds a price of `at`, forgetting what has fallen out of the window. One that is older than the newest is filed with
     /// that.
     pub fn observe(&mut self, window: Duration, price: Price, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT)).max(self.newest);
+        let slot = slot_of(at, slot_length(window, RANGE_COUNT), self.newest).max(self.newest);
         if self.newest < slot {
             let stale = slot.saturating_sub(self.newest).min(RANGE_COUNT);
             for k in 0..stale {
@@ -187,7 +199,7 @@ impl Flow {
 
     /// Forgets what has fallen out of the window by `at`.
     pub fn advance(&mut self, window: Duration, at: Timestamp) {
-        let slot = at.0.div_euclid(slot_length(window, RANGE_COUNT));
+        let slot = slot_of(at, slot_length(window, RANGE_COUNT), self.newest);
         if slot <= self.newest {
             return;
         }
@@ -238,6 +250,7 @@ mod tests {
         twap.observe(WINDOW, Price(200), at(10), at(30));
         assert_eq!(twap.average(), Some(Price(166)));
         assert_eq!(twap.coverage(WINDOW), Ratio::percent(50));
+        assert!(twap.covers(WINDOW, Ratio::percent(50)) && !twap.covers(WINDOW, Ratio(Ratio::percent(50).0 + 1)));
     }
 
     #[test]

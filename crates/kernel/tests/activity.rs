@@ -377,7 +377,8 @@ fn the_time_away_teaches_nobody_s_silence() {
         let mut story = open(quiet(), &[]);
         let silence = |story: &Story| {
             let market = story.kernel.state().market(MarketId(0)).expect("listed").clone();
-            market.index.sources[0].silence_max
+            let source = &market.index.sources[0];
+            source.fresh_until.since(source.received_at)
         };
         let before = silence(&story);
         story.wait(60);

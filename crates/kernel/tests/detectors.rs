@@ -322,7 +322,7 @@ fn a_band_that_a_faster_feed_tripped_is_let_go_after_a_quiet_swing_s_window() {
         story.wait(1_200);
         story.prices(0, &[8_800]);
         minutes += 20;
-        assert!(of(&story).view().twap_coverage < Ratio::percent(50));
+        assert!(of(&story).twap().1 < Ratio::percent(50));
     }
     // Once the fall has left the hour.
     assert_eq!(minutes, 60);

@@ -827,25 +827,21 @@ fn whoever_speaks_again_with_a_jump_has_to_stand_by_it() {
 
 #[test]
 fn an_average_over_exactly_enough_of_its_window_is_used_and_one_over_less_is_not() {
-    let params = market(2);
-    let least = params.detectors.twap_coverage_min;
-    let view = |coverage: i64| kernel::detect::MarketView {
-        index: Price(110),
-        state: QualityState::Agreed,
-        rung: Rung::Primary,
-        spread: Price(0),
-        coverage: Ratio::ONE,
-        lineages: 2,
-        twap: Some(Price(100)),
-        twap_coverage: Ratio(coverage),
-        range: None,
-        stable: None,
-        swing: None,
-        stuck: Ratio::ZERO,
-        measures: kernel::activity::Measures::CALM,
+    let least = market(2).detectors.twap_coverage_min;
+    let asked = |more: i64| {
+        let mut params = market(2);
+        params.detectors.twap_coverage_min = Ratio(least.0 + more);
+        let seconds = params.detectors.twap_window.0 / 1_000_000 * least.0 / Ratio::ONE.0;
+        let mut story = Story::new(&venue(vec![params]), &[]);
+        story.prices(0, &[10_000; 2]);
+        for _ in 0..seconds {
+            story.wait(1).prices(0, &[10_000; 2]);
+        }
+        let market = story.kernel.state().market(protocol::MarketId(0)).expect("it is there");
+        (market.twap().1, market.view().twap)
     };
-    let asked = |coverage: i64| kernel::detect::band::detect(&view(coverage), &params, Mode::Normal);
-    assert_eq!((asked(least.0), asked(least.0 - 1)), (Mode::ReduceOnly, Mode::Normal));
+    assert_eq!(asked(0), (least, Some(Price(100 * USD))));
+    assert_eq!(asked(1), (least, None));
 }
 
 #[test]

@@ -438,7 +438,7 @@ impl Market {
     fn restart(&mut self, away: i64, at: Timestamp) -> usize {
         for panel in &mut self.panels {
             for source in &mut panel.index.sources {
-                source.unheard = true;
+                source.fresh_until = Timestamp::MIN;
                 oracle::falls_silent(source, at.0);
             }
             panel.index.deadline = panel.index.deadline.min(at);
@@ -504,7 +504,7 @@ fn agrees(id: MarketId, at: Timestamp, kernel: &Index, model: &Index) -> Demand<
         same("a source's price in USD", (id, place), said(kernel), said(model))?;
         let settled = |source: &Source| (source.settled, source.settled_at);
         same("a source's settled price", (id, place), settled(kernel), settled(model))?;
-        same("a source's silence", (id, place), kernel.silence_max, model.silence_max)?;
+        same("until when a source is heard", (id, place), kernel.fresh_until, model.fresh_until)?;
         let stands = |source: &Source| {
             let overruled = (source.excluded_since, source.claimed, source.refuted_by);
             (source.standing, source.contradicted, source.contradicted_until, overruled)

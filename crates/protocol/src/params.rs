@@ -152,6 +152,41 @@ pub struct Panel {
     pub sources: Vec<SourceParams>,
     /// As the market's, with the number of lineages that this rung asks for.
     pub oracle: OracleParams,
+    /// The lineages of `sources`.
+    pub lineages: Lineages,
+}
+
+/// The independent lineages of a list of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lineages {
+    /// As bits.
+    pub all: u64,
+    /// Those of more than one source.
+    pub shared: u64,
+    /// How many.
+    pub count: u8,
+    /// Sum of the weights of all sources.
+    pub weight: u64,
+}
+
+impl Lineages {
+    /// A source's lineage as a bit; validation keeps them below 64.
+    #[must_use]
+    pub const fn bit(source: &SourceParams) -> u64 {
+        1_u64 << (source.lineage.0 & 63)
+    }
+
+    /// Those of a list.
+    #[must_use]
+    pub fn of(listed: &[SourceParams]) -> Lineages {
+        let (mut all, mut shared, mut weight) = (0, 0, 0);
+        for source in listed {
+            shared |= all & Lineages::bit(source);
+            all |= Lineages::bit(source);
+            weight += u64::from(source.weight);
+        }
+        Lineages { all, shared, count: u8::try_from(all.count_ones()).unwrap_or(u8::MAX), weight }
+    }
 }
 
 impl Panel {
@@ -163,17 +198,6 @@ impl Panel {
     pub fn place_of(&self, source: SourceId) -> Option<usize> {
         let place = usize::from(source.0);
         if self.ids.get(place) == Some(&source) { Some(place) } else { self.ids.binary_search(&source).ok() }
-    }
-
-    /// How many independent lineages it lists.
-    #[must_use]
-    pub fn lineages(&self) -> u8 {
-        let mut count = 0;
-        for (i, source) in self.sources.iter().enumerate() {
-            let earlier = self.sources.iter().take(i);
-            count += u8::from(earlier.into_iter().all(|other| other.lineage != source.lineage));
-        }
-        count
     }
 }
 
@@ -362,7 +386,8 @@ impl MarketParams {
     pub fn panel(&self, rung: Rung) -> Panel {
         let listed = (0..).map(SourceId).zip(self.sources.iter().take(MarketParams::SOURCES_MAX));
         let listed = listed.filter(|(_, source)| source.rung == rung);
-        let (ids, sources) = listed.map(|(id, source)| (id, *source)).unzip();
+        let (ids, sources): (Vec<_>, Vec<_>) = listed.map(|(id, source)| (id, *source)).unzip();
+        let lineages = Lineages::of(&sources);
         let mut oracle = self.oracle;
         match rung {
             Rung::Guardian => oracle.lineages_min = oracle.guardians_min,
@@ -371,13 +396,13 @@ impl MarketParams {
             Rung::Primary | Rung::Secondary | Rung::Twap | Rung::LastGood | Rung::None => {}
         }
         oracle.overrule_lineages = oracle.overrule_lineages.max(oracle.lineages_min);
-        Panel { rung, ids, sources, oracle }
+        Panel { rung, ids, sources, oracle, lineages }
     }
 
     /// How many independent lineages the market lists among its own sources.
     #[must_use]
     pub fn lineages_listed(&self) -> u8 {
-        self.panel(Rung::Primary).lineages()
+        self.panel(Rung::Primary).lineages.count
     }
 
     fn validate(&self, id: u16, pools: usize) -> Result<(), Invalid> {
@@ -422,7 +447,7 @@ impl MarketParams {
             (Rung::Guardian, "list as many guardians' lineages as oracle.guardians_min asks for, or none"),
         ] {
             let panel = self.panel(rung);
-            check(panel.sources.is_empty() || panel.oracle.lineages_min <= panel.lineages(), "sources", must)?;
+            check(panel.sources.is_empty() || panel.oracle.lineages_min <= panel.lineages.count, "sources", must)?;
         }
         let oracle = &self.oracle;
         check(span(oracle.age_max), "oracle.age_max", "be positive and at most ten years")?;

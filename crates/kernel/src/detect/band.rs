@@ -12,12 +12,10 @@ pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
     if view.state == QualityState::None {
         return held;
     }
-    if let Some(twap) = view.twap
-        && detectors.twap_coverage_min <= view.twap_coverage
-    {
-        return level(view.index.distance(twap), i128::from(twap.0), &detectors.band, detectors, held);
+    if let Some(twap) = view.twap {
+        return level(view.index.0.abs_diff(twap.0), twap, &detectors.band, detectors, held);
     }
     let Some((low, high)) = view.swing else { return held };
     let let_go = exit_of(detectors.band.cautious, detectors);
-    if reaches(high.distance(low), i128::from(low.0), let_go) { held } else { Mode::Normal }
+    if reaches(high.0.abs_diff(low.0), low, let_go) { held } else { Mode::Normal }
 }

@@ -14,8 +14,8 @@ pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
         QualityState::Agreed | QualityState::Degraded => {
             let threshold = detectors.disagreement;
             let limit = if held == Mode::Normal { threshold } else { exit_of(threshold, detectors) };
-            let spread = i128::from(view.spread.0);
-            if reaches(spread, i128::from(view.index.0), limit) { Mode::Cautious } else { Mode::Normal }
+            let spread = view.spread.0.max(0).unsigned_abs();
+            if reaches(spread, view.index, limit) { Mode::Cautious } else { Mode::Normal }
         }
     }
 }

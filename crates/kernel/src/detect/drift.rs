@@ -12,5 +12,5 @@ pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
         return held;
     }
     let detectors = &params.detectors;
-    level(view.index.distance(stable), i128::from(stable.0), &detectors.drift, detectors, held)
+    level(view.index.0.abs_diff(stable.0), stable, &detectors.drift, detectors, held)
 }

@@ -38,10 +38,8 @@ pub struct MarketView {
     pub coverage: Ratio,
     /// Independent lineages supporting the index.
     pub lineages: u8,
-    /// The average over the TWAP's window; `None` where nothing was observed.
+    /// The average over the TWAP's window; `None` where too little of it was observed.
     pub twap: Option<Price>,
-    /// The share of the TWAP's window that was observed.
-    pub twap_coverage: Ratio,
     /// The stable price; `None` before the first index.
     pub stable: Option<Price>,
     /// Lowest and highest executed price inside the velocity window.
@@ -105,19 +103,24 @@ impl Memory {
 
 /// Asks every detector and joins the answers. Also returns, a bit each, who asks for the joined mode.
 pub fn detect(view: &MarketView, params: &MarketParams, memory: &mut Memory) -> (Restriction, u16) {
-    let mut joined = Restriction::OPEN;
+    // A stricter mode denies all that a milder one does, so what the strictest level means is the join of them all.
+    let mut mode = Mode::Normal;
     for (detector, level) in DETECTORS.iter().zip(&mut memory.levels) {
         *level = detector(view, params, *level);
-        joined = joined.join(restriction_of(*level, &params.breaker));
+        mode = mode.max(*level);
     }
-    let mode = joined.mode();
+    let joined = restriction_of(mode, &params.breaker);
     let asks = |level: &Mode| *level == mode && mode != Mode::Normal;
     let causes = memory.levels.iter().enumerate().map(|(i, level)| u16::from(asks(level)) << i).sum();
     (joined, causes)
 }
 
 /// The level that a measure `part / whole` calls for: entered at a threshold, left only below `exit` of it.
-fn level(part: i128, whole: i128, thresholds: &Thresholds, detectors: &DetectorParams, held: Mode) -> Mode {
+fn level(part: u64, whole: Price, thresholds: &Thresholds, detectors: &DetectorParams, held: Mode) -> Mode {
+    // Most markets, most of the time.
+    if held == Mode::Normal && !reaches(part, whole, thresholds.cautious) {
+        return Mode::Normal;
+    }
     let holds = |mode: Mode, threshold: Ratio| {
         reaches(part, whole, threshold) || mode <= held && reaches(part, whole, exit_of(threshold, detectors))
     };
@@ -136,7 +139,7 @@ fn measured(share: Ratio, thresholds: &Thresholds, detectors: &DetectorParams, h
     if share == Ratio::ZERO {
         return Mode::Normal;
     }
-    level(share.0.into(), Ratio::ONE.0.into(), thresholds, detectors, held)
+    level(share.0.max(0).unsigned_abs(), Price(Ratio::ONE.0), thresholds, detectors, held)
 }
 
 /// Where a threshold that was entered is left again.
@@ -145,11 +148,7 @@ fn exit_of(threshold: Ratio, detectors: &DetectorParams) -> Ratio {
     exit.and_then(|exit| i64::try_from(exit).ok()).map_or(threshold, Ratio)
 }
 
-/// Whether `threshold <= part / whole`. What does not fit is unknown, and unknown is reached.
-fn reaches(part: i128, whole: i128, threshold: Ratio) -> bool {
-    let scaled = part.checked_mul(i128::from(Ratio::ONE.0));
-    match (scaled, whole.checked_mul(i128::from(threshold.0))) {
-        (Some(part), Some(limit)) => limit <= part,
-        (None, _) | (_, None) => true,
-    }
+/// Whether `threshold <= part / whole`, by products that can't overflow.
+fn reaches(part: u64, whole: Price, threshold: Ratio) -> bool {
+    i128::from(whole.0) * i128::from(threshold.0) <= i128::from(part) * i128::from(Ratio::ONE.0)
 }

@@ -10,5 +10,5 @@ use protocol::{MarketParams, Mode};
 pub fn detect(view: &MarketView, params: &MarketParams, held: Mode) -> Mode {
     let Some((low, high)) = view.swing else { return held };
     let detectors = &params.detectors;
-    level(high.distance(low), i128::from(low.0), &detectors.swing, detectors, held)
+    level(high.0.abs_diff(low.0), low, &detectors.swing, detectors, held)
 }

@@ -35,8 +35,8 @@ pub struct Source {
     pub published_at: Timestamp,
     /// Ours.
     pub received_at: Timestamp,
-    /// Nothing was heard of it since a restart.
-    pub unheard: bool,
+    /// The last instant at which the newest observation still counts; `MIN` before the first, and since a restart.
+    pub fresh_until: Timestamp,
     /// When what its unit is worth was published; `MAX` in USD.
     pub unit_at: Timestamp,
     /// When its price last changed, by receipt.
@@ -61,8 +61,6 @@ pub struct Source {
     pub contradicted_until: Timestamp,
     /// Learned silences.
     pub gaps: Gaps,
-    /// How long the source may stay silent, from `gaps` and the policy.
-    pub silence_max: Duration,
 }
 
 /// Where a source stands to the median of those that are heard.
@@ -181,7 +179,7 @@ impl Source {
         before != (self.price, self.confidence)
     }
 
-    pub(super) fn new(params: &SourceParams, oracle: &OracleParams) -> Source {
+    pub(super) const fn new() -> Source {
         Source {
             quoted: Price(0),
             quoted_confidence: Price(0),
@@ -189,7 +187,7 @@ impl Source {
             confidence: Price(0),
             published_at: Timestamp::MIN,
             received_at: Timestamp::MIN,
-            unheard: false,
+            fresh_until: Timestamp::MIN,
             unit_at: Timestamp::MAX,
             changed_at: Timestamp::MIN,
             settled: Price(0),
@@ -202,19 +200,19 @@ impl Source {
             contradicted: Duration::ZERO,
             contradicted_until: Timestamp::MIN,
             gaps: Gaps::new(),
-            silence_max: silence_max(Duration::ZERO, params, oracle),
         }
     }
 
-    /// The last instant at which the newest observation still counts.
-    #[inline]
-    pub(super) fn fresh_until(&self, params: &SourceParams, oracle: &OracleParams) -> Timestamp {
-        if self.unheard {
-            return Timestamp::MIN;
-        }
-        let silent = self.received_at.plus(self.silence_max);
+    /// Says until when the newest observation counts.
+    pub(super) fn renew(&mut self, params: &SourceParams, oracle: &OracleParams) {
+        let silent = self.received_at.plus(silence_max(self.gaps.p999(), params, oracle));
         let aged = self.published_at.plus(age_max(params, oracle));
-        silent.min(aged)
+        self.fresh_until = silent.min(aged);
+    }
+
+    /// When all of the newest observation was true: also what its unit is worth.
+    pub(super) fn known_at(&self) -> Timestamp {
+        self.published_at.min(self.unit_at)
     }
 
     /// Why the newest observation is left out, or `None`. Asked in the order of [`Exclusion`].
@@ -228,8 +226,11 @@ impl Source {
         if self.quoted <= params.price_min || params.price_max <= self.quoted {
             return Some(Exclusion::StuckAtBound);
         }
-        let is_sure =
-            |width: Price, price: Price| oracle.confidence_max.covers(i128::from(width.0), i128::from(price.0));
+        // As `Ratio::covers`, of products that can't overflow.
+        let is_sure = |width: Price, price: Price| {
+            let (width, price) = (i128::from(width.0), i128::from(price.0));
+            width * i128::from(Ratio::ONE.0) <= price * i128::from(oracle.confidence_max.0)
+        };
         let own = is_sure(self.quoted_confidence, self.quoted);
         // A doubt about its unit is not its own.
         if self.price <= Price(0) || own && !is_sure(self.confidence, self.price) {

@@ -1,8 +1,8 @@
 //! The sources that speak in an evaluation, and what their prices have in common: shared weights, the weighted median, camps
 //! and widths.
 
-use protocol::MarketParams;
-use protocol::params::{OracleParams, SourceParams};
+use protocol::params::{Lineages, OracleParams};
+use protocol::{MarketParams, Panel};
 use units::{Price, Ratio, Rounding, Timestamp};
 
 /// A fresh source in an evaluation.
@@ -11,55 +11,28 @@ pub(super) struct Voice {
     pub(super) price: Price,
     pub(super) confidence: Price,
     pub(super) published_at: Timestamp,
-    /// When all of it was true: also what its unit is worth.
-    pub(super) known_at: Timestamp,
-    /// Until when its price counts as moving; after that it may be stuck.
-    pub(super) moving_until: Timestamp,
-    /// A majority contradicts it, in a dispute that stands.
-    pub(super) is_contradicted: bool,
-    /// Its prices are those of trades.
-    pub(super) is_traded: bool,
     pub(super) weight: u64,
     pub(super) lineage: u64,
-    pub(super) source: usize,
+    /// Its place in the list.
+    pub(super) source: u8,
+    /// Its prices are those of trades.
+    pub(super) is_traded: bool,
 }
 
 pub(super) const SILENT: Voice = Voice {
     price: Price(0),
     confidence: Price(0),
     published_at: Timestamp(0),
-    known_at: Timestamp(0),
-    moving_until: Timestamp(0),
-    is_contradicted: false,
-    is_traded: false,
     weight: 0,
     lineage: 0,
     source: 0,
+    is_traded: false,
 };
 
-/// The independent lineages of a market's list.
-#[derive(Clone, Copy)]
-pub(super) struct Lineages {
-    /// As bits.
-    pub(super) all: u64,
-    /// Those of more than one source.
-    pub(super) shared: u64,
-    pub(super) count: u8,
-}
-
-/// A lineage as a bit; validation keeps them below 64.
-pub(super) const fn lineage(source: &SourceParams) -> u64 {
-    1_u64 << (source.lineage.0 & 63)
-}
-
-impl Lineages {
-    pub(super) fn of(listed: &[SourceParams]) -> Lineages {
-        let (mut all, mut shared) = (0, 0);
-        for source in listed {
-            shared |= all & lineage(source);
-            all |= lineage(source);
-        }
-        Lineages { all, shared, count: u8::try_from(all.count_ones()).unwrap_or(u8::MAX) }
+impl Voice {
+    /// Its source as a bit.
+    pub(super) const fn bit(&self) -> u16 {
+        1 << (self.source & 15)
     }
 }
 
@@ -70,15 +43,17 @@ pub(super) const PARTS: u64 = 720_720;
 /// Makes the sources of one lineage that are present share the weight of the heaviest of them, in proportion to their
 /// own and rounded down; what that leaves goes to the first listed, so that their voice is whole and a tie of two
 /// lineages stays one. Returns the weight of all lineages listed, in the same unit.
-pub(super) fn share_voices(listed: &[SourceParams], lineages: Lineages, present: &mut [&mut [Voice]]) -> u64 {
-    if lineages.shared == 0 {
-        return listed.iter().map(|source| u64::from(source.weight)).sum();
+pub(super) fn share_voices(panel: &Panel, present: &mut [&mut [Voice]]) -> u64 {
+    if panel.lineages.shared == 0 {
+        return panel.lineages.weight;
     }
     let voice_of = |set: u64| {
-        let weights = || listed.iter().filter(|source| lineage(source) == set).map(|source| u64::from(source.weight));
+        let weights = || {
+            panel.sources.iter().filter(|source| Lineages::bit(source) == set).map(|source| u64::from(source.weight))
+        };
         weights().max().unwrap_or(0)
     };
-    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| lineages.all & set != 0);
+    let lineages = (0..64).map(|bit| 1_u64 << bit).filter(|set| panel.lineages.all & set != 0);
     let total = lineages.clone().map(|set| voice_of(set) * PARTS).sum();
     for set in lineages {
         let voices = || present.iter().flat_map(|group| group.iter()).filter(|voice| voice.lineage == set);
@@ -112,6 +87,10 @@ pub(super) fn insert(sorted: &mut [Voice; MarketParams::SOURCES_MAX], len: usize
 pub(super) fn median(voices: &[Voice], oracle: &OracleParams) -> Option<Price> {
     let first = weighted_median(voices)?;
     let near = |voice: &Voice| voice.price.within(oracle.dispute, first);
+    // Mostly nobody is far, which the lowest and the highest say.
+    if voices.first().is_some_and(near) && voices.last().is_some_and(near) {
+        return Some(first);
+    }
     let start = voices.iter().position(near);
     let end = voices.iter().rposition(near);
     match (start, end) {
@@ -158,7 +137,7 @@ impl Camp {
         for voice in voices.filter(|voice| voice.price.within(oracle.agree, value)) {
             camp.supporting += voice.weight;
             lineages |= voice.lineage;
-            camp.members |= 1 << voice.source;
+            camp.members |= voice.bit();
             camp.low = camp.low.min(voice.price);
             camp.high = camp.high.max(voice.price);
         }
@@ -209,12 +188,15 @@ impl Contradiction {
 /// that are not `far` was published, or of all of them where all are. `None` where nobody names a traded price.
 pub(super) fn traded(value: Price, voices: &[Voice], far: &impl Fn(&Voice) -> bool) -> Option<(Price, Timestamp)> {
     let low = voices.iter().find(|voice| voice.is_traded)?.price;
-    let high = voices.iter().rfind(|voice| voice.is_traded)?.price;
-    let trades = || voices.iter().filter(|voice| voice.is_traded);
-    let near = trades().filter(|voice| !far(voice));
-    let newest = near.map(|voice| voice.published_at).max();
-    let newest = newest.or_else(|| trades().map(|voice| voice.published_at).max())?;
-    Some((value.max(low).min(high), newest))
+    let (mut high, mut newest, mut newest_near) = (low, Timestamp::MIN, None);
+    for voice in voices.iter().filter(|voice| voice.is_traded) {
+        high = voice.price;
+        newest = newest.max(voice.published_at);
+        if !far(voice) {
+            newest_near = newest_near.max(Some(voice.published_at));
+        }
+    }
+    Some((value.max(low).min(high), newest_near.unwrap_or(newest)))
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
@@ -242,33 +224,33 @@ pub(super) fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) 
 /// The smallest half-width that holds more than half of the weight of those within `limit`, the dispute's, and as many of their
 /// lineages as an agreed price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
 pub(super) fn typical_reach(value: Price, limit: u64, voices: &[Voice], oracle: &OracleParams) -> Price {
-    // The nearest first: how far, and which voice.
-    let mut near = [(0_u64, 0_usize); MarketParams::SOURCES_MAX];
-    let (mut len, mut total, mut lineages) = (0, 0, 0_u64);
-    for (place, voice) in voices.iter().enumerate() {
+    const FAR: u64 = u64::MAX;
+    let mut reaches = [FAR; MarketParams::SOURCES_MAX];
+    let (mut total, mut lineages) = (0, 0_u64);
+    for (reach, voice) in reaches.iter_mut().zip(voices) {
         let away = voice.price.0.abs_diff(value.0);
-        if limit < away {
-            continue;
+        if away <= limit {
+            *reach = away.saturating_add(voice.confidence.0.unsigned_abs());
+            total += voice.weight;
+            lineages |= voice.lineage;
         }
-        let reach = away.saturating_add(voice.confidence.0.unsigned_abs());
-        let mut i = len;
-        while 0 < i && reach < near[i - 1].0 {
-            near[i] = near[i - 1];
-            i -= 1;
-        }
-        near[i] = (reach, place);
-        len += 1;
-        total += voice.weight;
-        lineages |= voice.lineage;
     }
     let needed = lineages.count_ones().min(u32::from(oracle.lineages_min));
     let (mut held, mut spoken) = (0, 0_u64);
-    for (reach, place) in &near[..len] {
-        let Some(voice) = voices.get(*place) else { continue };
+    // The least of those that are left, until they are enough.
+    for _ in voices {
+        let (mut least, mut whose) = (FAR, None);
+        for (reach, voice) in reaches.iter_mut().zip(voices) {
+            if *reach < least {
+                (least, whose) = (*reach, Some((reach, voice)));
+            }
+        }
+        let Some((reach, voice)) = whose else { break };
+        *reach = FAR;
         held += voice.weight;
         spoken |= voice.lineage;
         if total < held * 2 && needed <= spoken.count_ones() {
-            return Price(i64::try_from(*reach).unwrap_or(i64::MAX));
+            return Price(i64::try_from(least).unwrap_or(i64::MAX));
         }
     }
     Price(0)

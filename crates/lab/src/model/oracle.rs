@@ -94,37 +94,38 @@ pub(super) fn observe(
     if seen.received_at < source.received_at || older {
         return Err(Reject::OutOfOrder);
     }
-    let until = last_instant(source, listing, &params.oracle);
+    let until = source.fresh_until.0;
     if until < seen.received_at.0 {
         // Nobody knows where it stood while it was silent, nor where anybody did after the last look held.
         falls_silent(source, until.min(index.deadline.0.saturating_add(1)));
     }
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
-    if 0 < silence && !source.unheard {
+    if 0 < silence && source.fresh_until != Timestamp::MIN {
         let millis = silence / 1_000;
         let bucket = (0..kernel::index::GAP_BUCKETS).find(|bucket| *bucket != 1 && millis < edge_millis(*bucket));
         let bucket = bucket.unwrap_or(kernel::index::GAP_BUCKETS - 1);
         source.gaps.counts[bucket] += 1;
         source.gaps.total += 1;
-        // The longest edge that more than one in a thousand silences reach.
-        let counts = source.gaps.counts.map(u64::from);
-        let total: u64 = counts.iter().sum();
-        let mut reached = 0;
-        let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| {
-            reached += counts[*bucket];
-            total < reached * 1_000
-        });
-        let learned = typical.map_or(0, |bucket| edge_millis(bucket) * 1_000);
-        let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
-        source.silence_max = Duration(bounded.max(one_and_a_half(listing.heartbeat)));
     }
+    // The longest edge that more than one in a thousand silences reach.
+    let counts = source.gaps.counts.map(u64::from);
+    let total: u64 = counts.iter().sum();
+    let mut reached = 0;
+    let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| {
+        reached += counts[*bucket];
+        total < reached * 1_000
+    });
+    let learned = typical.map_or(0, |bucket| edge_millis(bucket) * 1_000);
+    let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
+    let by_receipt = seen.received_at.0.saturating_add(bounded.max(one_and_a_half(listing.heartbeat)));
+    let by_age = seen.published_at.0.saturating_add(age_max(listing, &params.oracle));
+    source.fresh_until = Timestamp(by_receipt.min(by_age));
     if seen.price != source.quoted {
         source.changed_at = seen.received_at;
     }
     (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
-    source.unheard = false;
     super::ladder::convert(source, listing, worth);
     judge(source, listing, params);
     Ok(())
@@ -166,15 +167,6 @@ fn judge(source: &mut Source, listing: &SourceParams, params: &MarketParams) {
         (source.settled, source.exclusion) = (source.price, None);
         source.settled_at = source.settled_at.max(source.published_at);
     }
-}
-
-/// The last instant at which a source's newest observation counts.
-fn last_instant(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> i64 {
-    if source.unheard {
-        return i64::MIN;
-    }
-    let by_receipt = source.received_at.0.saturating_add(source.silence_max.0);
-    by_receipt.min(source.published_at.0.saturating_add(age_max(listing, oracle)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -413,7 +405,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     // Nobody stands any more by what overruled somebody.
     if oracle.dispute_confirm.0 <= at.0.saturating_sub(index.supported_at.0) {
         for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
-            let waits = source.exclusion == Some(Exclusion::Overruled) && at.0 <= last_instant(source, listing, oracle);
+            let waits = source.exclusion == Some(Exclusion::Overruled) && at <= source.fresh_until;
             if waits && speaks_sense(source, listing, oracle) {
                 speaks_again(source, listing, oracle);
             }
@@ -463,7 +455,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let mut amount = Amount::default();
     let (mut usable, mut jumping, mut nonsense, mut waiting) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
-        if source.received_at == Timestamp::MIN || last_instant(source, listing, oracle) < at.0 {
+        if source.fresh_until < at {
             continue;
         }
         let voice = Voice {
