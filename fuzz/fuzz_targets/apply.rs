@@ -119,6 +119,11 @@ fn aimed(mut input: Input, at: i64) -> Input {
             health.inclusion = Duration(health.inclusion.0.rem_euclid(1_000_000_000));
             health.finality = Duration(health.finality.0.rem_euclid(30_000_000_000));
         }
+        Input::Session(session) if session.market.0 % 2 == 0 => session.market.0 %= 2,
+        Input::Redenomination(said) if said.from % 2 == 0 => {
+            (said.market.0, said.from, said.into) = (said.market.0 % 2, said.from % 11, said.into % 11);
+            said.at = Timestamp(at - said.at.0 % 60_000_000);
+        }
         Input::Funding(funding) if funding.rate.0 % 2 == 0 => {
             (funding.market.0, funding.rate) = (funding.market.0 % 2, Ratio(funding.rate.0 % 800_000_001));
         }
@@ -127,6 +132,8 @@ fn aimed(mut input: Input, at: i64) -> Input {
         | Input::Chain(_)
         | Input::Funding(_)
         | Input::Restart
+        | Input::Session(_)
+        | Input::Redenomination(_)
         | Input::BookTop(_)
         | Input::Deposit(_)
         | Input::Withdraw(_)

@@ -6,8 +6,8 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
-    Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
@@ -64,6 +64,8 @@ canonical_enum!(Input {
     10 => Chain(health),
     11 => Restart,
     12 => Funding(funding),
+    13 => Session(session),
+    14 => Redenomination(redenomination),
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -75,6 +77,8 @@ canonical_struct!(OrderDone { market, order });
 canonical_struct!(Trade { market, buy, sell, price, size });
 canonical_struct!(InsuranceDeposit { pool, amount });
 canonical_struct!(Funding { market, rate });
+canonical_struct!(Session { market, opens });
+canonical_struct!(Redenomination { market, from, into, at });
 canonical_struct!(Depth { market, bid, ask });
 canonical_struct!(ChainHealth { pool, produced_at, base_fee, inclusion, finality });
 
@@ -168,6 +172,7 @@ canonical_enum!(Exclusion {
     4 => Jump,
     5 => Overruled,
     6 => Unconverted,
+    7 => Delayed,
 });
 
 canonical_struct!(VenueParams { pools, markets });
@@ -205,6 +210,8 @@ canonical_struct!(OracleParams {
     jump_max,
     jump_window,
     jump_confirm,
+    leap_max,
+    leap_confirm,
     agree,
     dispute,
     lineages_min,
@@ -229,6 +236,7 @@ canonical_struct!(DetectorParams {
     band,
     twap_window,
     twap_coverage_min,
+    staleness,
     drift,
     stable_half_life,
     stable_reach,

@@ -19,8 +19,10 @@ pub struct Activity {
     pub chain: Option<ChainHealth>,
     /// The last outage.
     pub outage: Outage,
-    /// Whoever decides was away, and no quorum of fresh prices is back yet.
+    /// Whoever decides was away, or the market out of session, and no quorum of fresh prices is back yet.
     pub gated: bool,
+    /// Out of session.
+    pub closed: bool,
 }
 
 /// The end of a time in which accounts could not act.
@@ -45,8 +47,10 @@ pub struct Measures {
     pub divergence: Ratio,
     /// The worst of the chain's measures over what is usual; zero where none was reported.
     pub distress: Ratio,
-    /// No quorum of fresh prices since a restart.
+    /// No quorum of fresh prices since a restart, or since the session began.
     pub gated: bool,
+    /// Out of session.
+    pub closed: bool,
 }
 
 impl Measures {
@@ -58,6 +62,7 @@ impl Measures {
         divergence: Ratio::ZERO,
         distress: Ratio::ZERO,
         gated: false,
+        closed: false,
     };
 }
 
@@ -86,6 +91,7 @@ impl Activity {
             chain: None,
             outage: Outage { ended_at: Timestamp::MIN, grace_until: Timestamp::MIN },
             gated: false,
+            closed: false,
         }
     }
 
@@ -182,6 +188,7 @@ impl Activity {
             divergence: Ratio(gap.0.saturating_abs()),
             distress: self.chain.map_or(Ratio::ZERO, |chain| distress(&chain, &params.chain, at)),
             gated: self.gated,
+            closed: self.closed,
         }
     }
 }

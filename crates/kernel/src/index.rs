@@ -33,7 +33,7 @@
 mod source;
 mod voices;
 
-pub use source::{GAP_BUCKETS, Gaps, Rate, Source, Standing};
+pub use source::{Denomination, GAP_BUCKETS, Gaps, Parts, Rate, Source, Standing};
 pub(crate) use source::{jump_limit, root_of};
 
 use alloc::vec::Vec;
@@ -76,8 +76,12 @@ pub struct Index {
     pub agreed: Price,
     /// Until when as many supported the index, contradicted or not.
     pub supported_at: Timestamp,
-    /// In a dispute, too few who would be believed.
+    /// In a dispute, too few who would be believed, or everybody at once so far away.
     pub adrift: Option<Adrift>,
+    /// What its sources price.
+    pub denomination: Denomination,
+    /// Nothing was agreed on yet since that changed: the index is to go on where it was.
+    pub rebased: bool,
     /// What of the index trades bear out; zero where no source is usable.
     pub traded: Price,
     /// When the newest of them was published, or of all sources where no trade is heard.
@@ -104,6 +108,8 @@ impl Index {
             agreed: Price(0),
             supported_at: Timestamp::MIN,
             adrift: None,
+            denomination: Denomination::LISTED,
+            rebased: false,
             traded: Price(0),
             traded_at: Timestamp::MIN,
             stuck: 0,
@@ -164,9 +170,10 @@ impl Index {
             source.changed_at = seen.received_at;
         }
         (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
-        source.convert(listed, rate);
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
+        source.convert(listed, rate, &self.denomination);
+        source.travel(&panel.oracle);
         source.renew(listed, &panel.oracle);
         source.judge(listed, &panel.oracle);
         Ok(())
@@ -178,12 +185,29 @@ impl Index {
         let mut changed = 0;
         for (place, (source, listed)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
             let Some(quote) = listed.quote else { continue };
-            if source.received_at == Timestamp::MIN || !source.convert(listed, rate_of(quote)) {
+            if source.received_at == Timestamp::MIN || !source.convert(listed, rate_of(quote), &self.denomination) {
                 continue;
             }
             let before = source.exclusion;
             source.judge(listed, &panel.oracle);
             changed |= u16::from(source.exclusion != before) << place;
+        }
+        changed
+    }
+
+    /// Takes prices of another denomination from `denomination.since` on, those that were heard already among them: those in a unit
+    /// as soon as it is known again. Returns the sources whose exclusion that changed, as bits.
+    pub fn redenominate(&mut self, denomination: Denomination, panel: &Panel) -> u16 {
+        self.denomination = denomination;
+        self.rebased = true;
+        let mut changed = 0;
+        for (place, (source, listed)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
+            let is_heard = source.received_at != Timestamp::MIN && listed.quote.is_none();
+            if is_heard && source.convert(listed, None, &denomination) {
+                let before = source.exclusion;
+                source.judge(listed, &panel.oracle);
+                changed |= u16::from(source.exclusion != before) << place;
+            }
         }
         changed
     }
@@ -265,6 +289,7 @@ impl Index {
         }
         if look.agreed {
             self.agreed = look.quality.value;
+            self.rebased &= look.newest < self.denomination.since;
         }
         let oracle = &panel.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
@@ -344,8 +369,8 @@ impl Index {
                         look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
-                // What its unit is worth nobody knows: it says nothing.
-                Some(Exclusion::Unconverted) => {}
+                // What its unit is worth nobody knows, or it says what was: of the present it says nothing.
+                Some(Exclusion::Unconverted | Exclusion::Delayed) => {}
                 Some(Exclusion::Overruled) => {
                     look.deadline = look.deadline.min(until);
                     if source.filter(listing, oracle) == Some(Exclusion::StuckAtBound) {
@@ -410,6 +435,7 @@ impl Index {
     ) {
         let (oracle, at) = (&panel.oracle, look.at);
         let Totals { value, present, listed, needed } = totals;
+        look.newest = voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
         let camp = Camp::around(value, voices.iter(), oracle);
         let heard = || voices.iter().chain(unconfirmed);
         let limit = limit_of(oracle.dispute, value);
@@ -490,12 +516,21 @@ impl Index {
             }
         }
         // Whoever contradicted may only have gone silent. Too few voices do not carry the index off at once, unless the
-        // market never lists enough of them; there a source's own history has to do.
+        // market never lists enough of them; there a source's own history has to do. And everybody together does not carry it
+        // off so far as a split does.
         let mut disputed = !has_majority || !outvoted;
-        if has_majority && too_few && self.agreed != Price(0) && !value.within(oracle.dispute, self.agreed) {
-            let held = self.adrift.filter(|held| value.within(oracle.dispute, held.value));
+        let left = |limit: Ratio| self.agreed != Price(0) && !value.within(limit, self.agreed);
+        let is_rebased = self.rebased && self.denomination.since <= look.newest;
+        let leaps = has_majority && left(if is_rebased { oracle.dispute } else { oracle.leap_max });
+        if leaps || has_majority && too_few && left(oracle.dispute) {
+            let goes_on = |held: &Adrift| {
+                let is_near = value.within(oracle.dispute, held.value);
+                is_near || !too_few && (value < self.agreed) == (held.value < self.agreed)
+            };
+            let held = self.adrift.filter(goes_on);
             let adrift = held.unwrap_or(Adrift { value, since: at });
-            let believed_at = adrift.since.plus(oracle.dispute_confirm);
+            let confirm = if leaps { oracle.leap_confirm.max(oracle.dispute_confirm) } else { oracle.dispute_confirm };
+            let believed_at = adrift.since.plus(confirm);
             look.confirmed = !disputed && believed_at <= at;
             if !look.confirmed {
                 disputed = true;
@@ -515,15 +550,24 @@ impl Index {
             look.changed |= self.readmit(look, value, panel, at);
         }
         let known_at = voices.iter().filter_map(|voice| self.source(voice)).map(Source::known_at).max();
-        let newest = || voices.iter().map(|voice| voice.published_at).max().unwrap_or(at);
+        let newest = look.newest;
         let age = Duration(at.since(known_at.unwrap_or(at)).0.max(0));
         if disputed {
             // Under half of the weight must neither hold the index nor be followed by it.
             let bounds = |voice: &&Voice| !has_majority || voice.price.within(oracle.agree, value);
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
-            let value = if self.believed == Price(0) { value } else { self.believed.clamp(low, high) };
-            (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or_else(|| (value, newest()));
+            let is_leap = leaps && outvoted;
+            let value = if self.believed == Price(0) {
+                value
+            } else if is_leap {
+                // In whatever unit they speak, the market has not moved to there.
+                self.believed
+            } else {
+                self.believed.clamp(low, high)
+            };
+            let said = if is_leap { None } else { traded(value, voices, &far) };
+            (look.traded, look.traded_at) = said.unwrap_or((value, newest));
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
                 .max(claims(value, unconfirmed, oracle))
@@ -535,7 +579,7 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
-        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or_else(|| (value, newest()));
+        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
         look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
@@ -670,6 +714,8 @@ struct Look {
     median: Option<Price>,
     contradiction: Option<Contradiction>,
     adrift: Option<Adrift>,
+    /// When the newest of them was published.
+    newest: Timestamp,
     /// The value is believed.
     believed: bool,
     /// And agreed.
@@ -700,6 +746,7 @@ impl Look {
             median: None,
             contradiction: None,
             adrift: None,
+            newest: Timestamp::MIN,
             believed: false,
             agreed: false,
             confirmed: false,

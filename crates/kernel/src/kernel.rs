@@ -90,7 +90,7 @@ impl Kernel {
 
     /// Decides one batch and appends its effects.
     ///
-    /// Inside a batch the order is: trades that the venue already made; prices; funding; top-ups and cancels; liquidations;
+    /// Inside a batch the order is: trades that the venue already made, sessions and splits; prices; funding; top-ups and cancels; liquidations;
     /// reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
     ///
     /// # Panics
@@ -197,6 +197,25 @@ impl Kernel {
             }
             Input::Chain(health) => self.chain(health, now.at),
             Input::Funding(funding) => self.pool_of_mut(funding.market)?.fund(funding, now.at, out),
+            Input::Session(session) => {
+                let market = self.market_mut(session.market)?;
+                let begins = session.opens && market.activity.closed;
+                market.activity.closed = !session.opens;
+                if begins {
+                    market.forget(now.at);
+                }
+                self.touch(session.market);
+                Ok(())
+            }
+            Input::Redenomination(said) => {
+                // What is quoted in its price would have to say when it changed too.
+                if self.is_unit(said.market) {
+                    return Err(Reject::OutOfRange);
+                }
+                self.market_mut(said.market)?.redenominate(said, now.at, out)?;
+                self.touch(said.market);
+                Ok(())
+            }
             // Once a batch, before its prices.
             Input::Restart => Ok(()),
             Input::InsuranceDeposit(deposit) => {
@@ -414,6 +433,7 @@ fn due(market: &Market) -> Timestamp {
         .min(next_step)
         .min(market.mark.until(&market.params.mark))
         .min(market.activity.until(&market.params, market.observed_until))
+        .min(market.staler_at())
 }
 
 /// The mode for which the detectors saw a reason at the last look.
@@ -507,7 +527,7 @@ enum Phase {
 
 const fn phase_of(input: &Input) -> Phase {
     match input {
-        Input::Trade(_) | Input::OrderDone(_) => Phase::Facts,
+        Input::Trade(_) | Input::OrderDone(_) | Input::Session(_) | Input::Redenomination(_) => Phase::Facts,
         Input::Observation(_) | Input::BookTop(_) | Input::Depth(_) | Input::Chain(_) | Input::Restart => Phase::Prices,
         Input::Funding(_) => Phase::Funding,
         Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,

@@ -327,7 +327,7 @@ impl Ladder {
         if serves_until < at || !covered() {
             return last;
         }
-        let Some(value) = choices.twap.average() else { return last };
+        let Some(value) = choices.twap.median() else { return last };
         // The average forgets slot by slot, and as often is wider: as far as the price went inside the swing window, by the
         // root of the time that nobody has spoken when the slot is over.
         let (_, slot_ends) = slot_around(detectors.twap_window, at);

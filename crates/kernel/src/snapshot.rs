@@ -11,7 +11,7 @@
 use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::detect::Memory;
-use crate::index::{Adrift, Gaps, Index, Source, Standing};
+use crate::index::{Adrift, Denomination, Gaps, Index, Parts, Source, Standing};
 use crate::kernel::AT_MAX;
 use crate::ladder::{Fallback, Ladder};
 use crate::mark::Mark;
@@ -396,9 +396,13 @@ canonical_struct!(Source {
     contradicted,
     contradicted_until,
     gaps,
+    delays,
+    is_late,
 });
 canonical_enum!(Standing { 0 => Apart, 1 => With(since), 2 => Against(since) });
 canonical_struct!(Adrift { value, since });
+canonical_struct!(Parts { of, per });
+canonical_struct!(Denomination { before, after, since });
 canonical_struct!(Index {
     sources,
     quality,
@@ -408,6 +412,8 @@ canonical_struct!(Index {
     agreed,
     supported_at,
     adrift,
+    denomination,
+    rebased,
     traded,
     traded_at,
     stuck,
@@ -416,7 +422,7 @@ canonical_struct!(Index {
 canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });
 canonical_struct!(Mark { price, target, low, high, stepped_at, premium, gap, premium_at });
 canonical_struct!(Outage { ended_at, grace_until });
-canonical_struct!(Activity { interest, liquidated, depth, chain, outage, gated });
+canonical_struct!(Activity { interest, liquidated, depth, chain, outage, gated, closed });
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
 canonical_struct!(Stable { value, sum, observed });

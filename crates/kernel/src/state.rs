@@ -3,7 +3,7 @@
 use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::detect::{MarketView, Memory};
-use crate::index::{Index, Rate};
+use crate::index::{Denomination, Index, Rate};
 use crate::kernel::tell;
 use crate::ladder::{Choices, Fallback, Ladder};
 use crate::margin::{Lens, risk};
@@ -13,7 +13,7 @@ use crate::triggers::{Triggers, allotment, trigger};
 use crate::window::{Range, Twap};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use protocol::input::Observation;
+use protocol::input::{Observation, Redenomination};
 use protocol::params::Invalid;
 use protocol::quality::Exclusion;
 use protocol::{
@@ -367,6 +367,52 @@ impl Market {
         self.activity.gated = true;
     }
 
+    /// Takes what is published from `said.at` on for the price of another number of units. Nothing of the market itself changes.
+    ///
+    /// # Errors
+    /// `OutOfRange` for no units, for a change of nothing, and where the whole change since the listing does not fit;
+    /// `OutOfOrder` while an earlier one is still ahead, and for one before that.
+    pub(crate) fn redenominate(
+        &mut self,
+        said: &Redenomination,
+        at: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Reject> {
+        let old = self.index.denomination;
+        if said.from == 0 || said.from == said.into {
+            return Err(Reject::OutOfRange);
+        }
+        if at < old.since || said.at <= old.since {
+            return Err(Reject::OutOfOrder);
+        }
+        let after = old.after.split(said.from, said.into).ok_or(Reject::OutOfRange)?;
+        let denomination = Denomination { before: old.after, after, since: said.at };
+        let changed = self.index.redenominate(denomination, &self.panel);
+        tell(self.id, &self.panel, &self.index, changed, out);
+        for Fallback { panel, index } in &mut self.fallbacks {
+            let changed = index.redenominate(denomination, panel);
+            tell(self.id, panel, index, changed, out);
+        }
+        Ok(())
+    }
+
+    /// How long ago the newest source published, in whole heartbeats of the fastest.
+    fn staleness(&self) -> Duration {
+        let (age, beat) = (self.quality().age, self.panel.heartbeat);
+        // Mostly it is younger than one.
+        if age < beat { Duration::ZERO } else { Duration(age.0 / beat.0.max(1) * beat.0) }
+    }
+
+    /// The last instant at which that is still the same.
+    pub(crate) fn staler_at(&self) -> Timestamp {
+        if self.quality().state == QualityState::None {
+            return Timestamp::MAX;
+        }
+        let known_at = Timestamp(self.observed_until.0.saturating_sub(self.quality().age.0));
+        let next = known_at.plus(self.staleness()).plus(self.panel.heartbeat);
+        Timestamp(next.0.saturating_sub(1))
+    }
+
     /// An outage of this length is over at `at`.
     pub(crate) fn begin_grace(&mut self, outage: Duration, at: Timestamp) {
         let breaker = &self.params.breaker;
@@ -398,6 +444,7 @@ impl Market {
             range: self.range.extremes(),
             swing: self.swing.extremes(),
             stuck: self.stuck(),
+            staleness: self.staleness(),
             measures: self.activity.measures(
                 self.open_interest,
                 self.mark.gap(&self.params.mark, self.observed_until),

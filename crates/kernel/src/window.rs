@@ -116,6 +116,35 @@ impl Twap {
         i64::try_from(average).ok().map(Price)
     }
 
+    /// The price below which it was for half of what was observed, slot by slot: the midpoint of two where both halves are equal;
+    /// `None` where nothing was observed. A spike moves it by as much as it pushes others aside, however high it is.
+    #[must_use]
+    pub fn median(&self) -> Option<Price> {
+        let mut slots = [(Price(0), 0_i64); TWAP_SLOTS];
+        let seen = self.sums.iter().zip(&self.observed).filter(|(_, observed)| 0 < **observed);
+        let mut count = 0;
+        for (slot, (sum, observed)) in slots.iter_mut().zip(seen) {
+            let average = div(*sum, i128::from(*observed), Rounding::Down)?;
+            *slot = (Price(i64::try_from(average).ok()?), *observed);
+            count += 1;
+        }
+        let slots = slots.get_mut(..count)?;
+        slots.sort_unstable();
+        let mut below = 0_i64;
+        let mut slots = slots.iter();
+        while let Some((price, observed)) = slots.next() {
+            below = below.saturating_add(*observed);
+            let twice = below.saturating_mul(2);
+            if self.covered < twice {
+                return Some(*price);
+            }
+            if self.covered == twice {
+                return Some(slots.next().map_or(*price, |(next, _)| price.midpoint(*next)));
+            }
+        }
+        None
+    }
+
     /// Whether at least `share` of the window was observed.
     #[must_use]
     pub fn covers(&self, window: Duration, share: Ratio) -> bool {
@@ -262,6 +291,22 @@ mod tests {
             }
             assert_eq!(twap.average(), Some(Price(1_000_003)), "cadence {step} s");
         }
+    }
+
+    #[test]
+    fn a_median_is_where_the_price_was_for_half_of_the_time() {
+        let mut twap = Twap::new();
+        assert_eq!(twap.median(), None);
+        twap.observe(WINDOW, Price(100), at(0), at(20));
+        assert_eq!(twap.median(), Some(Price(100)));
+        // As long, a million times as high: the midpoint. One second less: nothing of it.
+        let mut spiked = twap.clone();
+        spiked.observe(WINDOW, Price(100_000_000), at(20), at(39));
+        assert_eq!(spiked.median(), Some(Price(100)));
+        spiked.observe(WINDOW, Price(100_000_000), at(39), at(40));
+        assert_eq!(spiked.median(), Some(Price(50_000_050)));
+        spiked.observe(WINDOW, Price(100_000_000), at(40), at(41));
+        assert_eq!(spiked.median(), Some(Price(100_000_000)));
     }
 
     #[test]

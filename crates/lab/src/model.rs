@@ -28,7 +28,7 @@ pub mod traffic;
 use kernel::activity::Outage;
 use kernel::breaker::Breaker;
 use kernel::detect::{DETECTORS, Memory};
-use kernel::index::{Index, Source};
+use kernel::index::{Denomination, Index, Parts, Source};
 use kernel::ladder::Ladder;
 use kernel::mark::Mark;
 use kernel::stable::Stable;
@@ -94,6 +94,7 @@ struct Market {
     chain: Option<ChainHealth>,
     outage: Outage,
     gated: bool,
+    closed: bool,
     funded_at: Timestamp,
 }
 
@@ -157,6 +158,7 @@ impl Model {
             chain: market.activity.chain,
             outage: market.activity.outage,
             gated: market.activity.gated,
+            closed: market.activity.closed,
             funded_at: market.funded_at,
         };
         let markets = state.markets().map(market).collect();
@@ -184,16 +186,20 @@ impl Model {
         let Before { height, at: before_at, mut markets, mut venue } = before;
         self.count_trades(walk);
         let inputs = || (0_u32..).zip(&walk.batch.inputs);
-        let facts = inputs().filter(|(_, input)| matches!(input, Input::Trade(_) | Input::OrderDone(_)));
-        for (n, input) in facts.collect::<Vec<_>>() {
+        let mut told_of = BTreeSet::new();
+        for (n, input) in inputs().collect::<Vec<_>>() {
             venue.fact(n, input, walk)?;
+            told_of.extend(announced(n, input, &mut markets, walk)?);
         }
         if walk.batch.inputs.contains(&Input::Restart) {
             let away = if height == 0 { 0 } else { at.0 - before_at.0 };
             let pools: BTreeSet<usize> = markets.iter_mut().map(|market| market.restart(away, at)).collect();
             pools.into_iter().for_each(|pool| venue.resume_clocks(pool, away));
         }
-        let looks = observe(&mut markets, &mut venue, walk)?;
+        let mut looks = observe(&mut markets, &mut venue, walk)?;
+        for market in markets.iter().filter(|market| told_of.contains(&market.id)) {
+            looks.entry(market.id).or_insert_with(|| Look::unseen(market));
+        }
         for market in &markets {
             venue.health(market.id, market.outage, market.chain);
         }
@@ -223,7 +229,12 @@ impl Model {
                 .into_iter()
                 .any(|threshold| silent(at, threshold) && !silent(market.observed_until, threshold))
                 || over(at) && !over(market.observed_until);
+            // The newest price is a heartbeat older.
+            let age = |now: Timestamp| now.0 - market.observed_until.0 + market.ladder.quality.age.0;
+            let staler = market.ladder.quality.state != QualityState::None
+                && oracle::stale(market, age(market.observed_until)) != oracle::stale(market, age(at));
             chosen_until < at
+                || staler
                 || steps
                 || fell_silent
                 || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
@@ -372,7 +383,8 @@ impl Model {
         }
         let average = history.average(params.detectors.twap_window, at);
         let swing = history.extremes(&params.detectors)[1];
-        let climb = Climb { params: &params, panels: &market.panels, average, swing, at };
+        let median = history.median(params.detectors.twap_window, at);
+        let climb = Climb { params: &params, panels: &market.panels, average, median, swing, at };
         market.ladder = ladder::climb(&market.ladder, &climb, unseen);
         let found = Ladder { deadline: kernel.ladder.deadline, ..market.ladder };
         same("the ladder", id, kernel.ladder, found)?;
@@ -436,6 +448,13 @@ impl Model {
 impl Market {
     /// Whoever decides was away until `at`. Returns the pool.
     fn restart(&mut self, away: i64, at: Timestamp) -> usize {
+        self.hear_anew(at);
+        self.grace(away, at);
+        usize::from(self.params.pool.0)
+    }
+
+    /// Whatever was said before is not of the present.
+    fn hear_anew(&mut self, at: Timestamp) {
         for panel in &mut self.panels {
             for source in &mut panel.index.sources {
                 source.fresh_until = Timestamp::MIN;
@@ -444,8 +463,6 @@ impl Market {
             panel.index.deadline = panel.index.deadline.min(at);
         }
         self.gated = true;
-        self.grace(away, at);
-        usize::from(self.params.pool.0)
     }
 
     /// So long after an outage nobody solvent is liquidated whom it brought into distress.
@@ -513,7 +530,7 @@ fn agrees(id: MarketId, at: Timestamp, kernel: &Index, model: &Index) -> Demand<
     }
     let index = |index: &Index| {
         let remembered = (index.agreed, index.supported_at, index.spread);
-        (index.believed, index.believed_at, index.adrift, remembered)
+        (index.believed, index.believed_at, index.adrift, remembered, (index.denomination, index.rebased))
     };
     same("who is believed", id, index(kernel), index(model))?;
     demand("a deadline is not past", at <= kernel.deadline, || format!("{id:?} {:?}", kernel.deadline))?;
@@ -556,6 +573,74 @@ impl Look {
     }
 }
 
+/// Follows what is announced of a market: its sessions, and splits of what it prices. Returns it, if that was taken.
+fn announced(n: u32, input: &Input, markets: &mut [Market], walk: &mut Walk<'_>) -> Demand<Option<MarketId>> {
+    let at = walk.batch.at;
+    let of = match input {
+        Input::Session(session) => session.market,
+        Input::Redenomination(said) => said.market,
+        _ => return Ok(None),
+    };
+    let is_unit = markets.iter().flat_map(|market| &market.params.sources).any(|source| source.quote == Some(of));
+    let Some(market) = markets.get_mut(usize::from(of.0)) else {
+        let reject = protocol::Reject::UnknownMarket;
+        walk.expect("news of no market", Effect::Rejected { input: n, reject })?;
+        return Ok(None);
+    };
+    match input {
+        Input::Session(session) => {
+            if session.opens && market.closed {
+                market.hear_anew(at);
+            }
+            market.closed = !session.opens;
+        }
+        Input::Redenomination(said) => {
+            let old = market.own().index.denomination;
+            let late = at < old.since || said.at <= old.since;
+            // In lowest terms, by trying every divisor that both have.
+            let parts = |of: u64, per: u64| {
+                let (mut of, mut per) = (of, per);
+                let mut divisor = 2;
+                while divisor <= of.min(per) && divisor < 1 << 17 {
+                    if of % divisor == 0 && per % divisor == 0 {
+                        (of, per) = (of / divisor, per / divisor);
+                    } else {
+                        divisor += 1;
+                    }
+                }
+                let fits = |part: u64| u32::try_from(part).ok().filter(|part| 0 < *part);
+                Some(Parts { of: fits(of)?, per: fits(per)? })
+            };
+            let after =
+                parts(u64::from(old.after.of) * u64::from(said.into), u64::from(old.after.per) * u64::from(said.from));
+            let reject = match after {
+                _ if is_unit || said.from == 0 || said.from == said.into => Some(protocol::Reject::OutOfRange),
+                _ if late => Some(protocol::Reject::OutOfOrder),
+                None => Some(protocol::Reject::OutOfRange),
+                Some(_) => None,
+            };
+            if let Some(reject) = reject {
+                walk.expect("refused news", Effect::Rejected { input: n, reject })?;
+                return Ok(None);
+            }
+            let denomination = Denomination { before: old.after, after: after.unwrap_or(old.after), since: said.at };
+            for panel in &mut market.panels {
+                let said = |panel: &Panel| panel.index.sources.iter().map(|s| s.exclusion).collect::<Vec<_>>();
+                let was = said(panel);
+                oracle::redenominate(&mut panel.index, &panel.params, denomination);
+                for ((source, was), exclusion) in panel.ids.iter().zip(was).zip(said(panel)) {
+                    if was != exclusion {
+                        let told = Effect::Source { market: of, source: *source, exclusion };
+                        walk.expect("a source that a split brings in or out is told", told)?;
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(Some(of))
+}
+
 /// Files every price of the batch; returns the markets that have to be evaluated.
 fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>) -> Demand<BTreeMap<MarketId, Look>> {
     let at = walk.batch.at;
@@ -591,7 +676,7 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 }
                 continue;
             }
-            Input::Restart | Input::Funding(_) => continue,
+            Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) => continue,
             Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)

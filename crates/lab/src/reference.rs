@@ -232,6 +232,10 @@ table! { EXCLUSIONS: Exclusion;
         means "its own confidence is wider than `confidence_max`"
         cause "the publishers behind it disagree, or its market is empty"
         remedy "wait; list a more certain source if it lasts";
+    Delayed
+        means "received later after it was published than nearly all of this source's prices, and than `silence_floor`"
+        cause "the way from the source is congested, or somebody holds its prices back"
+        remedy "look at the way: what comes late for one time in a thousand is taken for usual by then";
     Jump
         means "farther from its own last accepted price than `jump_max` allows for the time between"
         cause "a real move that nobody else shows yet, or a wrong price"

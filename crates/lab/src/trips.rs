@@ -53,6 +53,8 @@ pub const CLASSES: [(&str, Class); NAMES.len()] = [
     ("divergence", Class::Market),
     ("chain", Class::Source),
     ("restart", Class::Source),
+    ("session", Class::Source),
+    ("staleness", Class::Source),
 ];
 
 /// What the thresholds are multiplied by, percent.
@@ -240,6 +242,7 @@ pub fn scaled(params: &VenueParams, percent: i64) -> VenueParams {
             band,
             twap_window: _,
             twap_coverage_min: _,
+            staleness: _,
             drift,
             stable_half_life: _,
             stable_reach: _,

@@ -63,6 +63,8 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::Chain(health) => Some(health.pool),
         Input::Funding(funding) => pool_of(funding.market),
         Input::Restart => None,
+        Input::Session(session) => pool_of(session.market),
+        Input::Redenomination(said) => pool_of(said.market),
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
         Input::Cancel(cancel) => pool_of(cancel.market),

@@ -124,8 +124,15 @@ fn every_kind_of_decision_is_among_the_steps() {
         "Socialized",
         "Source",
         "Withdraw",
+        "a leap of everybody",
+        "a leap that stood",
+        "a price that comes late",
+        "a session that begins",
+        "a split",
+        "a split that prices bear out",
         "deleveraged in a part of its markets",
         "liquidated beside a market that permits nothing",
+        "news that is too old",
         "taken back since its price no longer carries it",
         "taken back since the kindest price no longer asks for it",
     ];
@@ -196,9 +203,36 @@ fn the_rare_paths_are_among_the_steps() {
             if 1 < (0..8).filter(|market| shared(*market)).count() {
                 count("a loss shared by two markets");
             }
+            for (before, after) in before.markets().zip(story.kernel.state().markets()) {
+                let (was, is) = (&before.index, &after.index);
+                if was.denomination != is.denomination {
+                    count("a split");
+                }
+                if was.rebased && !is.rebased {
+                    count("a split that prices bear out");
+                }
+                let leaps = |index: &kernel::index::Index| {
+                    let limit = after.params.oracle.leap_max;
+                    index.adrift.is_some_and(|adrift| !adrift.value.within(limit, index.agreed))
+                };
+                match (leaps(was), leaps(is)) {
+                    (false, true) => count("a leap of everybody"),
+                    (true, false) if !is.agreed.within(after.params.oracle.leap_max, was.agreed) => {
+                        count("a leap that stood");
+                    }
+                    _ => {}
+                }
+                if before.activity.closed && !after.activity.closed && after.activity.gated {
+                    count("a session that begins");
+                }
+                if before.memory.levels[14] < after.memory.levels[14] {
+                    count("news that is too old");
+                }
+            }
             for effect in story.effects() {
                 match effect {
                     Effect::Deficit { .. } => count("a deficit"),
+                    Effect::Source { exclusion: Some(Exclusion::Delayed), .. } => count("a price that comes late"),
                     Effect::Source { exclusion: Some(Exclusion::Unconverted), .. } => count("a unit without a price"),
                     Effect::Quality { quality, .. } => match (quality.rung, quality.state) {
                         (Rung::Secondary, QualityState::Agreed) => count("a secondary price"),

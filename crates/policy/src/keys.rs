@@ -90,6 +90,13 @@ pub(crate) const MARKET: &[Key] = &[
         "Between prices published farther apart than this a step may be larger, by the square root of the time, up to five times.",
     ),
     key("oracle.jump_confirm", Form::Span, "2s", "A source that stands by its jump this long is believed."),
+    key(
+        "oracle.leap_max",
+        Form::Ratio,
+        "50%",
+        "An index that leaves the last agreed one by more, however many say so, is disputed until it has stood.",
+    ),
+    key("oracle.leap_confirm", Form::Span, "10m", "A leap of everybody is believed after it has stood this long."),
     key("oracle.agree", Form::Ratio, "1%", "Sources within this of the index support it."),
     key("oracle.dispute", Form::Ratio, "2%", "Fresh sources farther apart than this contradict each other."),
     key("oracle.lineages_min", U8, "2", "Independent lineages that an agreed price needs."),
@@ -158,6 +165,18 @@ pub(crate) const MARKET: &[Key] = &[
     key("detectors.band.reduce_only", Form::Ratio, "10%", "Distance from the TWAP at which nothing opens."),
     key("detectors.twap_window", Form::Span, "5m", "Window of the TWAP."),
     key("detectors.twap_coverage_min", Form::Ratio, "50%", "With less of the window observed, the TWAP is not used."),
+    key(
+        "detectors.staleness.cautious",
+        Form::Ratio,
+        "1%",
+        "How far the price goes in the time since the newest source spoke at which the market is cautious.",
+    ),
+    key(
+        "detectors.staleness.reduce_only",
+        Form::Ratio,
+        "2.5%",
+        "How far the price goes in the time since the newest source spoke at which nothing opens.",
+    ),
     key(
         "detectors.drift.cautious",
         Form::Ratio,

@@ -456,7 +456,7 @@ mod tests {
     fn an_unknown_key_is_refused_on_every_level() {
         check_appended(
             "[market.BTC.oracle]\nage_mx = \"1s\"",
-            "p.toml:LINE:1: market.BTC.oracle.age_mx: unknown key; known here: age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute, lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, confidence_scale, fallback_confidence, derived_haircut",
+            "p.toml:LINE:1: market.BTC.oracle.age_mx: unknown key; known here: age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, leap_max, leap_confirm, agree, dispute, lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, confidence_scale, fallback_confidence, derived_haircut",
         );
         check_appended(
             "[market.BTC.oracel]",

@@ -389,6 +389,8 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         jump_max,
         jump_window,
         jump_confirm,
+        leap_max,
+        leap_confirm,
         agree,
         dispute,
         lineages_min,
@@ -457,6 +459,23 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
         ["a jump must stand for longer to be believed", "a jump is believed sooner"],
         jump_confirm,
         &new.jump_confirm,
+    );
+    found.ordered(
+        "oracle.leap_max",
+        Loosen,
+        [
+            "what everybody says is believed at once although it is farther away",
+            "a smaller leap of everybody is disputed",
+        ],
+        leap_max,
+        &new.leap_max,
+    );
+    found.ordered(
+        "oracle.leap_confirm",
+        Tighten,
+        ["a leap of everybody must stand for longer to be believed", "a leap of everybody is believed sooner"],
+        leap_confirm,
+        &new.leap_confirm,
     );
     found.ordered(
         "oracle.agree",
@@ -601,6 +620,7 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
         band: Thresholds { cautious: band_cautious, reduce_only: band_reduce_only },
         twap_window,
         twap_coverage_min,
+        staleness: Thresholds { cautious: staleness_cautious, reduce_only: staleness_reduce_only },
         drift: Thresholds { cautious: drift_cautious, reduce_only: drift_reduce_only },
         stable_half_life,
         stable_reach,
@@ -624,6 +644,8 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
         ("detectors.swing.reduce_only", reduce_only, swing_reduce_only, &new.swing.reduce_only),
         ("detectors.band.cautious", cautious, band_cautious, &new.band.cautious),
         ("detectors.band.reduce_only", reduce_only, band_reduce_only, &new.band.reduce_only),
+        ("detectors.staleness.cautious", cautious, staleness_cautious, &new.staleness.cautious),
+        ("detectors.staleness.reduce_only", reduce_only, staleness_reduce_only, &new.staleness.reduce_only),
         ("detectors.drift.cautious", cautious, drift_cautious, &new.drift.cautious),
         ("detectors.drift.reduce_only", reduce_only, drift_reduce_only, &new.drift.reduce_only),
     ] {
@@ -638,8 +660,11 @@ fn check_detectors(found: &mut Found, old: &DetectorParams, new: &DetectorParams
     );
     found.ordered(
         "detectors.swing_window",
-        Tighten,
-        ["moves add up over a longer time", "moves add up over a shorter time"],
+        Mixed,
+        [
+            "moves add up over a longer time; a price that is not renewed is doubted later",
+            "moves add up over a shorter time; a price that is not renewed is doubted sooner",
+        ],
         swing_window,
         &new.swing_window,
     );
@@ -961,6 +986,8 @@ mod tests {
                     jump_max: ratio,
                     jump_window: span,
                     jump_confirm: span,
+                    leap_max: ratio,
+                    leap_confirm: span,
                     agree: ratio,
                     dispute: ratio,
                     lineages_min: 2,
@@ -984,6 +1011,7 @@ mod tests {
                     band: thresholds,
                     twap_window: span,
                     twap_coverage_min: ratio,
+                    staleness: thresholds,
                     drift: thresholds,
                     stable_half_life: span,
                     stable_reach: ratio,
@@ -1059,6 +1087,8 @@ mod tests {
         ("oracle.jump_max", MARKET, Mixed, |v| v.markets[0].oracle.jump_max.0 += 1),
         ("oracle.jump_window", MARKET, Tighten, |v| v.markets[0].oracle.jump_window.0 += 1),
         ("oracle.jump_confirm", MARKET, Tighten, |v| v.markets[0].oracle.jump_confirm.0 += 1),
+        ("oracle.leap_max", MARKET, Loosen, |v| v.markets[0].oracle.leap_max.0 += 1),
+        ("oracle.leap_confirm", MARKET, Tighten, |v| v.markets[0].oracle.leap_confirm.0 += 1),
         ("oracle.agree", MARKET, Loosen, |v| v.markets[0].oracle.agree.0 += 1),
         ("oracle.dispute", MARKET, Loosen, |v| v.markets[0].oracle.dispute.0 += 1),
         ("oracle.lineages_min", MARKET, Mixed, |v| v.markets[0].oracle.lineages_min += 1),
@@ -1079,7 +1109,9 @@ mod tests {
         ("detectors.velocity_window", MARKET, Tighten, |v| v.markets[0].detectors.velocity_window.0 += 1),
         ("detectors.swing.cautious", MARKET, Loosen, |v| v.markets[0].detectors.swing.cautious.0 += 1),
         ("detectors.swing.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.swing.reduce_only.0 += 1),
-        ("detectors.swing_window", MARKET, Tighten, |v| v.markets[0].detectors.swing_window.0 += 1),
+        ("detectors.swing_window", MARKET, Mixed, |v| v.markets[0].detectors.swing_window.0 += 1),
+        ("detectors.staleness.cautious", MARKET, Loosen, |v| v.markets[0].detectors.staleness.cautious.0 += 1),
+        ("detectors.staleness.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.staleness.reduce_only.0 += 1),
         ("detectors.drift.cautious", MARKET, Loosen, |v| v.markets[0].detectors.drift.cautious.0 += 1),
         ("detectors.drift.reduce_only", MARKET, Loosen, |v| v.markets[0].detectors.drift.reduce_only.0 += 1),
         ("detectors.stable_half_life", MARKET, Mixed, |v| v.markets[0].detectors.stable_half_life.0 += 1),

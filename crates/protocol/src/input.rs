@@ -30,6 +30,10 @@ pub enum Input {
     Chain(ChainHealth),
     /// Holders of one side of a market pay those of the other.
     Funding(Funding),
+    /// A market's trading session begins or ends.
+    Session(Session),
+    /// What a market's sources name the price of becomes another number of units.
+    Redenomination(Redenomination),
     /// Whoever decides was away and is back: nothing that was heard before is taken for the present. Written by the sequencer
     /// into the first batch after a start.
     Restart,
@@ -42,6 +46,30 @@ pub struct Funding {
     pub market: MarketId,
     /// Of the notional; positive where longs pay.
     pub rate: Ratio,
+}
+
+/// A market's trading session begins or ends. Out of session nothing is matched, funded or liquidated; money may come in and
+/// orders may be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The market.
+    pub market: MarketId,
+    /// It begins.
+    pub opens: bool,
+}
+
+/// A split or a redenomination: what `from` units of the market's base were is `into` units in whatever its sources publish at
+/// `at` or later. The contract stays what it was: positions, orders and prices go on in the unit that was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redenomination {
+    /// The market.
+    pub market: MarketId,
+    /// Units before; positive.
+    pub from: u32,
+    /// Units after; positive. A split of five for one is from 1 into 5.
+    pub into: u32,
+    /// From when on, by the time of publishing. May be announced in advance and late.
+    pub at: Timestamp,
 }
 
 /// What the venue's book would take near its middle, each side apart. How near is a convention of who reports it: thresholds

@@ -116,6 +116,11 @@ pub struct OracleParams {
     pub jump_window: Duration,
     /// An unconfirmed jump is believed after the source has stood by it this long.
     pub jump_confirm: Duration,
+    /// An index that leaves the last agreed one by more than this share of it, however many say so, is one that a split or a
+    /// common error explains as well as a move: it is disputed until it has stood for `leap_confirm`.
+    pub leap_max: Ratio,
+    /// See `leap_max`.
+    pub leap_confirm: Duration,
     /// Sources within this of the index support it.
     pub agree: Ratio,
     /// Fresh sources farther apart than this contradict each other, unless all of them support the index.
@@ -154,6 +159,8 @@ pub struct Panel {
     pub oracle: OracleParams,
     /// The lineages of `sources`.
     pub lineages: Lineages,
+    /// The shortest of their heartbeats.
+    pub heartbeat: Duration,
 }
 
 /// The independent lineages of a list of sources.
@@ -253,6 +260,9 @@ pub struct DetectorParams {
     pub twap_window: Duration,
     /// Below this share of the window observed, the TWAP is not used.
     pub twap_coverage_min: Ratio,
+    /// How far the price has gone in the time since the newest source published, by the range of the swing window and the root of
+    /// that time, in whole heartbeats: how wrong what is known may be by now.
+    pub staleness: Thresholds,
     /// Distance of the index from its stable price.
     pub drift: Thresholds,
     /// The stable price has come half of the way to an index that stands after this time.
@@ -396,7 +406,8 @@ impl MarketParams {
             Rung::Primary | Rung::Secondary | Rung::Twap | Rung::LastGood | Rung::None => {}
         }
         oracle.overrule_lineages = oracle.overrule_lineages.max(oracle.lineages_min);
-        Panel { rung, ids, sources, oracle, lineages }
+        let heartbeat = sources.iter().map(|source| source.heartbeat).min().unwrap_or(Duration(i64::MAX));
+        Panel { rung, ids, sources, oracle, lineages, heartbeat }
     }
 
     /// How many independent lineages the market lists among its own sources.
@@ -459,6 +470,9 @@ impl MarketParams {
         check(ratio(oracle.jump_max), "oracle.jump_max", "be positive and at most 100")?;
         check(span(oracle.jump_window), "oracle.jump_window", "be positive and at most ten years")?;
         check(span(oracle.jump_confirm), "oracle.jump_confirm", "be positive and at most ten years")?;
+        let leap = oracle.dispute <= oracle.leap_max && oracle.leap_max <= RATIO_MAX;
+        check(leap, "oracle.leap_max", "be at least dispute, and at most 100")?;
+        check(span(oracle.leap_confirm), "oracle.leap_confirm", "be positive and at most ten years")?;
         let agree = Ratio::ZERO < oracle.agree && oracle.agree <= oracle.dispute;
         check(agree, "oracle.agree", "be positive and at most dispute")?;
         check(oracle.dispute < Ratio::ONE, "oracle.dispute", "be below 1")?;
@@ -489,6 +503,7 @@ impl MarketParams {
             (detectors.velocity, "detectors.velocity"),
             (detectors.swing, "detectors.swing"),
             (detectors.band, "detectors.band"),
+            (detectors.staleness, "detectors.staleness"),
             (detectors.drift, "detectors.drift"),
             (detectors.stuck, "detectors.stuck"),
             (self.activity.growth, "activity.growth"),

@@ -5,8 +5,8 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
-    Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
@@ -172,6 +172,8 @@ draw_struct! {
     Trade { market, buy, sell, price, size }
     InsuranceDeposit { pool, amount }
     Funding { market, rate }
+    Session { market, opens }
+    Redenomination { market, from, into, at }
     Depth { market, bid, ask }
     ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
@@ -185,7 +187,7 @@ draw_struct! {
     }
     SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote }
     OracleParams {
-        age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, agree, dispute,
+        age_max, silence_floor, future_max, confidence_max, jump_max, jump_window, jump_confirm, leap_max, leap_confirm, agree, dispute,
         lineages_min, overrule_lineages, dispute_confirm, last_good_max, twap_max, guardians_min, confidence_scale, fallback_confidence,
         derived_haircut,
     }
@@ -193,7 +195,7 @@ draw_struct! {
     FundingParams { rate_max, interval }
     Tier { notional_from, initial, maintenance }
     DetectorParams {
-        exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, drift,
+        exit, velocity, velocity_window, swing, swing_window, band, twap_window, twap_coverage_min, staleness, drift,
         stable_half_life, stable_reach, stuck, disagreement, quorum_coverage_min,
     }
     ActivityParams { growth, growth_window, crowding, intensity, intensity_window, divergence }
@@ -206,7 +208,7 @@ draw_struct! {
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f),
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r),
     }
     Effect {
         Rejected { input, reject },
@@ -235,7 +237,7 @@ draw_enum! {
     Side { Long, Short }
     QualityState { Agreed, Degraded, Disputed, None }
     Rung { Primary, Secondary, Guardian, Derived, Twap, LastGood, None }
-    Exclusion { NonPositive, Future, StuckAtBound, Uncertain, Jump, Overruled, Unconverted }
+    Exclusion { NonPositive, Future, StuckAtBound, Uncertain, Jump, Overruled, Unconverted, Delayed }
 }
 
 impl Draw for Scale {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone, Trade,
-    Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
@@ -79,6 +79,7 @@ round_trips! {
     activity_params: (ActivityParams, ChainParams),
     depth: Depth,
     funding: (Funding, FundingParams),
+    session: (Session, Redenomination),
     chain_health: ChainHealth,
     tier: Tier,
     detector_params: (DetectorParams, Thresholds),

@@ -13,6 +13,8 @@ pub mod growth;
 pub mod intensity;
 pub mod quorum;
 pub mod restart;
+pub mod session;
+pub mod staleness;
 pub mod stuck;
 pub mod swing;
 pub mod velocity;
@@ -21,7 +23,7 @@ use crate::activity::Measures;
 use crate::breaker::restriction_of;
 use protocol::params::{DetectorParams, Thresholds};
 use protocol::{MarketParams, Mode, QualityState, Restriction, Rung};
-use units::{Price, Ratio, Rounding};
+use units::{Duration, Price, Ratio, Rounding};
 
 /// What a detector may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct MarketView {
     pub swing: Option<(Price, Price)>,
     /// The share of the listed weight that speaks from its own bound.
     pub stuck: Ratio,
+    /// How long ago the newest source published, in whole heartbeats of the fastest.
+    pub staleness: Duration,
     /// What the venue itself does, and its chain.
     pub measures: Measures,
 }
@@ -63,7 +67,7 @@ pub struct Memory {
 pub type Detector = fn(&MarketView, &MarketParams, Mode) -> Mode;
 
 /// The detectors, in the order of the bits of an effect's `causes`.
-pub const DETECTORS: [Detector; 13] = [
+pub const DETECTORS: [Detector; 15] = [
     velocity::detect,
     band::detect,
     disagreement::detect,
@@ -77,6 +81,8 @@ pub const DETECTORS: [Detector; 13] = [
     divergence::detect,
     chain::detect,
     restart::detect,
+    session::detect,
+    staleness::detect,
 ];
 
 /// The detectors' names, in the order of [`DETECTORS`].
@@ -94,6 +100,8 @@ pub const NAMES: [&str; DETECTORS.len()] = [
     "divergence",
     "chain",
     "restart",
+    "session",
+    "staleness",
 ];
 
 impl Memory {

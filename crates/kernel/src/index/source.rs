@@ -61,6 +61,10 @@ pub struct Source {
     pub contradicted_until: Timestamp,
     /// Learned silences.
     pub gaps: Gaps,
+    /// Learned times from publishing to receipt.
+    pub delays: Gaps,
+    /// The newest observation came later than nearly all before it.
+    pub is_late: bool,
 }
 
 /// Where a source stands to the median of those that are heard.
@@ -143,6 +147,65 @@ pub struct Rate {
     pub published_at: Timestamp,
 }
 
+/// What one unit of what a market's sources price is of the unit that was listed: it changes by a split or a redenomination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denomination {
+    /// In what was published before `since`.
+    pub before: Parts,
+    /// From then on.
+    pub after: Parts,
+    /// `MIN` where there never was a change.
+    pub since: Timestamp,
+}
+
+/// A ratio of whole numbers in lowest terms: what a price is multiplied with, and divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Multiplied with; positive.
+    pub of: u32,
+    /// Divided by; positive.
+    pub per: u32,
+}
+
+impl Parts {
+    /// The listed unit.
+    pub const WHOLE: Parts = Parts { of: 1, per: 1 };
+
+    /// These, after `from` units became `into`; `None` where that does not fit.
+    #[must_use]
+    pub fn split(self, from: u32, into: u32) -> Option<Parts> {
+        let (of, per) = (u64::from(self.of) * u64::from(into), u64::from(self.per) * u64::from(from));
+        let (mut common, mut rest) = (of, per);
+        while rest != 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        let part = |whole: u64| u32::try_from(whole / common.max(1)).ok().filter(|part| *part != 0);
+        Some(Parts { of: part(of)?, per: part(per)? })
+    }
+
+    /// A price for the unit that was listed; what does not fit is as large as can be.
+    fn of(self, price: Price, rounding: Rounding) -> Price {
+        if self == Parts::WHOLE {
+            return price;
+        }
+        let taken = mul_div(price.0.into(), self.of.into(), self.per.into(), rounding);
+        Price(taken.and_then(|price| i64::try_from(price).ok()).unwrap_or(if price.0 < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        }))
+    }
+}
+
+impl Denomination {
+    /// Nothing ever changed.
+    pub const LISTED: Denomination = Denomination { before: Parts::WHOLE, after: Parts::WHOLE, since: Timestamp::MIN };
+
+    fn at(&self, published_at: Timestamp) -> Parts {
+        if published_at < self.since { self.before } else { self.after }
+    }
+}
+
 impl Rate {
     /// The rate that a market's price gives, as of an evaluation at `at`; `None` where its sources don't say one now, or dispute it: what is quoted in it would
     /// be as fresh as before, and wrong.
@@ -159,19 +222,22 @@ impl Rate {
 }
 
 impl Source {
-    /// Takes the newest observation into USD: the price rounded down, its half-width up. Returns whether it changed.
-    pub(super) fn convert(&mut self, params: &SourceParams, rate: Option<Rate>) -> bool {
+    /// Takes the newest observation into USD for the unit that was listed: the price rounded down, its half-width up. Returns whether
+    /// it changed.
+    pub(super) fn convert(&mut self, params: &SourceParams, rate: Option<Rate>, denomination: &Denomination) -> bool {
         const ONE: i128 = 1_000_000_000_000;
         let before = (self.price, self.confidence);
         self.unit_at = rate.filter(|_| params.quote.is_some()).map_or(Timestamp::MAX, |rate| rate.published_at);
+        let parts = denomination.at(self.published_at);
+        let quoted = (parts.of(self.quoted, Rounding::Down), parts.of(self.quoted_confidence, Rounding::Up));
         (self.price, self.confidence) = match (params.quote, rate) {
-            (None, _) => (self.quoted, self.quoted_confidence),
+            (None, _) => quoted,
             (Some(_), None) => (Price(0), Price(0)),
             (Some(_), Some(rate)) => {
                 let of = |price: Price, rate: i128, rounding| mul_div(i128::from(price.0), rate, ONE, rounding);
-                let price = of(self.quoted, rate.pico, Rounding::Down).and_then(|price| i64::try_from(price).ok());
-                let own = of(self.quoted_confidence, rate.pico, Rounding::Up);
-                let unit = of(self.quoted, rate.confidence.max(0), Rounding::Up);
+                let price = of(quoted.0, rate.pico, Rounding::Down).and_then(|price| i64::try_from(price).ok());
+                let own = of(quoted.1, rate.pico, Rounding::Up);
+                let unit = of(quoted.0, rate.confidence.max(0), Rounding::Up);
                 let width = own.zip(unit).and_then(|(own, unit)| i64::try_from(own.saturating_add(unit.max(0))).ok());
                 (Price(price.unwrap_or(0)), Price(width.unwrap_or(i64::MAX)))
             }
@@ -200,7 +266,18 @@ impl Source {
             contradicted: Duration::ZERO,
             contradicted_until: Timestamp::MIN,
             gaps: Gaps::new(),
+            delays: Gaps::new(),
+            is_late: false,
         }
+    }
+
+    /// Learns how long the newest observation was under way, and says whether that is longer than of all but one in a thousand
+    /// before it, and than the floor. A source that came late for long is no longer late.
+    pub(super) fn travel(&mut self, oracle: &OracleParams) {
+        let delay = self.received_at.since(self.published_at).max(Duration::ZERO);
+        let usual = self.delays.p999();
+        self.is_late = usual != Duration::ZERO && usual.max(oracle.silence_floor) < delay;
+        self.delays.learn(delay);
     }
 
     /// Says until when the newest observation counts.
@@ -238,6 +315,9 @@ impl Source {
         }
         if !own {
             return Some(Exclusion::Uncertain);
+        }
+        if self.is_late {
+            return Some(Exclusion::Delayed);
         }
         if self.settled != Price(0)
             && !self.price.within(oracle.jump_max, self.settled)
@@ -293,7 +373,8 @@ impl Source {
                 | Exclusion::StuckAtBound
                 | Exclusion::Uncertain
                 | Exclusion::Overruled
-                | Exclusion::Unconverted,
+                | Exclusion::Unconverted
+                | Exclusion::Delayed,
             )
             | None => self.published_at.since(self.settled_at),
         }
@@ -462,6 +543,8 @@ mod tests {
                 jump_max: ratio,
                 jump_window: span,
                 jump_confirm: span,
+                leap_max: ratio,
+                leap_confirm: span,
                 agree: ratio,
                 dispute: ratio,
                 lineages_min: 2,

@@ -2,7 +2,7 @@
 
 use super::exact::{Q, ceil, floor, part, q, within};
 use super::oracle::step_limit;
-use kernel::index::{Adrift, Index, Source};
+use kernel::index::{Adrift, Denomination, Index, Source};
 use kernel::ladder::Ladder;
 use protocol::params::SourceParams;
 use protocol::{MarketId, MarketParams, PriceQuality, QualityState, Rung, SourceId};
@@ -58,19 +58,23 @@ pub(super) fn worth(quality: &PriceQuality, params: &MarketParams, at: Timestamp
 }
 
 /// What a source said last, in USD: rounded down, its width up. Returns whether that is another price than before.
-pub(super) fn convert(source: &mut Source, listing: &SourceParams, worth: &Worth) -> bool {
+pub(super) fn convert(source: &mut Source, listing: &SourceParams, worth: &Worth, denomination: &Denomination) -> bool {
     let before = (source.price, source.confidence);
     let narrow = |wide: i128| i64::try_from(wide).ok().map(Price);
     let said_at = listing.quote.and_then(|unit| worth.get(&unit).cloned().flatten()).map(|(_, _, at)| at);
     source.unit_at = said_at.unwrap_or(Timestamp::MAX);
+    let parts = if source.published_at < denomination.since { denomination.before } else { denomination.after };
+    let listed = |price: Price| q(price.0) * q(parts.of) / q(parts.per);
+    let whole = |wide: i128| Price(wide.clamp(i64::MIN.into(), i64::MAX.into()) as i64);
+    let quoted = (whole(floor(&listed(source.quoted))), whole(ceil(&listed(source.quoted_confidence))));
     (source.price, source.confidence) = match listing.quote {
-        None => (source.quoted, source.quoted_confidence),
+        None => quoted,
         Some(unit) => match worth.get(&unit).cloned().flatten() {
             None => (Price(0), Price(0)),
             Some((value, doubt, _)) => {
-                let price = narrow(floor(&(q(source.quoted.0) * &value)));
-                let own = ceil(&(q(source.quoted_confidence.0) * &value));
-                let others = ceil(&(q(source.quoted.0) * &doubt)).max(0);
+                let price = narrow(floor(&(q(quoted.0.0) * &value)));
+                let own = ceil(&(q(quoted.1.0) * &value));
+                let others = ceil(&(q(quoted.0.0) * &doubt)).max(0);
                 (price.unwrap_or(Price(0)), narrow(own + others).unwrap_or(Price(i64::MAX)))
             }
         },
@@ -85,6 +89,8 @@ pub(super) struct Climb<'a> {
     pub(super) panels: &'a [Panel],
     /// The average and the microseconds that it holds.
     pub(super) average: (Option<Price>, i64),
+    /// Of the same window.
+    pub(super) median: Option<Price>,
     pub(super) swing: Option<(Price, Price)>,
     pub(super) at: Timestamp,
 }
@@ -285,7 +291,7 @@ fn said_last(ladder: &Ladder, with: &Climb<'_>) -> PriceQuality {
     let window = detectors.twap_window.0;
     // The coverage is kept in parts per 10^12, rounded down.
     let covered = floor(&(q(with.average.1) / q(window) * q(Ratio::ONE.0))).min(Ratio::ONE.0.into());
-    let (Some(value), true) = (with.average.0, silent <= oracle.twap_max.0) else {
+    let (Some(value), true) = (with.median, silent <= oracle.twap_max.0) else {
         return last;
     };
     if covered < detectors.twap_coverage_min.0.into() {

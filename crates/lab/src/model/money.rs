@@ -127,6 +127,8 @@ impl Venue {
             | Input::Chain(_)
             | Input::Funding(_)
             | Input::Restart
+            | Input::Session(_)
+            | Input::Redenomination(_)
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)
@@ -356,6 +358,8 @@ impl Venue {
                 | Input::Chain(_)
                 | Input::Funding(_)
                 | Input::Restart
+                | Input::Session(_)
+                | Input::Redenomination(_)
                 | Input::Withdraw(_)
                 | Input::Order(_)
                 | Input::OrderDone(_)
@@ -846,6 +850,8 @@ impl Venue {
             | Input::Chain(_)
             | Input::Funding(_)
             | Input::Restart
+            | Input::Session(_)
+            | Input::Redenomination(_)
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Cancel(_)

@@ -4,14 +4,14 @@ use super::Market;
 use super::exact::{Q, ceil, floor, part, q, within};
 use super::ladder::Worth;
 use kernel::detect::DETECTORS;
-use kernel::index::{Adrift, Index, Source, Standing};
+use kernel::index::{Adrift, Denomination, Index, Source, Standing};
 use kernel::mark::Mark;
 use kernel::stable::Stable;
 use protocol::input::{BookTop, ChainHealth, Observation};
 use protocol::params::{BreakerParams, DetectorParams, OracleParams, SourceParams, Thresholds};
 use protocol::quality::Exclusion;
 use protocol::{Action, MarketParams, Mode, PriceQuality, QualityState, Reject, Restriction, Rung, SourceKind};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use units::{Duration, Price, Ratio, Timestamp};
 
 /// Upper edges of the half-octaves in which silences are counted, milliseconds, with their bucket.
@@ -65,6 +65,7 @@ fn filtered(source: &Source, listing: &SourceParams, oracle: &OracleParams) -> O
         (source.quoted <= listing.price_min || listing.price_max <= source.quoted, Exclusion::StuckAtBound),
         (unconverted, Exclusion::Unconverted),
         (uncertain, Exclusion::Uncertain),
+        (source.is_late, Exclusion::Delayed),
         (jumped, Exclusion::Jump),
     ]
     .into_iter()
@@ -102,22 +103,10 @@ pub(super) fn observe(
     let first = source.received_at == Timestamp::MIN;
     let silence = if first { 0 } else { seen.received_at.0 - source.received_at.0 };
     if 0 < silence && source.fresh_until != Timestamp::MIN {
-        let millis = silence / 1_000;
-        let bucket = (0..kernel::index::GAP_BUCKETS).find(|bucket| *bucket != 1 && millis < edge_millis(*bucket));
-        let bucket = bucket.unwrap_or(kernel::index::GAP_BUCKETS - 1);
-        source.gaps.counts[bucket] += 1;
+        source.gaps.counts[bucket_of(silence)] += 1;
         source.gaps.total += 1;
     }
-    // The longest edge that more than one in a thousand silences reach.
-    let counts = source.gaps.counts.map(u64::from);
-    let total: u64 = counts.iter().sum();
-    let mut reached = 0;
-    let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| {
-        reached += counts[*bucket];
-        total < reached * 1_000
-    });
-    let learned = typical.map_or(0, |bucket| edge_millis(bucket) * 1_000);
-    let bounded = learned.max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
+    let bounded = usual(&source.gaps).unwrap_or(0).max(params.oracle.silence_floor.0).min(params.oracle.age_max.0);
     let by_receipt = seen.received_at.0.saturating_add(bounded.max(one_and_a_half(listing.heartbeat)));
     let by_age = seen.published_at.0.saturating_add(age_max(listing, &params.oracle));
     source.fresh_until = Timestamp(by_receipt.min(by_age));
@@ -126,16 +115,54 @@ pub(super) fn observe(
     }
     (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
-    super::ladder::convert(source, listing, worth);
+    super::ladder::convert(source, listing, worth, &index.denomination);
+    // Later than all but one in a thousand before it, and than the floor.
+    let delay = (seen.received_at.0.saturating_sub(seen.published_at.0)).max(0);
+    source.is_late = usual(&source.delays).is_some_and(|usual| usual.max(params.oracle.silence_floor.0) < delay);
+    source.delays.counts[bucket_of(delay)] += 1;
+    source.delays.total += 1;
     judge(source, listing, params);
     Ok(())
+}
+
+/// The bucket of a span, by looking for the first edge above it.
+fn bucket_of(span: i64) -> usize {
+    let millis = span / 1_000;
+    let bucket = (0..kernel::index::GAP_BUCKETS).find(|bucket| *bucket != 1 && millis < edge_millis(*bucket));
+    bucket.unwrap_or(kernel::index::GAP_BUCKETS - 1)
+}
+
+/// The longest edge that more than one in a thousand of what was learned reaches; `None` before anything was.
+fn usual(learned: &kernel::index::Gaps) -> Option<i64> {
+    let counts = learned.counts.map(u64::from);
+    let total: u64 = counts.iter().sum();
+    let mut reached = 0;
+    let typical = (0..kernel::index::GAP_BUCKETS).rev().find(|bucket| {
+        reached += counts[*bucket];
+        total < reached * 1_000
+    });
+    typical.map(|bucket| edge_millis(bucket) * 1_000)
+}
+
+/// Takes what is published from `said.at` on for the price of another number of units, what was heard already among it. What is
+/// in a unit follows when that is known.
+pub(super) fn redenominate(index: &mut Index, params: &MarketParams, denomination: Denomination) {
+    index.denomination = denomination;
+    index.rebased = true;
+    for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
+        let spoke = source.received_at != Timestamp::MIN && listing.quote.is_none();
+        if spoke && super::ladder::convert(source, listing, &Worth::new(), &denomination) {
+            judge(source, listing, params);
+        }
+    }
 }
 
 /// Takes the newest prices into USD anew; who says another one by that is judged again.
 pub(super) fn convert(index: &mut Index, params: &MarketParams, worth: &Worth) {
     for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
         let spoke = source.received_at != Timestamp::MIN;
-        if spoke && listing.quote.is_some() && super::ladder::convert(source, listing, worth) {
+        let denomination = &index.denomination;
+        if spoke && listing.quote.is_some() && super::ladder::convert(source, listing, worth, denomination) {
             judge(source, listing, params);
         }
     }
@@ -156,7 +183,7 @@ fn judge(source: &mut Source, listing: &SourceParams, params: &MarketParams) {
     let goes_on = match found {
         None => true,
         Some(Exclusion::Jump) => was == found && within(source.price, params.oracle.jump_max, source.claimed),
-        Some(_) => was.is_some_and(|was| is_nonsense(was) || was == Exclusion::Unconverted),
+        Some(_) => was.is_some_and(|was| was != Exclusion::Jump),
     };
     if !goes_on {
         source.excluded_since = source.received_at;
@@ -348,7 +375,7 @@ fn reach<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) -> Price {
 fn is_nonsense(exclusion: Exclusion) -> bool {
     match exclusion {
         Exclusion::NonPositive | Exclusion::Future | Exclusion::StuckAtBound | Exclusion::Uncertain => true,
-        Exclusion::Jump | Exclusion::Overruled | Exclusion::Unconverted => false,
+        Exclusion::Jump | Exclusion::Overruled | Exclusion::Unconverted | Exclusion::Delayed => false,
     }
 }
 
@@ -372,6 +399,8 @@ struct Amount {
     /// There is a majority of enough, disputed or not.
     stands_firm: bool,
     value: Price,
+    /// When the newest of the usable was published.
+    newest: Option<Timestamp>,
     adrift: Option<Adrift>,
     /// How each source stands to it.
     stands: Vec<(usize, Stand)>,
@@ -432,6 +461,9 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     }
     if last.agreed {
         index.agreed = quality.value;
+        // Whoever agrees speaks of the present denomination.
+        let since = index.denomination.since;
+        index.rebased = index.rebased && last.newest.is_none_or(|newest| newest < since);
     }
     if overruled || last.stands_firm || stood(&quality, enough) {
         index.supported_at = at;
@@ -595,11 +627,18 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         }
     }
     let mut disputed = !majority || resisted;
-    if majority && few && index.agreed != Price(0) && !within(value, oracle.dispute, index.agreed) {
-        // Too few voices are held to the price with which they began.
-        let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value));
+    let off = |limit: Ratio| index.agreed != Price(0) && !within(value, limit, index.agreed);
+    // As far as a split goes, or after one was announced as far as prices contradict, nobody is believed at once.
+    let spoke = usable.iter().any(|voice| index.denomination.since <= voice.published_at);
+    let leap = majority && off(if index.rebased && spoke { oracle.dispute } else { oracle.leap_max });
+    let leapt = leap && !disputed;
+    if leap || majority && few && off(oracle.dispute) {
+        // Too few voices are held to the price with which they began; enough of them only to the side.
+        let same_side = |held: &Adrift| (held.value < index.agreed) == (value < index.agreed);
+        let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || !few && same_side(held));
         let begun = begun.unwrap_or(Adrift { value, since: at });
-        if !disputed && oracle.dispute_confirm.0 <= at.0 - begun.since.0 {
+        let confirm = if leap { oracle.leap_confirm.0.max(oracle.dispute_confirm.0) } else { oracle.dispute_confirm.0 };
+        if !disputed && confirm <= at.0 - begun.since.0 {
             amount.confirmed = true;
         } else {
             disputed = true;
@@ -630,6 +669,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     }
     let newest = usable.iter().map(|voice| voice.known_at.0).max().unwrap_or(at.0);
     let age = Duration((at.0 - newest).max(0));
+    amount.newest = usable.iter().map(|voice| voice.published_at).max();
     let coverage = |weight: u64| Ratio(floor(&(q(weight) * q(Ratio::ONE.0) / q(listed))) as i64);
     if disputed {
         // The majority's own prices bound the index; without a majority everybody's do.
@@ -638,8 +678,16 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let low = bounds.iter().copied().min().unwrap_or(value);
         let high = bounds.iter().copied().max().unwrap_or(value);
         let middle = value;
-        let value = if index.believed == Price(0) { value } else { index.believed.max(low).min(high) };
-        amount.traded = Some(traded(value, middle, &usable, oracle));
+        let value = match index.believed {
+            Price(0) => value,
+            // The market has not moved to there.
+            believed if leapt => believed,
+            believed => believed.max(low).min(high),
+        };
+        amount.traded = Some(match amount.newest {
+            Some(newest) if leapt => (value, newest),
+            Some(_) | None => traded(value, middle, &usable, oracle),
+        });
         let (supporting, lineages) = camp(value, &usable, oracle);
         let since = [index.believed, index.agreed].into_iter().filter(|past| *past != Price(0));
         let left = since.map(|past| i64::try_from(past.0.abs_diff(value.0)).unwrap_or(i64::MAX)).max();
@@ -755,6 +803,32 @@ impl History {
         }
         ((0 < covered).then(|| Price(floor(&(q(sum) / q(covered))) as i64)), covered)
     }
+
+    /// The price below which the slots' averages were for half of what was observed, slot by slot.
+    pub(super) fn median(&mut self, window: Duration, at: Timestamp) -> Option<Price> {
+        let (_, covered) = self.average(window, at);
+        let slot = (window.0 / kernel::window::TWAP_SLOTS as i64).max(1);
+        let mut slots: BTreeMap<i64, (i128, i64)> = BTreeMap::new();
+        let oldest = (at.0.div_euclid(slot) - (kernel::window::TWAP_SLOTS as i64 - 1)) * slot;
+        for (from, until, price) in &self.held {
+            let mut from = (*from).max(oldest);
+            while from < *until {
+                let end = ((from.div_euclid(slot) + 1) * slot).min(*until);
+                let (sum, spans) = slots.entry(from.div_euclid(slot)).or_default();
+                *sum += i128::from(price.0) * i128::from(end - from);
+                *spans += end - from;
+                from = end;
+            }
+        }
+        let mut averages: Vec<(i64, i64)> =
+            slots.values().map(|(sum, span)| (floor(&(q(*sum) / q(*span))) as i64, *span)).collect();
+        averages.sort_unstable();
+        let below = |price: i64| -> i64 { averages.iter().filter(|(at, _)| *at <= price).map(|(_, span)| span).sum() };
+        let (price, _) = *averages.iter().find(|(price, _)| covered <= 2 * below(*price))?;
+        let next = averages.iter().map(|(at, _)| *at).find(|at| price < *at);
+        let is_half = 2 * below(price) == covered;
+        Some(Price(next.filter(|_| is_half).map_or(price, |next| price.midpoint(next))))
+    }
 }
 
 /// The lowest and highest over the window's slots up to the newest. A price that was published before one that came
@@ -845,6 +919,9 @@ pub(super) struct Measures {
     divergence: Q,
     distress: Q,
     gated: bool,
+    closed: bool,
+    /// Microseconds since the newest source spoke, as whole heartbeats.
+    stale: i64,
 }
 
 impl Measures {
@@ -871,8 +948,17 @@ impl Measures {
             divergence: q(parts) / q(Ratio::ONE.0),
             distress: market.chain.and_then(spans).unwrap_or(q(0)),
             gated: market.gated,
+            closed: market.closed,
+            stale: stale(market, market.ladder.quality.age.0),
         }
     }
+}
+
+/// An age in whole heartbeats of the market's fastest own source.
+pub(super) fn stale(market: &Market, age: i64) -> i64 {
+    let beats = market.own().params.sources.iter().map(|source| source.heartbeat.0);
+    let beat = beats.min().unwrap_or(i64::MAX);
+    (0..).map(|beats: i64| beats.saturating_mul(beat)).take_while(|whole| *whole <= age).last().unwrap_or(0)
 }
 
 /// The levels that the detectors hold, from those that they held, and the joined restriction with its causes.
@@ -885,8 +971,23 @@ pub(super) fn detect(
     measures: &Measures,
 ) -> ([Mode; DETECTORS.len()], Restriction, u16) {
     let detectors = &market.params.detectors;
-    let [velocity, band, disagreement, _, swing, drift, _, growth, crowding, intensity, divergence, chain, _] =
-        market.memory.levels;
+    let [
+        velocity,
+        band,
+        disagreement,
+        _,
+        swing,
+        drift,
+        _,
+        growth,
+        crowding,
+        intensity,
+        divergence,
+        chain,
+        _,
+        _,
+        staleness,
+    ] = market.memory.levels;
     let exit = |threshold: Ratio| Ratio(floor(&(part(detectors.exit) * q(threshold.0))) as i64);
     let level = |part_of: Q, whole: Q, thresholds: &Thresholds, held: Mode| {
         let reached = |threshold: Ratio| part(threshold) * &whole <= part_of;
@@ -982,6 +1083,27 @@ pub(super) fn detect(
     let divergence = share(&measures.divergence, &activity.divergence, divergence);
     let chain = share(&measures.distress, &market.params.chain.distress, chain);
     let restart = if measures.gated { Mode::Halted } else { Mode::Normal };
+    let session = if measures.closed { Mode::Halted } else { Mode::Normal };
+    // The share that the range is of its low in whole millionths, one more than is full; of the threshold those that are.
+    let millionths = |share: Q| floor(&(share * q(1_000_000)));
+    let staleness = match long {
+        _ if measures.stale == 0 && quality.state != QualityState::None => Mode::Normal,
+        Some((low, high)) if quality.state != QualityState::None => {
+            let range = q(ceil(&((q(high.0) - q(low.0)) / q(low.0) * q(Ratio::ONE.0)))) / q(Ratio::ONE.0);
+            let range = q(millionths(range) + 1);
+            let moved = range.clone() * range * q(measures.stale);
+            let reached = |threshold: Ratio| {
+                let threshold = q(millionths(part(threshold)));
+                threshold.clone() * threshold * q(detectors.swing_window.0) <= moved
+            };
+            match (reached(detectors.staleness.reduce_only), reached(detectors.staleness.cautious)) {
+                (true, _) => Mode::ReduceOnly,
+                (false, true) => Mode::Cautious,
+                (false, false) => Mode::Normal,
+            }
+        }
+        Some(_) | None => staleness,
+    };
     let levels = [
         velocity,
         band,
@@ -996,6 +1118,8 @@ pub(super) fn detect(
         divergence,
         chain,
         restart,
+        session,
+        staleness,
     ];
     let strictest = levels.into_iter().max().unwrap_or(Mode::Halted);
     let wanted = restriction(strictest, &market.params);

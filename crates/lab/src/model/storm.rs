@@ -8,7 +8,8 @@ use super::traffic::Traffic;
 use kernel::state::Account;
 use kernel::{Kernel, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Redenomination,
+    Session, Trade, Transfer,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
@@ -178,6 +179,13 @@ impl Storm {
             17 => Input::OrderDone(OrderDone { market, order: old }),
             18 => match dice.below(8) {
                 0 if dice.once_in(4) => Input::Restart,
+                1 if dice.once_in(8) => Input::Session(Session { market, opens: !dice.once_in(4) }),
+                2 if dice.once_in(8) => Input::Redenomination(Redenomination {
+                    market,
+                    from: dice.bits() as u32 >> dice.below(32),
+                    into: dice.bits() as u32 >> dice.below(32),
+                    at: if dice.once_in(4) { Timestamp(extreme(dice)) } else { self.batch.at },
+                }),
                 0 => Input::Funding(Funding { market, rate: Ratio(extreme(dice) >> dice.below(60)) }),
                 1..=3 => Input::Depth(Depth { market, bid: Size(extreme(dice)), ask: Size(extreme(dice)) }),
                 _ => Input::Chain(ChainHealth {
@@ -269,6 +277,8 @@ impl Storm {
             | Input::Chain(_)
             | Input::Funding(_)
             | Input::Restart
+            | Input::Session(_)
+            | Input::Redenomination(_)
             | Input::Withdraw(_)
             | Input::OrderDone(_)
             | Input::Trade(_)

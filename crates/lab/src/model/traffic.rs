@@ -7,10 +7,12 @@
 //! answers.
 
 use super::dice::Dice;
+use kernel::index::{Denomination, Parts};
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Redenomination,
+    Session, Trade, Transfer,
 };
 use protocol::params::{
     ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
@@ -40,6 +42,8 @@ enum Behaviour {
     Ahead,
     Bound,
     Vague,
+    /// Says what was seconds ago.
+    Slow,
 }
 
 /// A market's world outside the venue.
@@ -52,6 +56,10 @@ struct World {
     sources: Vec<(Behaviour, i64)>,
     /// Batches for which nobody speaks on a rung, in the order of the rungs.
     silent: [i64; 4],
+    /// What its sources price by now, as far as they know of it.
+    denomination: Denomination,
+    /// The last split was announced, and never happened.
+    hoax: bool,
 }
 
 /// How long a contradiction is waited out where sources are torn.
@@ -81,7 +89,15 @@ impl Traffic {
             // Whoever has so short a minute lives it often.
             let torn = market.oracle.dispute_confirm <= TORN_CONFIRM;
             let sources = vec![(Behaviour::Honest, price); market.sources.len()];
-            worlds.push(World { price, dollar, torn, sources, silent: [0; 4] });
+            worlds.push(World {
+                price,
+                dollar,
+                torn,
+                sources,
+                silent: [0; 4],
+                denomination: Denomination::LISTED,
+                hoax: false,
+            });
         }
         let genesis = genesis(&mut dice, &params, &worlds);
         Traffic { dice, params, genesis, worlds, at: 1_700_000_000_000_000, order: 0 }
@@ -182,6 +198,7 @@ impl Traffic {
                 (Behaviour::Honest, 5) => Behaviour::Ahead,
                 (Behaviour::Honest, 6) => Behaviour::Bound,
                 (Behaviour::Honest, 7) => Behaviour::Vague,
+                (Behaviour::Honest, 8) => Behaviour::Slow,
                 (_, 10..=22) => Behaviour::Honest,
                 (_, 23..=90) if !world.torn => Behaviour::Honest,
                 (same, _) => same,
@@ -193,8 +210,16 @@ impl Traffic {
             let honest = units.get(place).copied().flatten().map_or(honest, |pico| {
                 i64::try_from(i128::from(honest) * 1_000_000_000_000 / pico.max(1)).unwrap_or(i64::MAX)
             });
+            let parts = if world.denomination.since.0 <= self.at && !world.hoax {
+                world.denomination.after
+            } else {
+                world.denomination.before
+            };
+            // Now and then somebody has not heard of it.
+            let parts = if dice.once_in(400) { Parts::WHOLE } else { parts };
+            let honest = honest / i64::from(parts.of) * i64::from(parts.per);
             let price = match *behaviour {
-                Behaviour::Honest | Behaviour::Silent | Behaviour::Ahead | Behaviour::Vague => honest,
+                Behaviour::Honest | Behaviour::Silent | Behaviour::Ahead | Behaviour::Vague | Behaviour::Slow => honest,
                 Behaviour::Frozen => *held,
                 Behaviour::Scaled(bps) => honest / 10_000 * bps,
                 Behaviour::Zero => dice.between(-1, 0),
@@ -205,7 +230,11 @@ impl Traffic {
             }
             let width = if *behaviour == Behaviour::Vague { 30 } else { dice.between(0, 2) };
             let late = if dice.percent(6) { dice.between(0, 1_500_000) } else { 0 };
-            let ahead = if *behaviour == Behaviour::Ahead { 60_000_000 } else { dice.between(-30_000, 30_000) };
+            let ahead = match *behaviour {
+                Behaviour::Ahead => 60_000_000,
+                Behaviour::Slow => -dice.between(4_000_000, 5_000_000),
+                _ => dice.between(-30_000, 30_000),
+            };
             let received_at = self.at - late;
             inputs.push(Input::Observation(Observation {
                 market: id,
@@ -242,6 +271,27 @@ impl Traffic {
             }));
         }
         for market in &pool.markets {
+            // Out of session for a while, now and then, and back.
+            if if market.activity.closed { dice.once_in(20) } else { dice.once_in(1_500) } {
+                inputs.push(Input::Session(Session { market: market.id, opens: market.activity.closed }));
+            }
+            if let Some(world) = self.worlds.get_mut(usize::from(market.id.0)) {
+                if world.denomination != market.index.denomination {
+                    world.denomination = market.index.denomination;
+                    world.hoax = dice.once_in(3);
+                }
+                // There and back, so that prices stay what can be reckoned with.
+                let Parts { of, per } = market.index.denomination.after;
+                let (from, into) = if (of, per) != (1, 1) {
+                    (of, per)
+                } else {
+                    [(1, 5), (1, 2), (10, 1), (2, 3), (0, 1), (7, 7)][dice.below(6) as usize]
+                };
+                if dice.once_in(if world.hoax { 150 } else { 600 }) {
+                    let at = Timestamp(at + dice.between(-3_000_000, 20_000_000));
+                    inputs.push(Input::Redenomination(Redenomination { market: market.id, from, into, at }));
+                }
+            }
             if dice.percent(12) {
                 let most = market.params.funding.rate_max.0;
                 let too_much = i64::from(dice.once_in(8));
@@ -501,6 +551,8 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             jump_max: Ratio::bps(dice.between(200, 1_500)),
             jump_window: Duration::seconds(dice.between(1, 20)),
             jump_confirm: Duration::seconds(dice.between(1, 10)),
+            leap_max: Ratio::percent(dice.between(20, 100)),
+            leap_confirm: Duration::seconds(dice.between(1, 120)),
             agree: Ratio::bps(agree),
             dispute: Ratio::bps(agree + dice.between(0, 200)),
             lineages_min,
@@ -529,6 +581,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             band: thresholds(dice, 300),
             twap_window: Duration::seconds(dice.between(10, 300)),
             twap_coverage_min: Ratio::percent(dice.between(0, 80)),
+            staleness: seldom(dice, 100),
             drift: seldom(dice, 400),
             stable_half_life: Duration::seconds(dice.between(60, 3_600)),
             stable_reach: Ratio::percent(dice.between(1, 60)),

@@ -94,6 +94,9 @@ fn fields(input: &Input) -> Value {
             "base_fee": int(health.base_fee), "inclusion": int(health.inclusion.0),
             "finality": int(health.finality.0) }),
         Input::Funding(funding) => json!({ "tag": 12, "market": funding.market.0, "rate": int(funding.rate.0) }),
+        Input::Session(session) => json!({ "tag": 13, "market": session.market.0, "opens": session.opens }),
+        Input::Redenomination(said) => json!({ "tag": 14, "market": said.market.0, "from": said.from,
+            "into": said.into, "at": int(said.at.0) }),
         Input::Restart => json!({ "tag": 11 }),
     }
 }

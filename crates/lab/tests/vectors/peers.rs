@@ -216,6 +216,7 @@ mod drift {
             stable: None,
             swing: None,
             stuck: Ratio::ZERO,
+            staleness: Duration::ZERO,
             measures: kernel::activity::Measures::CALM,
         };
         let mut memory = Memory::CALM;
@@ -486,6 +487,7 @@ mod lenders {
             stable: None,
             swing: None,
             stuck: Ratio::ZERO,
+            staleness: Duration::ZERO,
             measures: kernel::activity::Measures::CALM,
         };
         let mode = |index| detect(&view(index), &params, &mut { Memory::CALM }).0.mode();
@@ -583,6 +585,7 @@ mod quant {
                 stable: None,
                 swing: None,
                 stuck: Ratio::ZERO,
+                staleness: Duration::ZERO,
                 measures: kernel::activity::Measures::CALM,
             };
             detect(&view, &params, &mut { Memory::CALM }).0.mode()
