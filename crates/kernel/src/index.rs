@@ -74,6 +74,8 @@ pub struct Index {
     /// The last index that as many lineages supported as an agreed price needs (or as the market lists) while nobody whose
     /// price moves contradicted, or that was confirmed; before that the first one, zero before any.
     pub agreed: Price,
+    /// As many as an agreed price needs said so, and not fewer for long enough.
+    pub vouched: bool,
     /// Until when as many supported the index, contradicted or not.
     pub supported_at: Timestamp,
     /// In a dispute, too few who would be believed, or everybody at once so far away.
@@ -106,6 +108,7 @@ impl Index {
             believed: Price(0),
             believed_at: Timestamp::MIN,
             agreed: Price(0),
+            vouched: false,
             supported_at: Timestamp::MIN,
             adrift: None,
             denomination: Denomination::LISTED,
@@ -288,7 +291,7 @@ impl Index {
             self.believed_at = at;
         }
         if look.agreed {
-            self.agreed = look.quality.value;
+            (self.agreed, self.vouched) = (look.quality.value, look.stands);
             self.rebased &= look.newest < self.denomination.since;
         }
         let oracle = &panel.oracle;
@@ -521,7 +524,8 @@ impl Index {
         let mut disputed = !has_majority || !outvoted;
         let left = |limit: Ratio| self.agreed != Price(0) && !value.within(limit, self.agreed);
         let is_rebased = self.rebased && self.denomination.since <= look.newest;
-        let leaps = has_majority && left(if is_rebased { oracle.dispute } else { oracle.leap_max });
+        // What only few said is nothing to leap from.
+        let leaps = has_majority && self.vouched && left(if is_rebased { oracle.dispute } else { oracle.leap_max });
         if leaps || has_majority && too_few && left(oracle.dispute) {
             let goes_on = |held: &Adrift| {
                 let is_near = value.within(oracle.dispute, held.value);

@@ -17,6 +17,7 @@ const RICH: i64 = 1_000_000;
 /// Three sources, quick to calm down, and no detector of moves.
 fn quiet() -> MarketParams {
     let mut params = market(3);
+    params.oracle.leap_max = Ratio::percent(50);
     (params.detectors.velocity, params.detectors.band) = (NEVER, NEVER);
     (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
     params
@@ -91,6 +92,21 @@ fn a_split_that_nobody_announced_is_a_dispute_and_liquidates_nobody_until_it_has
     story.hold(0, &[2_000; 3], 1);
     check(&story, QualityState::Agreed, 2_000);
     assert_eq!(deleveraged(&story.effects), [1]);
+}
+
+#[test]
+fn what_a_lone_voice_said_is_nothing_to_leap_from() {
+    let mut story = Story::new(&venue(vec![quiet()]), &[]);
+    story.prices(0, &[1_000_000, i64::MIN, i64::MIN]);
+    story.wait(1).prices(0, &[i64::MIN, 10_000, 10_000]);
+    story.hold(0, &[i64::MIN, 10_000, 10_000], 4);
+    check(&story, QualityState::Agreed, 10_000);
+    // Nor where it was believed for having stood.
+    let mut story = open(quiet(), &[]);
+    story.hold(0, &[15_000, i64::MIN, i64::MIN], 80);
+    check(&story, QualityState::Degraded, 15_000);
+    story.hold(0, &[i64::MIN, 7_000, 7_000], 4);
+    check(&story, QualityState::Agreed, 7_000);
 }
 
 #[test]
@@ -333,7 +349,6 @@ fn news_is_too_old_where_the_price_has_gone_too_far_since() {
         assert_eq!(story.mode(0), mode, "{age}");
     }
     // Nobody has to speak for it to be noticed: it is due. After 3 s each source is silent; until then it is a heartbeat older.
-    let mut params = params;
     params.detectors.staleness = Thresholds { cautious: Ratio::bps(50), reduce_only: Ratio::bps(70) };
     let mut story = open(params, &[]);
     for cents in [10_900, 11_800, 12_700, 13_000] {

@@ -353,7 +353,7 @@ fn a_trade_is_dated_by_itself_and_not_by_a_quote_that_came_later() {
 fn a_trade_far_from_the_others_does_not_date_them() {
     let mut story = open(quiet(3));
     story.wait(10);
-    let (then, now) = (story.now - 5_000_000, story.now);
+    let (then, now) = (story.now - 2_000_000, story.now);
     let seen = [(0, 10_000, then), (1, 10_000, then - 1), (2, 9_700, now)];
     let inputs = seen.map(|(source, cents, published)| observation(0, source, cents * (USD / 100), published, now));
     story.batch(inputs.to_vec());

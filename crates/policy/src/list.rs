@@ -964,7 +964,7 @@ mod tests {
         let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
         assert_eq!(
             both.to_string(),
-            format!("p.toml:134:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
+            format!("p.toml:138:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
         );
         data.markets[1].sources[0].quote = Some("SOL".to_owned());
         let said = "SOL at alpha is quoted in AVAX: taken as USD one to one, for that market has sources in other currencies itself";

@@ -52,7 +52,7 @@ pub fn market(sources: u8) -> MarketParams {
             jump_max: Ratio::percent(10),
             jump_window: Duration::seconds(60),
             jump_confirm: Duration::seconds(10),
-            leap_max: Ratio::percent(50),
+            leap_max: Ratio::percent(10_000),
             leap_confirm: Duration::seconds(600),
             agree: Ratio::percent(1),
             dispute: Ratio::percent(2),

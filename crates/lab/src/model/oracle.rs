@@ -460,7 +460,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         (index.believed, index.believed_at) = (quality.value, at);
     }
     if last.agreed {
-        index.agreed = quality.value;
+        (index.agreed, index.vouched) = (quality.value, last.stands_firm);
         // Whoever agrees speaks of the present denomination.
         let since = index.denomination.since;
         index.rebased = index.rebased && last.newest.is_none_or(|newest| newest < since);
@@ -630,7 +630,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let off = |limit: Ratio| index.agreed != Price(0) && !within(value, limit, index.agreed);
     // As far as a split goes, or after one was announced as far as prices contradict, nobody is believed at once.
     let spoke = usable.iter().any(|voice| index.denomination.since <= voice.published_at);
-    let leap = majority && off(if index.rebased && spoke { oracle.dispute } else { oracle.leap_max });
+    let leap = majority && index.vouched && off(if index.rebased && spoke { oracle.dispute } else { oracle.leap_max });
     let leapt = leap && !disputed;
     if leap || majority && few && off(oracle.dispute) {
         // Too few voices are held to the price with which they began; enough of them only to the side.
