@@ -47,7 +47,7 @@ fn silence_the_second(story: &mut Story, cents: i64) {
 
 /// As far as the end of the last good price.
 fn halt_the_second(story: &mut Story, cents: i64) {
-    story.hold(0, &[cents; 3], 7);
+    story.hold(0, &[cents; 3], 10);
     assert_eq!((story.quality(1).state, story.mode(1)), (QualityState::None, Mode::Halted));
 }
 
