@@ -74,7 +74,9 @@ pub struct Index {
     /// The last index that as many lineages supported as an agreed price needs (or as the market lists) while nobody whose
     /// price moves contradicted, or that was confirmed; before that the first one, zero before any.
     pub agreed: Price,
-    /// As many as an agreed price needs said so, and not fewer for long enough.
+    /// The last index that was no leap, disputed or not.
+    pub footing: Price,
+    /// A majority of as many as an agreed price needs stood there.
     pub vouched: bool,
     /// Until when as many supported the index, contradicted or not.
     pub supported_at: Timestamp,
@@ -108,6 +110,7 @@ impl Index {
             believed: Price(0),
             believed_at: Timestamp::MIN,
             agreed: Price(0),
+            footing: Price(0),
             vouched: false,
             supported_at: Timestamp::MIN,
             adrift: None,
@@ -291,8 +294,11 @@ impl Index {
             self.believed_at = at;
         }
         if look.agreed {
-            (self.agreed, self.vouched) = (look.quality.value, look.stands);
+            self.agreed = look.quality.value;
             self.rebased &= look.newest < self.denomination.since;
+        }
+        if look.median.is_some() && !look.leaps {
+            (self.footing, self.vouched) = (look.quality.value, look.stands);
         }
         let oracle = &panel.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
@@ -522,14 +528,15 @@ impl Index {
         // market never lists enough of them; there a source's own history has to do. And everybody together does not carry it
         // off so far as a split does.
         let mut disputed = !has_majority || !outvoted;
-        let left = |limit: Ratio| self.agreed != Price(0) && !value.within(limit, self.agreed);
         let is_rebased = self.rebased && self.denomination.since <= look.newest;
+        let leap_max = if is_rebased { oracle.dispute } else { oracle.leap_max };
         // What only few said is nothing to leap from.
-        let leaps = has_majority && self.vouched && left(if is_rebased { oracle.dispute } else { oracle.leap_max });
-        if leaps || has_majority && too_few && left(oracle.dispute) {
+        let leaps = has_majority && self.vouched && !value.within(leap_max, self.footing);
+        let strays = too_few && self.agreed != Price(0) && !value.within(oracle.dispute, self.agreed);
+        if leaps || has_majority && strays {
             let goes_on = |held: &Adrift| {
                 let is_near = value.within(oracle.dispute, held.value);
-                is_near || !too_few && (value < self.agreed) == (held.value < self.agreed)
+                is_near || leaps && (value < self.footing) == (held.value < self.footing)
             };
             let held = self.adrift.filter(goes_on);
             let adrift = held.unwrap_or(Adrift { value, since: at });
@@ -537,6 +544,7 @@ impl Index {
             let believed_at = adrift.since.plus(confirm);
             look.confirmed = !disputed && believed_at <= at;
             if !look.confirmed {
+                look.leaps = leaps;
                 disputed = true;
                 look.adrift = Some(adrift);
             }
@@ -562,11 +570,11 @@ impl Index {
             let low = voices.iter().find(bounds).map_or(value, |voice| voice.price);
             let high = voices.iter().rfind(bounds).map_or(value, |voice| voice.price);
             let is_leap = leaps && outvoted;
-            let value = if self.believed == Price(0) {
-                value
-            } else if is_leap {
+            let value = if is_leap {
                 // In whatever unit they speak, the market has not moved to there.
-                self.believed
+                self.footing
+            } else if self.believed == Price(0) {
+                value
             } else {
                 self.believed.clamp(low, high)
             };
@@ -724,8 +732,10 @@ struct Look {
     believed: bool,
     /// And agreed.
     agreed: bool,
-    /// Too few have stood for long enough.
+    /// Too few have stood for long enough, or everybody after a leap.
     confirmed: bool,
+    /// Everybody leaps, and is not believed yet.
+    leaps: bool,
     /// Somebody was overruled.
     overruled: bool,
     /// Somebody is in or out who was not when the voices were counted.
@@ -754,6 +764,7 @@ impl Look {
             believed: false,
             agreed: false,
             confirmed: false,
+            leaps: false,
             overruled: false,
             changed: false,
         }

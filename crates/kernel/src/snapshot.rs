@@ -410,6 +410,7 @@ canonical_struct!(Index {
     believed,
     believed_at,
     agreed,
+    footing,
     vouched,
     supported_at,
     adrift,

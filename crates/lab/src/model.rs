@@ -529,7 +529,7 @@ fn agrees(id: MarketId, at: Timestamp, kernel: &Index, model: &Index) -> Demand<
         same("where a source stands", (id, place), stands(kernel), stands(model))?;
     }
     let index = |index: &Index| {
-        let remembered = (index.agreed, index.vouched, index.supported_at, index.spread);
+        let remembered = (index.agreed, index.footing, index.vouched, index.supported_at, index.spread);
         (index.believed, index.believed_at, index.adrift, remembered, (index.denomination, index.rebased))
     };
     same("who is believed", id, index(kernel), index(model))?;

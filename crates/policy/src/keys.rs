@@ -94,7 +94,7 @@ pub(crate) const MARKET: &[Key] = &[
         "oracle.leap_max",
         Form::Ratio,
         "50%",
-        "An index that leaves the last agreed one by more, however many say so, is disputed until it has stood.",
+        "An index that goes farther at once, however many say so, is disputed until it has stood.",
     ),
     key("oracle.leap_confirm", Form::Span, "10m", "A leap of everybody is believed after it has stood this long."),
     key("oracle.agree", Form::Ratio, "1%", "Sources within this of the index support it."),

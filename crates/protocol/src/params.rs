@@ -116,8 +116,8 @@ pub struct OracleParams {
     pub jump_window: Duration,
     /// An unconfirmed jump is believed after the source has stood by it this long.
     pub jump_confirm: Duration,
-    /// An index that leaves the last agreed one by more than this share of it, however many say so, is one that a split or a
-    /// common error explains as well as a move: it is disputed until it has stood for `leap_confirm`.
+    /// An index that goes farther than this at once, over where it was, however many say so, is one that a split or a common error
+    /// explains as well as a move: it is disputed until it has stood for `leap_confirm`.
     pub leap_max: Ratio,
     /// See `leap_max`.
     pub leap_confirm: Duration,

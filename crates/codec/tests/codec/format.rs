@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "5710095600c9ea347227d0c0d7494787b9c47bfce7b601a08aeef11cf9630bdf");
-    assert_eq!(digest::<Effect>(), "2a9cfffa8673d58310a2264989a4916d182e1e95da0716bac42b2a304c76d504");
-    assert_eq!(digest::<VenueParams>(), "740056cf202bee4ea93b74b8efa6dfc1e0ec2cd18425c19298a4806c5c6e8a82");
+    assert_eq!(digest::<Batch>(), "f95a5a199ad58f2efcb043c8340a154c1367c2d5dc83a9aade8b791a4aeee026");
+    assert_eq!(digest::<Effect>(), "7fd794254b990eca69003361bd31d81e8bc60c29a4cb5a6debb1681dab7889e4");
+    assert_eq!(digest::<VenueParams>(), "41b1c6f5ccdd06035e13739ba637fef5ed56772f20ac5242d2e22cf272f02ca6");
 }

@@ -399,6 +399,10 @@ struct Amount {
     /// There is a majority of enough, disputed or not.
     stands_firm: bool,
     value: Price,
+    /// Somebody said it.
+    spoken: bool,
+    /// Everybody is as far off as a split, and not for long enough.
+    leaps: bool,
     /// When the newest of the usable was published.
     newest: Option<Timestamp>,
     adrift: Option<Adrift>,
@@ -460,10 +464,13 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         (index.believed, index.believed_at) = (quality.value, at);
     }
     if last.agreed {
-        (index.agreed, index.vouched) = (quality.value, last.stands_firm);
+        index.agreed = quality.value;
         // Whoever agrees speaks of the present denomination.
         let since = index.denomination.since;
         index.rebased = index.rebased && last.newest.is_none_or(|newest| newest < since);
+    }
+    if last.spoken && !last.leaps {
+        (index.footing, index.vouched) = (quality.value, last.stands_firm);
     }
     if overruled || last.stands_firm || stood(&quality, enough) {
         index.supported_at = at;
@@ -562,7 +569,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let (supporting, supporters) = camp(value, &usable, oracle);
     let few = usize::from(supporters) < enough;
     let heard: Vec<Voice> = usable.iter().chain(&jumping).copied().collect();
-    amount.value = value;
+    (amount.value, amount.spoken) = (value, true);
     let supports = |voice: &Voice| within(voice.price, oracle.agree, value);
     let apart = |one: &Voice, other: &Voice| {
         i128::from(one.price.0.abs_diff(other.price.0)) > floor(&(part(oracle.dispute) * q(value.0)))
@@ -630,18 +637,20 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let off = |limit: Ratio| index.agreed != Price(0) && !within(value, limit, index.agreed);
     // As far as a split goes, or after one was announced as far as prices contradict, nobody is believed at once.
     let spoke = usable.iter().any(|voice| index.denomination.since <= voice.published_at);
-    let leap = majority && index.vouched && off(if index.rebased && spoke { oracle.dispute } else { oracle.leap_max });
+    let limit = if index.rebased && spoke { oracle.dispute } else { oracle.leap_max };
+    let leap = majority && index.vouched && !within(value, limit, index.footing);
     let leapt = leap && !disputed;
     if leap || majority && few && off(oracle.dispute) {
         // Too few voices are held to the price with which they began; enough of them only to the side.
-        let same_side = |held: &Adrift| (held.value < index.agreed) == (value < index.agreed);
-        let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || !few && same_side(held));
+        let same_side = |held: &Adrift| (held.value < index.footing) == (value < index.footing);
+        let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || leap && same_side(held));
         let begun = begun.unwrap_or(Adrift { value, since: at });
         let confirm = if leap { oracle.leap_confirm.0.max(oracle.dispute_confirm.0) } else { oracle.dispute_confirm.0 };
         if !disputed && confirm <= at.0 - begun.since.0 {
             amount.confirmed = true;
         } else {
             disputed = true;
+            amount.leaps = leap;
             amount.adrift = Some(begun);
         }
     }
@@ -679,9 +688,9 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let high = bounds.iter().copied().max().unwrap_or(value);
         let middle = value;
         let value = match index.believed {
-            Price(0) => value,
             // The market has not moved to there.
-            believed if leapt => believed,
+            _ if leapt => index.footing,
+            Price(0) => value,
             believed => believed.max(low).min(high),
         };
         amount.traded = Some(match amount.newest {
