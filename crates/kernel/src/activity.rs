@@ -3,7 +3,7 @@
 use crate::window::{Flow, Range};
 use protocol::input::{ChainHealth, Depth};
 use protocol::params::ChainParams;
-use protocol::{MarketParams, Reject};
+use protocol::{MarketParams, Mode, Reject};
 use units::{Duration, Price, Ratio, Rounding, Timestamp, mul_div};
 
 /// What is remembered of it.
@@ -13,14 +13,18 @@ pub struct Activity {
     pub interest: Range,
     /// Lots closed by liquidation and deleveraging.
     pub liquidated: Flow,
-    /// What the book would take near its middle, as it was reported last.
+    /// What the book would take near its middle, as it was reported last while it was quoted.
     pub depth: Option<Depth>,
+    /// When that was.
+    pub depth_at: Timestamp,
     /// How the chain was when it was reported last.
     pub chain: Option<ChainHealth>,
     /// The last outage.
     pub outage: Outage,
     /// Whoever decides was away, or the market out of session, and no quorum of fresh prices is back yet.
     pub gated: bool,
+    /// Since when.
+    pub gated_at: Timestamp,
     /// Out of session.
     pub closed: bool,
 }
@@ -30,8 +34,24 @@ pub struct Activity {
 pub struct Outage {
     /// When it was over; `MIN` before the first.
     pub ended_at: Timestamp,
-    /// Until then nobody solvent is liquidated who was not in distress before it.
+    /// How long it is from when exits are open.
+    pub grace: Duration,
+    /// Until then nobody solvent is liquidated who was not in distress before it, and has opened nothing since.
     pub grace_until: Timestamp,
+    /// Exits have not been open since.
+    pub waits: bool,
+}
+
+impl Outage {
+    /// There was none.
+    pub const NONE: Outage =
+        Outage { ended_at: Timestamp::MIN, grace: Duration::ZERO, grace_until: Timestamp::MIN, waits: false };
+
+    /// Whether there is a grace at `at`, or one that waits.
+    #[must_use]
+    pub fn is_grace(&self, at: Timestamp) -> bool {
+        self.waits || at < self.grace_until
+    }
 }
 
 /// Measures of it, as detectors see them: shares, rounded up.
@@ -47,8 +67,9 @@ pub struct Measures {
     pub divergence: Ratio,
     /// The worst of the chain's measures over what is usual; zero where none was reported.
     pub distress: Ratio,
-    /// No quorum of fresh prices since a restart, or since the session began.
-    pub gated: bool,
+    /// While there is no quorum of fresh prices since a restart, or since the session began: for `dispute_confirm` nothing is
+    /// matched, and after it nothing is opened.
+    pub gate: Mode,
     /// Out of session.
     pub closed: bool,
 }
@@ -61,7 +82,7 @@ impl Measures {
         intensity: Ratio::ZERO,
         divergence: Ratio::ZERO,
         distress: Ratio::ZERO,
-        gated: false,
+        gate: Mode::Normal,
         closed: false,
     };
 }
@@ -73,6 +94,11 @@ fn share(part: i128, whole: i128) -> Ratio {
         return Ratio::ZERO;
     }
     Ratio::of_parts(part, whole.max(1), Rounding::Up).unwrap_or(Ratio(i64::MAX))
+}
+
+/// The lots of the thinner side.
+fn thinner(depth: &Depth) -> i128 {
+    i128::from(depth.bid.0.min(depth.ask.0))
 }
 
 /// Lots as a range keeps them.
@@ -88,10 +114,36 @@ impl Activity {
             interest: Range::new(),
             liquidated: Flow::new(),
             depth: None,
+            depth_at: Timestamp::MIN,
             chain: None,
-            outage: Outage { ended_at: Timestamp::MIN, grace_until: Timestamp::MIN },
+            outage: Outage::NONE,
             gated: false,
+            gated_at: Timestamp::MIN,
             closed: false,
+        }
+    }
+
+    /// Files a report of the book's depth. One of a book that nobody may quote, `is_quoted`, says what the restriction did: then
+    /// only a deeper book than the last is news.
+    pub(crate) fn read(&mut self, depth: &Depth, is_quoted: bool, at: Timestamp) {
+        if is_quoted || self.depth.is_some_and(|last| thinner(&last) < thinner(depth)) {
+            (self.depth, self.depth_at) = (Some(*depth), at);
+        }
+    }
+
+    /// The newest depth, while it is no older than the growth window.
+    fn depth(&self, params: &MarketParams, at: Timestamp) -> Option<Depth> {
+        self.depth.filter(|_| at.since(self.depth_at) < params.activity.growth_window)
+    }
+
+    /// What the restart gate asks for.
+    fn gate(&self, params: &MarketParams, at: Timestamp) -> Mode {
+        if !self.gated {
+            Mode::Normal
+        } else if at.since(self.gated_at) < params.oracle.dispute_confirm {
+            Mode::Halted
+        } else {
+            Mode::ReduceOnly
         }
     }
 
@@ -156,20 +208,23 @@ impl Activity {
 
     /// The last instant, after `at`, at which the chain's silence is still judged alike.
     pub(crate) fn until(&self, params: &MarketParams, at: Timestamp) -> Timestamp {
-        if self.chain.is_none() {
+        let forgets = self.depth.map(|_| self.depth_at.plus(params.activity.growth_window));
+        let opens = self.gated.then(|| self.gated_at.plus(params.oracle.dispute_confirm));
+        if self.chain.is_none() && forgets.is_none() && opens.is_none() {
             return Timestamp::MAX;
         }
         let cautious = self.silent_at(params.chain.distress.cautious, &params.chain);
         let stalled = self.stalled_from(&params.chain);
         let over = stalled.map(|from| from.plus(params.breaker.grace_max));
-        let next = [cautious, stalled, over].into_iter().flatten().filter(|then| at < *then).min();
+        let next = [cautious, stalled, over, forgets, opens].into_iter().flatten().filter(|then| at < *then).min();
         next.map_or(Timestamp::MAX, |next| Timestamp(next.0.saturating_sub(1)))
     }
 
-    /// Whether nobody solvent who came into distress at `since` is liquidated at `at`: an outage brought it there.
+    /// Whether nobody solvent who came into distress at `since` is liquidated at `at`: an outage brought it there, unless it made a
+    /// position larger after that, at `grown_at`.
     #[must_use]
-    pub(crate) fn spares(&self, since: Timestamp, at: Timestamp) -> bool {
-        at < self.outage.grace_until && self.outage.ended_at <= since
+    pub(crate) fn spares(&self, since: Timestamp, grown_at: Timestamp, at: Timestamp) -> bool {
+        self.outage.is_grace(at) && self.outage.ended_at <= since && grown_at < self.outage.ended_at
     }
 
     /// What detectors see of it at `at`; `gap` is the average distance of the venue's book.
@@ -177,17 +232,16 @@ impl Activity {
     pub(crate) fn measures(&self, open_interest: i128, gap: Ratio, params: &MarketParams, at: Timestamp) -> Measures {
         let least = self.interest.extremes().map_or(open_interest, |(low, _)| i128::from(low.0));
         let base = least.max(i128::from(params.open_interest_max.0) / 100);
-        let thinner = |depth: Depth| i128::from(depth.bid.0.min(depth.ask.0));
         let crowding =
-            |depth: Depth| if open_interest == 0 { Ratio::ZERO } else { share(open_interest, thinner(depth)) };
+            |depth: Depth| if open_interest == 0 { Ratio::ZERO } else { share(open_interest, thinner(&depth)) };
         let liquidated = self.liquidated.total;
         Measures {
             growth: share(open_interest.saturating_sub(least), base),
-            crowding: self.depth.map_or(Ratio::ZERO, crowding),
+            crowding: self.depth(params, at).map_or(Ratio::ZERO, crowding),
             intensity: share(liquidated, liquidated.saturating_add(open_interest)),
             divergence: Ratio(gap.0.saturating_abs()),
             distress: self.chain.map_or(Ratio::ZERO, |chain| distress(&chain, &params.chain, at)),
-            gated: self.gated,
+            gate: self.gate(params, at),
             closed: self.closed,
         }
     }

@@ -160,12 +160,13 @@ impl Pool {
 
     /// Initial margin in [`PARTS`] of a micro-USD in the worst case: in every market either nothing more of the
     /// account's orders is filled, or all of its buys, or all of its sells. So what an order could open stays covered
-    /// however and in whatever order the account's orders are filled. `None` without a price.
-    fn worst_case(&self, account: &Account, more: Option<&Order>) -> Option<i128> {
+    /// however and in whatever order the account's orders are filled. `more` is one more order, and the open interest of its
+    /// market that it would be filled into. `None` without a price.
+    fn worst_case(&self, account: &Account, more: Option<(&Order, i128)>) -> Option<i128> {
         let resting = account.orders.iter().filter_map(|id| self.orders.get(id));
         let resting = resting.map(|order| (order.market, i128::from(order.remaining.0)));
         let asked: Vec<(MarketId, i128)> =
-            resting.chain(more.map(|order| (order.market, i128::from(order.size.0)))).collect();
+            resting.chain(more.map(|(order, _)| (order.market, i128::from(order.size.0)))).collect();
         let held = account.positions.iter().map(|position| position.market);
         let mut markets: Vec<MarketId> = held.chain(asked.iter().map(|(market, _)| *market)).collect();
         markets.sort_unstable();
@@ -182,8 +183,10 @@ impl Pool {
             let sells: i128 = here().filter(|lots| *lots < 0).sum();
             let lots = [held, held + buys, held + sells].into_iter().map(i128::abs).max().unwrap_or(0);
             let lots = Size(i64::try_from(lots).ok()?);
-            let notional = notional(market, lots, market.mark.price);
-            required = required.saturating_add(initial(market, notional));
+            // At the mark or where it is going, whichever is more.
+            let notional = notional(market, lots, market.mark.price.max(market.mark.target));
+            let open = more.filter(|(order, _)| order.market == id).map_or(market.open_interest, |(_, open)| open);
+            required = required.saturating_add(initial(market, notional, open));
         }
         Some(required)
     }
@@ -238,6 +241,7 @@ impl Pool {
         if !quality::permits(action, market.quality(), market.single_lineage()) {
             return Err(Reject::PriceQuality);
         }
+        let mut open = market.open_interest;
         if action == Action::Open {
             let max = restriction.size_scale.of(i128::from(market.params.order_size_max.0), Rounding::Down);
             let max = Size(max.and_then(|max| i64::try_from(max).ok()).unwrap_or(0));
@@ -248,7 +252,7 @@ impl Pool {
             let lots = |here: bool| if here { i128::from(order.size.lots()) } else { 0 };
             let buys = market.opening_buys.saturating_add(lots(0 < order.size.0));
             let sells = market.opening_sells.saturating_add(lots(order.size.0 < 0));
-            let open = market.open_interest.saturating_add(buys.max(sells));
+            open = open.saturating_add(buys.max(sells));
             if i128::from(market.params.open_interest_max.0) < open {
                 return Err(Reject::OpenInterest { max: market.params.open_interest_max });
             }
@@ -257,7 +261,7 @@ impl Pool {
             self.affordable(market, account, order)
         } else {
             let before = self.worst_case(account, None).ok_or(Reject::PriceQuality)?;
-            let after = self.worst_case(account, Some(order)).ok_or(Reject::Overflow)?;
+            let after = self.worst_case(account, Some((order, open))).ok_or(Reject::Overflow)?;
             let set_aside = self.set_aside_for(market, order).ok_or(Reject::Overflow)?;
             let more = units::div(after.saturating_sub(before), PARTS, Rounding::Up).ok_or(Reject::Overflow)?;
             let needed = more.saturating_add(set_aside);
@@ -291,7 +295,9 @@ impl Pool {
     /// next to nothing would leave its debt to everyone else. What it pays with is what would be left after a fill at the
     /// mark: that profit is realised by then, while any other counts as in a withdrawal, which this is much like.
     fn affordable(&self, market: &Market, account: &Account, order: &Order) -> (Price, Notional) {
-        let mark = market.mark.price;
+        // What it holds is worth the mark or where that is going, whichever is more to it: who sells at a mark that is on its way
+        // up gives away the difference.
+        let mark = market.mark.kinder(Size(order.size.0.saturating_neg()));
         let equity = self.equity_after(market, account, order).unwrap_or(0);
         // A liquidation order that is out may spend it all.
         let spoken_for = if account.liquidation.is_some() { equity } else { i128::from(account.reserved.0) };
@@ -300,7 +306,7 @@ impl Pool {
         // What does not fit is farther away than any price.
         let away = market.params.scale.price_of(left, lots, Rounding::Down).map_or(i64::MAX, |price| price.0);
         // Nor farther than a liquidation would go: equity that is lost meanwhile is not there to pay for it.
-        let ahead = market.mark.kinder(order.size).distance(mark);
+        let ahead = market.mark.kinder(order.size).distance(market.mark.price);
         let bound = market.params.liquidation.slippage_max.of(i128::from(mark.0), Rounding::Down).unwrap_or(0);
         let bound = bound.saturating_add(ahead);
         let away = away.min(i64::try_from(bound).unwrap_or(i64::MAX));
@@ -332,9 +338,12 @@ impl Pool {
     /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
     /// against the mark that its limit allows. Micro-USD, rounded up.
     fn set_aside_for(&self, market: &Market, order: &Order) -> Option<i128> {
-        let mark = market.mark.price;
+        // Against the mark or where it is going, whichever makes the loss larger: what is bought at a mark that is on its way
+        // down is worth less already.
+        let mark = market.mark.harsher(order.size);
         let addon = i128::from(market.breaker.restriction().margin_addon.0);
-        let addon = notional(market, order.size, mark.max(order.limit)).checked_mul(addon)?;
+        let highest = market.mark.price.max(market.mark.target).max(order.limit);
+        let addon = notional(market, order.size, highest).checked_mul(addon)?;
         let loss = notional(market, order.size, against(order.size, order.limit, mark));
         units::div(addon, PARTS, Rounding::Up)?.checked_add(loss)
     }
@@ -447,10 +456,24 @@ impl Pool {
         let sold = Size(-trade.size.0);
         let bought = self.filled(buy.account, trade.market, trade.size, amount)?;
         let sold_to = self.filled(sell.account, trade.market, sold, -amount)?;
+        let grows = |id: AccountId, change: Size| {
+            let held = self.accounts.get(&id).map_or(Size(0), |account| account.size_in(trade.market));
+            !held.is_reduced_by(change)
+        };
+        let grown = [(buy.account, trade.size), (sell.account, sold)].map(|(id, change)| (id, grows(id, change)));
         self.book(buy.account, place, bought);
         self.book(sell.account, place, sold_to);
+        for (id, _) in grown.into_iter().filter(|(_, grows)| *grows) {
+            if let Some(account) = self.accounts.get_mut(&id) {
+                account.grown_at = at;
+            }
+        }
         for (id, change) in [(trade.buy, trade.size), (trade.sell, sold)] {
             self.consume(id, change);
+        }
+        // Two of them that meet are closed by one trade.
+        if trade.buy.is_kernel() || trade.sell.is_kernel() {
+            self.count_liquidated(place, trade.size, at);
         }
         for (id, order) in [(trade.buy, buy), (trade.sell, sell)] {
             self.turn(order.account, trade.market);
@@ -458,9 +481,6 @@ impl Pool {
             let exits = !order.opening && self.distressed.contains_key(&order.account);
             if id.is_kernel() || exits {
                 self.take(order.account, place, trade.size);
-            }
-            if id.is_kernel() {
-                self.count_liquidated(place, trade.size, at);
             }
             if id.is_kernel() {
                 self.charge_liquidation(order.account, place, amount);

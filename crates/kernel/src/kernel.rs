@@ -163,8 +163,8 @@ impl Kernel {
             }
             Input::BookTop(top) => {
                 let market = self.market_mut(top.market)?;
-                let index = market.quality().value;
-                market.mark.observe_book(top, index, &market.params.mark, now.at);
+                let (index, is_quoted) = (market.quality().value, market.is_quoted(now.at));
+                market.mark.observe_book(top, index, is_quoted, &market.params.mark, now.at);
                 self.touch(top.market);
                 Ok(())
             }
@@ -191,12 +191,18 @@ impl Kernel {
                 if depth.bid < Size(0) || depth.ask < Size(0) {
                     return Err(Reject::OutOfRange);
                 }
-                market.activity.depth = Some(*depth);
+                let is_quoted = market.is_quoted(now.at);
+                market.activity.read(depth, is_quoted, now.at);
                 self.touch(depth.market);
                 Ok(())
             }
             Input::Chain(health) => self.chain(health, now.at),
-            Input::Funding(funding) => self.pool_of_mut(funding.market)?.fund(funding, now.at, out),
+            Input::Funding(funding) => {
+                self.pool_of_mut(funding.market)?.fund(funding, now.at, out)?;
+                // Whom it brings under maintenance is found in this batch.
+                self.touch(funding.market);
+                Ok(())
+            }
             Input::Session(session) => {
                 let market = self.market_mut(session.market)?;
                 let begins = session.opens && market.activity.closed;
@@ -360,10 +366,16 @@ impl Kernel {
             market.convert(&rate_of, out);
         }
         let tightened = evaluate_market(market, at, out);
+        let graced = market.begin_waiting_grace(at);
         let due = due(market);
         let no_opening = Side::BOTH.iter().any(|side| !market.breaker.restriction().permits(Action::Open, *side));
         if tightened && no_opening {
             pool.remove_opening_orders(id, out);
+        }
+        if graced {
+            pool.await_turns(place);
+            let alarm = next_alarm(pool);
+            self.alarm = self.alarm.min(alarm);
         }
         self.deadline = self.deadline.min(due);
         rates.clear();

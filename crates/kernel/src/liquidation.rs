@@ -79,6 +79,8 @@ struct Verdict {
     insolvent: bool,
     /// Since when it is in distress.
     since: Timestamp,
+    /// When it last made a position larger.
+    grown_at: Timestamp,
     /// Now.
     at: Timestamp,
 }
@@ -101,7 +103,7 @@ fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
     let confirmed = verdict.insolvent
         || price.state == QualityState::Agreed
         || market.params.liquidation.single_lineage_confirm <= stood;
-    let spared = !verdict.insolvent && market.activity.spares(verdict.since, verdict.at);
+    let spared = !verdict.insolvent && market.activity.spares(verdict.since, verdict.grown_at, verdict.at);
     confirmed
         && !spared
         && market.breaker.restriction().permits(action, side_of(size))
@@ -120,8 +122,9 @@ fn judge(pool: &Pool, account: &Account, risk: &Risk, since: Timestamp, at: Time
         };
         risk_through(account, |market| pool.market(market), lens)
     };
-    let insolvent = Verdict { insolvent: true, since, at };
-    let solvent = Verdict { insolvent: false, since, at };
+    let grown_at = account.grown_at;
+    let insolvent = Verdict { insolvent: true, since, grown_at, at };
+    let solvent = Verdict { insolvent: false, since, grown_at, at };
     let verdict = if risk.equity < 0 && kindly(insolvent)?.equity < 0 { insolvent } else { solvent };
     Some((verdict, kindly(verdict)?))
 }
@@ -155,8 +158,8 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
         let buffer = pool.market(live.market).map(|market| market.params.liquidation.buffer);
         let excessive = || held.is_some_and(|position| is_excessive(pool, live, position, &risk, verdict));
         let stands = carried && buffer.is_some_and(|buffer| !kindly.restored(buffer)) && !excessive();
-        // While the chain stands still no auction goes on, and none runs out.
-        let stalled = pool.market(live.market).is_some_and(|m| m.activity.is_stalled(&m.params, now.at));
+        // While the chain stands still no auction goes on, and none runs out; but debts grow.
+        let stalled = !verdict.insolvent && is_stalled(pool, live.market, now.at);
         if stands && (now.at < live.expires_at || stalled) {
             return;
         }
@@ -233,7 +236,16 @@ fn largest_requirement<'a>(pool: &Pool, account: &'a Account, verdict: Verdict) 
         market.map_or(0, |market| maintenance(market, position.size))
     };
     // Of equals the first market, so that the choice does not depend on how the maximum is searched.
-    account.positions.iter().rev().filter(|position| verdict.takes(pool, position)).max_by_key(required)
+    let may_be_taken = |position: &&Position| {
+        let waits = !verdict.insolvent && is_stalled(pool, position.market, verdict.at);
+        !waits && verdict.takes(pool, position)
+    };
+    account.positions.iter().rev().filter(may_be_taken).max_by_key(required)
+}
+
+/// Whether a market's chain stands still: who can pay could act, if it went on.
+fn is_stalled(pool: &Pool, market: MarketId, at: Timestamp) -> bool {
+    pool.market(market).is_some_and(|market| market.activity.is_stalled(&market.params, at))
 }
 
 fn maintenance(market: &Market, size: Size) -> i128 {

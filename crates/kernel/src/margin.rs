@@ -120,21 +120,24 @@ pub fn requirement(notional: i128, tiers: &[Tier], rate: impl Fn(&Tier) -> Ratio
 }
 
 /// The initial margin of a notional, in [`PARTS`] of a micro-USD: by the tiers, and from `open_interest_margin_from` of the
-/// market's limit on, in proportion to what is open beyond it, as much more of what they leave uncovered; rounded up. After
+/// market's limit on, in proportion to the `open_interest` beyond it, as much more of what they leave uncovered; rounded up. After
 /// dYdX v4's open-interest-weighted margin.
 #[must_use]
-pub fn initial(market: &Market, notional: i128) -> i128 {
+pub fn initial(market: &Market, notional: i128, open_interest: i128) -> i128 {
     let by_tiers = requirement(notional, &market.params.tiers, |tier| tier.initial);
     let limit = i128::from(market.params.open_interest_max.0);
     let from = market.params.open_interest_margin_from.of(limit, Rounding::Down).unwrap_or(0);
-    let (crowded, whole) = (market.open_interest.saturating_sub(from), limit.saturating_sub(from));
+    let (crowded, whole) = (open_interest.saturating_sub(from), limit.saturating_sub(from));
     if crowded <= 0 || whole <= 0 {
         return by_tiers;
     }
     let uncovered = notional.saturating_mul(PARTS).saturating_sub(by_tiers).max(0);
-    // In two parts, since a product of all of them need not fit.
+    // In two parts, since a product of all of them need not fit: a share is in as many parts as a micro-USD here.
+    const { assert!(PARTS == Ratio::ONE.0 as i128, "a share of a micro-USD is a whole number of parts") };
     let share = Ratio::of_parts(crowded.min(whole), whole, Rounding::Up).unwrap_or(Ratio::ONE);
-    by_tiers.saturating_add(share.of(uncovered, Rounding::Up).unwrap_or(uncovered))
+    let of_micros = i128::from(share.0).saturating_mul(uncovered / PARTS);
+    let of_rest = share.of(uncovered % PARTS, Rounding::Up).unwrap_or(PARTS);
+    by_tiers.saturating_add(of_micros).saturating_add(of_rest)
 }
 
 /// The notional of a position for its margin, micro-USD, rounded up.
@@ -179,7 +182,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
     let profit = if lens == Lens::Unkind && !lets_open(market) { profit.min(0) } else { profit };
     risk.equity = risk.equity.saturating_add(profit);
-    risk.initial = risk.initial.saturating_add(initial(market, notional));
+    risk.initial = risk.initial.saturating_add(initial(market, notional, market.open_interest));
     let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
     // Planted on request, so that a test can show that the reference model finds it: the last position stands for all.
     let others = if cfg!(feature = "planted-margin-bug") { 0 } else { risk.maintenance };

@@ -374,7 +374,7 @@ impl Canonical for Twap {
 
 canonical_struct!(Position { market, size, cost, trigger });
 canonical_struct!(Liquidation { order, market, expires_at });
-canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted, taken });
+canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted, grown_at, taken });
 canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
 canonical_struct!(Source {
     quoted,
@@ -422,9 +422,21 @@ canonical_struct!(Index {
     deadline
 });
 canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });
-canonical_struct!(Mark { price, target, low, high, stepped_at, premium, gap, premium_at });
-canonical_struct!(Outage { ended_at, grace_until });
-canonical_struct!(Activity { interest, liquidated, depth, chain, outage, gated, closed });
+canonical_struct!(Mark {
+    price,
+    target,
+    low,
+    high,
+    low_before,
+    high_before,
+    stepped_at,
+    premium,
+    premium_at,
+    gap,
+    gap_at,
+});
+canonical_struct!(Outage { ended_at, grace, grace_until, waits });
+canonical_struct!(Activity { interest, liquidated, depth, depth_at, chain, outage, gated, gated_at, closed });
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
 canonical_struct!(Stable { value, sum, observed });

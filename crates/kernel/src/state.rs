@@ -17,8 +17,8 @@ use protocol::input::{Observation, Redenomination};
 use protocol::params::Invalid;
 use protocol::quality::Exclusion;
 use protocol::{
-    AccountId, Effect, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, PriceQuality, QualityState, Reject,
-    Rung, SourceId, VenueParams,
+    AccountId, Action, Effect, MarketId, MarketParams, Mode, OrderId, Panel, PoolId, PoolParams, PriceQuality,
+    QualityState, Reject, Rung, Side, SourceId, VenueParams,
 };
 use units::{Duration, Notional, Price, Rounding, Size, Timestamp};
 
@@ -64,6 +64,8 @@ pub struct Account {
     pub liquidation: Option<Liquidation>,
     /// A liquidation order of this account ran out unfilled while it was insolvent.
     pub exhausted: bool,
+    /// When a trade last made one of its positions larger; `MIN` before the first.
+    pub grown_at: Timestamp,
     /// What was closed by liquidation since the account came into distress: notional at the mark, micro-USD. Where the
     /// account ends owing money, these markets share the loss.
     pub taken: BTreeMap<MarketId, i128>,
@@ -364,7 +366,12 @@ impl Market {
         for fallback in &mut self.fallbacks {
             fallback.index.forget(at);
         }
-        self.activity.gated = true;
+        (self.activity.gated, self.activity.gated_at) = (true, at);
+    }
+
+    /// Whether what the venue's own book shows is what makers want it to: they may open, and have had a calm's time to.
+    pub(crate) fn is_quoted(&self, at: Timestamp) -> bool {
+        self.breaker.mode() < Mode::ReduceOnly && self.params.breaker.calm <= at.since(self.breaker.relaxed_at)
     }
 
     /// Takes what is published from `said.at` on for the price of another number of units. Nothing of the market itself changes.
@@ -396,11 +403,13 @@ impl Market {
         Ok(())
     }
 
-    /// How long ago the newest source published, in whole heartbeats of the fastest.
+    /// How long ago the newest source published, in whole heartbeats of the fastest; each begins as much late as is tolerated of a
+    /// source, half of one.
     fn staleness(&self) -> Duration {
-        let (age, beat) = (self.quality().age, self.panel.heartbeat);
+        let beat = self.panel.heartbeat;
+        let late = Duration(self.quality().age.0.saturating_sub(beat.0 / 2));
         // Mostly it is younger than one.
-        if age < beat { Duration::ZERO } else { Duration(age.0 / beat.0.max(1) * beat.0) }
+        if late < beat { Duration::ZERO } else { Duration(late.0 / beat.0.max(1) * beat.0) }
     }
 
     /// The last instant at which that is still the same.
@@ -409,7 +418,8 @@ impl Market {
             return Timestamp::MAX;
         }
         let known_at = Timestamp(self.observed_until.0.saturating_sub(self.quality().age.0));
-        let next = known_at.plus(self.staleness()).plus(self.panel.heartbeat);
+        let beat = self.panel.heartbeat;
+        let next = known_at.plus(self.staleness()).plus(beat).plus(Duration(beat.0 / 2));
         Timestamp(next.0.saturating_sub(1))
     }
 
@@ -418,8 +428,26 @@ impl Market {
         let breaker = &self.params.breaker;
         let grace = breaker.grace_share.of(i128::from(outage.0.max(0)), Rounding::Down);
         let grace = grace.and_then(|grace| i64::try_from(grace).ok()).map_or(breaker.grace_max, Duration);
-        let until = at.plus(grace.min(breaker.grace_max));
-        self.activity.outage = Outage { ended_at: at, grace_until: until.max(self.activity.outage.grace_until) };
+        let grace = grace.min(breaker.grace_max);
+        let old = self.activity.outage;
+        // News of an outage inside of a grace takes it from nobody.
+        let goes_on = old.is_grace(at);
+        let left = if goes_on { old.grace_until.since(at) } else { Duration::ZERO };
+        let ended_at = if goes_on { old.ended_at } else { at };
+        let grace = grace.max(left);
+        self.activity.outage = Outage { ended_at, grace, grace_until: at.plus(grace), waits: true };
+    }
+
+    /// A grace begins when exits are open. Returns whether it does.
+    pub(crate) fn begin_waiting_grace(&mut self, at: Timestamp) -> bool {
+        let restriction = self.breaker.restriction();
+        let is_open = Side::BOTH.iter().all(|side| restriction.permits(Action::Reduce, *side));
+        let outage = &mut self.activity.outage;
+        let begins = outage.waits && is_open;
+        if begins {
+            (outage.waits, outage.grace_until) = (false, at.plus(outage.grace));
+        }
+        begins
     }
 
     /// Whether the market lists too few independent lineages ever to have an agreed price.
@@ -505,6 +533,7 @@ impl Account {
         orders: Vec::new(),
         liquidation: None,
         exhausted: false,
+        grown_at: Timestamp::MIN,
         taken: BTreeMap::new(),
     };
 
@@ -590,6 +619,16 @@ impl Pool {
         self.rearm(id);
     }
 
+    /// Likewise everybody in distress who holds the market at `place`.
+    pub(crate) fn await_turns(&mut self, place: usize) {
+        let holders = self.markets.get(place).map(|market| market.distressed.iter());
+        let since = |id: &AccountId| Some((*id, *self.distressed.get(id)?));
+        let waiting: Vec<(AccountId, Timestamp)> = holders.into_iter().flatten().filter_map(since).collect();
+        for (id, since) in waiting {
+            self.await_turn(id, since);
+        }
+    }
+
     /// Has an account that is in distress since `since` looked at when what keeps it from being liquidated is over.
     fn await_turn(&mut self, id: AccountId, since: Timestamp) {
         let Some(account) = self.accounts.get(&id) else { return };
@@ -604,16 +643,26 @@ impl Pool {
         self.alarms.extend(waits);
     }
 
-    /// An outage of this length is over at `at`: what it stopped goes on where it was. Nobody could act, so no clock ran.
+    /// An outage of this length is over at `at`: what it stopped goes on where it was. Nobody could act, so no clock ran; and whoever
+    /// came into distress meanwhile comes into it now.
     pub(crate) fn resume_clocks(&mut self, outage: Duration, at: Timestamp) {
+        let began_at = Timestamp(at.0.saturating_sub(outage.0));
+        let ends: Vec<Timestamp> = self.markets.iter().map(|market| market.activity.outage.ended_at).collect();
+        let ttls: Vec<(MarketId, Duration)> =
+            self.markets.iter().map(|market| (market.id, market.params.liquidation.order_ttl)).collect();
         let distressed: Vec<(AccountId, Timestamp)> = self.distressed.iter().map(|(id, since)| (*id, *since)).collect();
         for (id, since) in distressed {
-            // Never to the end of it: they were in distress before.
-            let since = since.plus(outage).min(Timestamp(at.0.saturating_sub(1))).max(since);
+            // Never to the end of it, nor of one before, where they were in distress before.
+            let first = ends.iter().copied().filter(|end| since < *end).min().unwrap_or(at);
+            let later = since.plus(outage).min(Timestamp(first.0.saturating_sub(1))).max(since);
+            let since = if began_at <= since { at } else { later };
             self.distressed.insert(id, since);
             let live = self.accounts.get_mut(&id).and_then(|account| account.liquidation.as_mut());
             if let Some(live) = live {
-                live.expires_at = live.expires_at.plus(outage);
+                // No longer than a new one: some of the outage may have been over when it was placed.
+                let ttl =
+                    ttls.iter().find(|(market, _)| *market == live.market).map_or(Duration::ZERO, |(_, ttl)| *ttl);
+                live.expires_at = live.expires_at.plus(outage).min(at.plus(ttl)).max(live.expires_at);
                 self.alarms.insert((live.expires_at, id));
             }
             self.await_turn(id, since);

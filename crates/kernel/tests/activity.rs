@@ -322,8 +322,8 @@ fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
             let taken = liquidations(&effects).iter().any(|(account, ..)| *account == 1);
             first = first.or(taken.then_some((story.now - ended) / 1_000_000));
         }
-        // Where it was before: as soon as orders match. Else after 50 s.
-        assert_eq!(first, Some(if before { 3 } else { 50 }), "{before}");
+        // Where it was before: as soon as orders match. Else 50 s after that.
+        assert_eq!(first, Some(if before { 3 } else { 53 }), "{before}");
     }
     // Nobody waits whose equity is gone.
     let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
@@ -336,33 +336,29 @@ fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
 #[test]
 fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_was() {
     let mut params = quiet();
-    params.liquidation.order_ttl = Duration::seconds(30);
+    params.liquidation.order_ttl = Duration::seconds(310);
     params.breaker.grace_max = Duration::seconds(100);
     for returns in [true, false] {
         let mut story = open(params.clone(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
-        let produced = story.now;
-        second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
-        for _ in 0..279 {
-            second(&mut story, 10_000, vec![]);
-        }
-        // 281 s after the last block it is decided to liquidate; from 300 s on the chain counts as standing still.
         second(&mut story, 9_900, vec![]);
         assert_eq!(liquidations(&story.effects).len(), 1);
         let live = |story: &Story| story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
         let placed = live(&story).expect("is out");
-        assert_eq!(placed.expires_at, Timestamp(produced + 311_000_000));
+        assert_eq!(placed.expires_at, Timestamp(story.now + 310_000_000));
+        // The last block is a second later; from 300 s after it on the chain counts as standing still.
+        let produced = story.now + 1_000_000;
+        second(&mut story, 9_900, vec![chain(produced, 0, 0, 0)]);
         story.effects.clear();
         // For a hundred seconds it does not run out, and then the reports are taken to be what is missing.
-        for _ in 0..(if returns { 60 } else { 118 }) {
+        for _ in 0..(if returns { 340 } else { 399 }) {
             second(&mut story, 9_900, vec![]);
         }
         assert_eq!(live(&story), Some(placed));
         if returns {
-            // 342 s without a block: as much longer it stands.
+            // 341 s without a block: as much longer it stands, which is a second less than a new one.
             let now = story.now + 1_000_000;
             second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
-            let silent = Duration(now - produced);
-            assert_eq!(live(&story).map(|live| live.expires_at), Some(placed.expires_at.plus(silent)));
+            assert_eq!(live(&story).map(|live| live.expires_at), Some(placed.expires_at.plus(Duration::seconds(341))));
             assert_eq!(liquidations(&story.effects), []);
         } else {
             second(&mut story, 9_900, vec![]);
@@ -390,4 +386,209 @@ fn the_time_away_teaches_nobody_s_silence() {
         let after = if restarts { before } else { Duration::seconds(10) };
         assert_eq!(silence(&story), after, "{restarts}");
     }
+}
+
+#[test]
+fn an_order_that_was_placed_late_in_an_outage_stands_no_longer_than_a_new_one() {
+    let mut params = quiet();
+    params.liquidation.order_ttl = Duration::seconds(30);
+    params.breaker.grace_share = Ratio::ZERO;
+    let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let produced = story.now;
+    second(&mut story, 9_900, vec![chain(produced, 0, 0, 0)]);
+    // Reports are what is missing from 300 s to 900 s on: after that it is decided anew, a day after the last block.
+    story.wait(86_400);
+    second(&mut story, 9_900, vec![]);
+    for _ in 0..35 {
+        let now = story.now + 1_000_000;
+        second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
+        let live = story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
+        assert!(live.is_none_or(|live| live.expires_at <= Timestamp(now + 30_000_000)), "{live:?}");
+    }
+    assert!(1 < liquidations(&story.effects).len());
+}
+
+#[test]
+fn missing_reports_shield_nobody_whose_equity_is_gone() {
+    let after = |reports: bool| {
+        let mut params = quiet();
+        params.liquidation.order_ttl = Duration::seconds(3);
+        params.breaker.grace_max = Duration::seconds(4 * 3_600);
+        let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let next = |story: &mut Story, cents: i64| {
+            let now = story.now + 1_000_000;
+            let report = reports || now < 1_000_000_040_000_000;
+            second(story, cents, if report { vec![chain(now, 0, 0, 0)] } else { vec![] })
+        };
+        for _ in 0..400 {
+            next(&mut story, 10_000);
+        }
+        next(&mut story, 9_900);
+        let closed = |effect: &Effect| matches!(effect, Effect::Deleveraged { .. });
+        (0..18_000).find(|k| next(&mut story, (9_800 - k / 10).max(8_000)).iter().any(closed))
+    };
+    assert_eq!((after(true), after(false)), (Some(1_010), Some(1_010)));
+}
+
+#[test]
+fn whom_an_outage_of_the_chain_brings_under_maintenance_has_its_grace_too() {
+    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let produced = story.now;
+    second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
+    // Under maintenance 400 s after the last block, for 400 s: nobody who can pay is liquidated while nobody can act.
+    for k in 0..799 {
+        second(&mut story, if k < 399 { 10_000 } else { 9_900 }, vec![]);
+    }
+    assert_eq!(liquidations(&story.effects), []);
+    let back = story.now + 1_000_000;
+    second(&mut story, 9_900, vec![chain(back, 0, 0, 0)]);
+    // Half of 800 s.
+    for (until, taken) in [(399, 0), (402, 1)] {
+        while story.now < back + until * 1_000_000 {
+            let now = story.now + 1_000_000;
+            second(&mut story, 9_900, vec![chain(now, 0, 0, 0)]);
+        }
+        assert_eq!(liquidations(&story.effects).len(), taken, "{until}");
+    }
+}
+
+#[test]
+fn a_second_signal_of_an_outage_takes_its_grace_from_nobody() {
+    for again in [0, 1, 2] {
+        let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let produced = story.now;
+        second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
+        story.wait(1_000);
+        story.prompt = false;
+        story.batch(vec![Input::Restart]);
+        let ended = story.now;
+        story.prompt = true;
+        second(&mut story, 9_900, vec![]);
+        let now = story.now + 1_000_000;
+        let more = [vec![], vec![chain(now, 0, 0, 0)], vec![Input::Restart]];
+        second(&mut story, 9_900, more[again].clone());
+        let until = |story: &mut Story, seconds: i64| {
+            while story.now < ended + seconds * 1_000_000 {
+                let now = story.now + 1_000_000;
+                second(story, 9_900, if again == 1 { vec![chain(now, 0, 0, 0)] } else { vec![] });
+            }
+        };
+        until(&mut story, 495);
+        assert_eq!(liquidations(&story.effects), [], "{again}");
+        until(&mut story, 510);
+        assert_eq!(liquidations(&story.effects).len(), 1, "{again}");
+    }
+}
+
+#[test]
+fn a_grace_is_not_for_what_was_opened_in_it() {
+    let mut params = quiet();
+    params.breaker.grace_max = Duration::seconds(4 * 3_600);
+    let others = [account(2, RICH, &[(0, -10_000, 100)]), account(3, RICH, &[(0, 10_000, 100)])];
+    let mut story = open(params, &[account(1, 60, &[]), others[0].clone(), others[1].clone()]);
+    second(&mut story, 10_000, vec![insurance(1_000)]);
+    story.wait(2_000);
+    story.prompt = false;
+    story.batch(vec![Input::Restart]);
+    story.prompt = true;
+    for _ in 0..6 {
+        second(&mut story, 10_000, vec![]);
+    }
+    second(&mut story, 10_000, vec![order(1, 1, 0, 10_000, 10_000), order(2, 2, 0, -10_000, 10_000)]);
+    second(&mut story, 10_000, vec![trade(0, OrderId(1), OrderId(2), 10_000, 10_000)]);
+    let taken =
+        (0..800).map(|k| 10_000 - k).find(|cents| !liquidations(&second(&mut story, *cents, vec![])).is_empty());
+    // 60 USD on 1,000: under maintenance of 2.5% below 96.41.
+    assert_eq!(taken, Some(9_641));
+}
+
+#[test]
+fn a_gate_that_no_quorum_opens_lets_leave_after_a_while() {
+    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    story.wait(1);
+    story.batch(vec![Input::Restart]);
+    // One of two is gone for good.
+    for (seconds, mode) in [(60, Mode::Halted), (1, Mode::CancelOnly), (1, Mode::ReduceOnly), (3_600, Mode::ReduceOnly)]
+    {
+        story.hold(0, &[10_000, i64::MIN], seconds);
+        assert_eq!(story.mode(0), mode, "{seconds}");
+    }
+    let effects = story.batch(vec![order(1, 2, 0, 1, 10_500)]);
+    assert!(matches!(effects[..], [Effect::Admit { .. }]), "{effects:?}");
+    second(&mut story, 10_000, vec![]);
+    story.hold(0, &[10_000; 2], 3);
+    assert_eq!(story.mode(0), Mode::Normal);
+}
+
+#[test]
+fn a_thin_book_is_forgotten_after_a_window_and_a_deeper_one_is_news_at_once() {
+    let depth = |bid, ask| Input::Depth(Depth { market: MarketId(0), bid: Size(bid), ask: Size(ask) });
+    let mut params = quiet();
+    params.activity.crowding = at(5_000, 10_000);
+    let accounts = [account(1, RICH, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)])];
+    let mut story = open(params.clone(), &accounts);
+    second(&mut story, 10_000, vec![depth(0, 1_000)]);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    for _ in 0..3_599 {
+        second(&mut story, 10_000, vec![]);
+    }
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    for _ in 0..3 {
+        second(&mut story, 10_000, vec![]);
+    }
+    assert_eq!(story.mode(0), Mode::Normal);
+    // What nobody may quote is not measured: no thinner, but deeper.
+    let mut story = open(params, &accounts);
+    second(&mut story, 10_000, vec![depth(50, 50)]);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    second(&mut story, 10_000, vec![depth(0, 0)]);
+    second(&mut story, 10_000, vec![depth(1_000, 1_000)]);
+    second(&mut story, 10_000, vec![]);
+    assert!(story.mode(0) < Mode::ReduceOnly);
+}
+
+#[test]
+fn two_exits_far_apart_do_not_hold_a_market_that_nobody_may_quote() {
+    let mut params = quiet();
+    params.activity.divergence = at(1, 3);
+    params.detectors.velocity = at(3, 7);
+    let mut story = open(params, &[]);
+    second(&mut story, 10_000, vec![]);
+    second(&mut story, 10_800, vec![]);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    let (bid, ask) = (Price(10_790 * (USD / 100)), Price(13_000 * (USD / 100)));
+    let top = Input::BookTop(BookTop { market: MarketId(0), bid, ask });
+    // The velocity window, and a calm a step.
+    for _ in 0..63 {
+        second(&mut story, 10_800, vec![top]);
+    }
+    assert!(story.mode(0) < Mode::ReduceOnly, "{:?}", story.mode(0));
+}
+
+#[test]
+fn two_liquidations_that_meet_are_closed_once() {
+    let mut params = quiet();
+    params.liquidation.fee = Ratio::ZERO;
+    let mut other = quiet();
+    other.open_interest_max = Size(1_000_000_000);
+    let weak = |id, lots: i64| account(id, 130, &[(0, lots, 100), (1, 10_000, 100)]);
+    let accounts = [weak(1, 10_000), weak(2, -10_000), account(3, RICH, &[(1, -20_000, 100)])];
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params, other]), &accounts) };
+    let both = |story: &mut Story, second: i64, more: Vec<Input>| {
+        story.wait(1);
+        let now = story.now;
+        let of = |market: u16, cents: i64| [0, 1].map(|n| observation(market, n, cents * (USD / 100), now, now));
+        let seen = of(0, 10_000).into_iter().chain(of(1, second));
+        let inputs = seen.chain(more).collect();
+        story.batch(inputs)
+    };
+    for _ in 0..30 {
+        both(&mut story, 10_000, vec![]);
+    }
+    let taken = liquidations(&both(&mut story, 9_100, vec![]));
+    let [(1, sold, seller), (2, bought, buyer)] = taken[..] else { panic!("{taken:?}") };
+    assert_eq!((sold, bought), (-4_555, 4_555));
+    both(&mut story, 9_100, vec![trade(0, buyer, seller, 10_000, 4_555)]);
+    let market = story.kernel.state().market(MarketId(0)).expect("listed");
+    assert_eq!(market.activity.liquidated.total, 4_555);
 }

@@ -123,3 +123,29 @@ fn two_marks_that_follow_one_another_are_within_a_step_whatever_comes_and_whenev
     }
     assert!(1_000 < steps, "{steps}");
 }
+
+#[test]
+fn no_two_marks_inside_a_window_are_farther_apart_than_a_step_wherever_it_begins() {
+    let params = edge(25_000, 5_000, 1);
+    let (step, window) = (params.mark.step_max, params.mark.step_window);
+    let mut story = Story::new(&venue(vec![params]), &[]);
+    second(&mut story, 10_000);
+    let mut marks: Vec<(i64, i64)> = Vec::new();
+    // Looks at any time, the first of them just before a window is over.
+    let pauses = [999_999, 1, 1, 400_000, 599_998, 2, 250_000, 749_999, 1, 333_333];
+    for pause in pauses.iter().cycle().take(400) {
+        story.now += pause;
+        let now = story.now;
+        let seen = (0..2).map(|source| observation(0, source, 80 * USD, now, now)).collect();
+        story.batch(seen);
+        let market = story.kernel.state().market(protocol::MarketId(0)).expect("listed");
+        marks.push((now, market.mark.price.0));
+    }
+    assert_eq!(marks.last().map(|(_, mark)| *mark), Some(80 * USD));
+    for (k, (at, mark)) in marks.iter().enumerate() {
+        for (then, before) in marks[..k].iter().rev().take_while(|(then, _)| at - then <= window.0) {
+            let apart = i128::from(before - mark) * 1_000_000_000_000;
+            assert!(apart <= i128::from(step.0) * i128::from(*before), "{then} {before} {at} {mark}");
+        }
+    }
+}

@@ -109,7 +109,7 @@ fn initial_margin_rises_from_a_share_of_the_limit_to_all_of_the_notional() {
     let of = |story: &Story| {
         let market = story.kernel.state().market(MarketId(0)).expect("listed").clone();
         // Of 1,000 USD the tiers ask for 50.
-        initial(&market, 1_000_000_000)
+        initial(&market, 1_000_000_000, market.open_interest)
     };
     let mut n = 0;
     let mut build = |story: &mut Story, lots: i64| {
@@ -151,5 +151,49 @@ fn a_doubtful_price_is_so_many_half_widths_from_what_it_says() {
         assert_eq!([at(1, Lens::Kindest), at(-1, Lens::Kindest)], [Some(away), Some(-away)]);
         assert_eq!([at(1, Lens::Unkind), at(-1, Lens::Unkind)], [Some(-away), Some(away)]);
         assert_eq!(at(1, Lens::Mark), Some(0));
+    }
+}
+
+#[test]
+fn a_payment_finds_whom_it_brings_under_maintenance_though_nobody_speaks() {
+    let accounts = [account(1, 26, &[(0, 10_000, 100)]), account(2, 1_000, &[(0, -10_000, 100)])];
+    let mut story = open(market(2), &accounts);
+    story.effects.clear();
+    story.wait(1).batch(vec![funding(10 * BPS + 1)]);
+    assert_eq!(common::liquidations(&story.effects).len(), 1);
+}
+
+#[test]
+fn what_rests_counts_as_open_for_whoever_asks_after_it() {
+    let mut params = market(2);
+    params.open_interest_max = Size(10_000);
+    params.open_interest_margin_from = Ratio::percent(50);
+    params.liquidation.fee = Ratio::ZERO;
+    // 1,000 lots are 100 USD; the tiers ask for 5.
+    let accounts: Vec<_> = (1..=20).map(|id| account(id, 6, &[])).collect();
+    let mut story = open(params, &accounts);
+    let admitted = |k: &u64| {
+        story.hold(0, &[10_000; 2], 1);
+        let effects = story.batch(vec![order(*k, *k, 0, 1_000, 10_000), order(100 + k, 10 + k, 0, -1_000, 10_000)]);
+        effects.iter().filter(|effect| matches!(effect, Effect::Admit { .. })).count() == 2
+    };
+    // Up to half of the limit.
+    assert_eq!((1..=10).filter(admitted).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn margin_by_open_interest_goes_on_in_proportion_however_much_is_open() {
+    let mut params = market(2);
+    (params.open_interest_max, params.order_size_max) = (Size(1_000_000_000_000), Size(1_000_000_000_000));
+    params.open_interest_margin_from = Ratio::percent(50);
+    params.tiers.truncate(1);
+    let lots = 700_000_000_000;
+    let rich = 5_000_000_000;
+    let story = open(params, &[account(1, rich, &[(0, lots, 100)]), account(2, rich, &[(0, -lots, 100)])]);
+    let market = story.kernel.state().market(MarketId(0)).expect("listed");
+    for millions in [1, 100, 170, 180, 1_000] {
+        let notional = millions * 1_000_000_000_000;
+        // 5%, and two fifths of the rest.
+        assert_eq!(initial(market, notional, market.open_interest), notional * 430_000_000_000, "{millions}");
     }
 }

@@ -91,9 +91,11 @@ struct Market {
     observed_until: Timestamp,
     stable: Stable,
     depth: Option<Depth>,
+    depth_at: Timestamp,
     chain: Option<ChainHealth>,
     outage: Outage,
     gated: bool,
+    gated_at: Timestamp,
     closed: bool,
     funded_at: Timestamp,
 }
@@ -155,9 +157,11 @@ impl Model {
             observed_until: market.observed_until,
             stable: market.stable,
             depth: market.activity.depth,
+            depth_at: market.activity.depth_at,
             chain: market.activity.chain,
             outage: market.activity.outage,
             gated: market.activity.gated,
+            gated_at: market.activity.gated_at,
             closed: market.activity.closed,
             funded_at: market.funded_at,
         };
@@ -194,6 +198,9 @@ impl Model {
         if walk.batch.inputs.contains(&Input::Restart) {
             let away = if height == 0 { 0 } else { at.0 - before_at.0 };
             let pools: BTreeSet<usize> = markets.iter_mut().map(|market| market.restart(away, at)).collect();
+            for market in &markets {
+                venue.health(market.id, market.outage, market.chain);
+            }
             pools.into_iter().for_each(|pool| venue.resume_clocks(pool, away));
         }
         let mut looks = observe(&mut markets, &mut venue, walk)?;
@@ -233,8 +240,17 @@ impl Model {
             let age = |now: Timestamp| now.0 - market.observed_until.0 + market.ladder.quality.age.0;
             let staler = market.ladder.quality.state != QualityState::None
                 && oracle::stale(market, age(market.observed_until)) != oracle::stale(market, age(at));
+            // A depth is forgotten, or the gate lets leave.
+            let passes = |since: Timestamp, span: units::Duration| {
+                let due = since.0.saturating_add(span.0);
+                market.observed_until.0 < due && due <= at.0
+            };
+            let forgets = market.depth.is_some() && passes(market.depth_at, market.params.activity.growth_window);
+            let opens = market.gated && passes(market.gated_at, market.params.oracle.dispute_confirm);
             chosen_until < at
                 || staler
+                || forgets
+                || opens
                 || steps
                 || fell_silent
                 || waits && exact::q(breaker.calm_since.0) + calm <= exact::q(at.0)
@@ -270,6 +286,8 @@ impl Model {
         let funded = markets.iter().filter(|market| market.funded_at != Timestamp::MIN);
         let mut funded: BTreeMap<MarketId, Timestamp> = funded.map(|market| (market.id, market.funded_at)).collect();
         venue.funding(&mut funded, walk)?;
+        // Whom it brings under maintenance is looked at.
+        evaluated.extend(funded.iter().filter(|(_, last)| **last == at).map(|(market, _)| *market));
         venue.top_ups(walk)?;
         venue.entered(after);
         venue.liquidations(walk)?;
@@ -294,10 +312,8 @@ impl Model {
         for (n, input) in (0..).zip(&walk.batch.inputs) {
             let Input::Trade(trade) = input else { continue };
             let Some(history) = self.histories.get_mut(usize::from(trade.market.0)) else { continue };
-            for order in [trade.buy, trade.sell] {
-                if order.is_kernel() && !refused.contains(&n) {
-                    history.closed(trade.size.0.into(), walk.batch.at);
-                }
+            if (trade.buy.is_kernel() || trade.sell.is_kernel()) && !refused.contains(&n) {
+                history.closed(trade.size.0.into(), walk.batch.at);
             }
         }
     }
@@ -435,6 +451,13 @@ impl Model {
             let told = Effect::Mode { market: id, from: old.mode, to: mode, restriction, causes };
             walk.expect("a change of mode is told", told)?;
         }
+        // A grace begins when whoever wants to leave may.
+        if market.outage.waits && Side::BOTH.iter().all(|side| restriction.permits(Action::Reduce, *side)) {
+            let until = Timestamp(at.0.saturating_add(market.outage.grace.0));
+            (market.outage.waits, market.outage.grace_until) = (false, until);
+            venue.health(id, market.outage, market.chain);
+        }
+        same("a grace", id, kernel.activity.outage, market.outage)?;
         market.observed_until = at;
         venue.priced(id, [market.mark.price, market.mark.target], quality, restriction);
         let closed = Side::BOTH.iter().any(|side| !restriction.permits(Action::Open, *side));
@@ -462,16 +485,21 @@ impl Market {
             }
             panel.index.deadline = panel.index.deadline.min(at);
         }
-        self.gated = true;
+        (self.gated, self.gated_at) = (true, at);
     }
 
     /// So long after an outage nobody solvent is liquidated whom it brought into distress.
     fn grace(&mut self, outage: i64, at: Timestamp) {
         let breaker = &self.params.breaker;
         let grace = exact::floor(&(exact::part(breaker.grace_share) * exact::q(outage.max(0))));
-        let until = i128::from(at.0) + grace.min(breaker.grace_max.0.into());
-        let until = Timestamp(until.min(i64::MAX.into()) as i64).max(self.outage.grace_until);
-        self.outage = Outage { ended_at: at, grace_until: until };
+        // Inside of a grace, or before it could begin, it is still the outage that it was.
+        let old = self.outage;
+        let inside = old.waits || at < old.grace_until;
+        let left = if inside { i128::from(old.grace_until.0) - i128::from(at.0) } else { 0 };
+        let grace = grace.min(breaker.grace_max.0.into()).max(left);
+        let until = Timestamp((i128::from(at.0) + grace).min(i64::MAX.into()) as i64);
+        let ended_at = if inside { old.ended_at } else { at };
+        self.outage = Outage { ended_at, grace: units::Duration(grace as i64), grace_until: until, waits: true };
     }
 
     /// Takes a report of the chain. Returns the outage that it ends.
@@ -544,31 +572,41 @@ fn asked(market: &Market) -> Mode {
     market.memory.levels.into_iter().max().unwrap_or(Mode::Halted)
 }
 
+/// Whether makers may open, and could for as long as a calm.
+fn is_quoted(market: &Market, at: Timestamp) -> bool {
+    let since = at.0.saturating_sub(market.breaker.relaxed_at.0);
+    market.breaker.mode < Mode::ReduceOnly && market.params.breaker.calm.0 <= since
+}
+
 /// What looks at the venue's own book make of a market's premium.
 struct Look {
     premium: exact::Q,
-    gap: exact::Q,
     at: Timestamp,
     looks: i64,
+    gap: exact::Q,
+    gap_at: Timestamp,
+    gaps: i64,
 }
 
 impl Look {
     fn unseen(market: &Market) -> Look {
-        let Mark { premium, gap, premium_at, .. } = market.mark;
-        Look { premium: exact::part(premium), gap: exact::part(gap), at: premium_at, looks: 0 }
+        let Mark { premium, gap, premium_at, gap_at, .. } = market.mark;
+        let (premium, gap) = (exact::part(premium), exact::part(gap));
+        Look { premium, at: premium_at, looks: 0, gap, gap_at, gaps: 0 }
     }
 
     fn agrees(&self, old: &Market, kernel: &state::Market) -> Demand<()> {
         let id = old.id;
         if self.looks == 0 {
-            let stored = |mark: &Mark| (mark.premium, mark.gap, mark.premium_at);
+            let stored = |mark: &Mark| (mark.premium, mark.gap, mark.premium_at, mark.gap_at);
             return same("a premium that nobody looked at", id, stored(&kernel.mark), stored(&old.mark));
         }
         // The sample and the average are each rounded to a part.
         let near = oracle::near(kernel.mark.premium, &self.premium, 2 * self.looks);
         demand("the premium", near, || format!("{id:?}: kernel {:?}, model {}", kernel.mark.premium, self.premium))?;
-        let near = oracle::near(kernel.mark.gap, &self.gap, 2 * self.looks);
+        let near = oracle::near(kernel.mark.gap, &self.gap, 2 * self.gaps);
         demand("the gap", near, || format!("{id:?}: kernel {:?}, model {}", kernel.mark.gap, self.gap))?;
+        same("when the gap was averaged", id, kernel.mark.gap_at, self.gap_at)?;
         same("when the premium was averaged", id, kernel.mark.premium_at, self.at)
     }
 }
@@ -668,6 +706,9 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                         Err(found) => reject = Some(found),
                     }
                 }
+                for market in markets.iter() {
+                    venue.health(market.id, market.outage, market.chain);
+                }
                 if let Some(outage) = outage {
                     venue.resume_clocks(pool, outage);
                 }
@@ -698,7 +739,11 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 let reject = protocol::Reject::OutOfRange;
                 walk.expect("a refused depth", Effect::Rejected { input: n, reject })?;
             } else {
-                market.depth = Some(*depth);
+                let thin = |depth: &Depth| depth.bid.min(depth.ask);
+                // Of a book that nobody may quote only the better is news.
+                if is_quoted(market, at) || market.depth.is_some_and(|last| thin(&last) < thin(depth)) {
+                    (market.depth, market.depth_at) = (Some(*depth), at);
+                }
                 looks.entry(market.id).or_insert(unseen);
             }
             continue;
@@ -724,10 +769,13 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
         }
         if let Input::BookTop(top) = input {
             let look = looks.entry(market.id).or_insert_with(|| Look::unseen(market));
-            let averaged = |held, max| oracle::premium(market, held, look.at, top, max, at);
-            let premium = averaged(&look.premium, market.params.mark.premium_max);
-            if let Some((premium, gap)) = premium.zip(averaged(&look.gap, Ratio::ONE)) {
-                *look = Look { premium, gap, at, looks: look.looks + 1 };
+            let max = market.params.mark.premium_max;
+            if let Some(premium) = oracle::premium(market, &look.premium, look.at, top, max, at) {
+                (look.premium, look.at, look.looks) = (premium, at, look.looks + 1);
+            }
+            let gap = oracle::premium(market, &look.gap, look.gap_at, top, Ratio::ONE, at);
+            if let Some(gap) = gap.filter(|_| is_quoted(market, at)) {
+                (look.gap, look.gap_at, look.gaps) = (gap, at, look.gaps + 1);
             }
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Purse {
     pub(super) orders: Vec<OrderId>,
     /// A liquidation order that is out.
     pub(super) liquidation: Option<Liquidation>,
+    /// When a trade last made a position larger.
+    pub(super) grown_at: Option<Timestamp>,
     /// A liquidation order ran out while the account was insolvent.
     pub(super) exhausted: bool,
     /// Notional, at the marks, that liquidation closed since the account came into distress.
@@ -176,6 +178,7 @@ impl Books {
             orders: account.orders.clone(),
             liquidation: account.liquidation,
             exhausted: account.exhausted,
+            grown_at: Some(account.grown_at).filter(|at| *at != Timestamp::MIN),
             taken: account.taken.clone(),
         };
         pool.accounts.iter().map(|(id, account)| (*id, purse(account))).collect()
@@ -209,10 +212,14 @@ impl Books {
         self.need_at(id, |market, terms, lots| terms.kindly(lots, carrying.contains(&market)))
     }
 
+    /// Lots that are open.
+    pub(super) fn open(&self, market: MarketId) -> i128 {
+        self.accounts.values().filter_map(|purse| purse.sizes.get(&market)).filter(|l| 0 < **l).sum()
+    }
+
     /// The initial margin of a notional, the more of what its tiers leave uncovered the nearer the market is to its limit.
-    pub(super) fn initial(&self, market: MarketId, notional: i128) -> Q {
+    pub(super) fn initial(&self, market: MarketId, notional: i128, open: i128) -> Q {
         let params = &self.terms[&market].params;
-        let open: i128 = self.accounts.values().filter_map(|purse| purse.sizes.get(&market)).filter(|l| 0 < **l).sum();
         let by_tiers = requirement(notional, &params.tiers, |tier| tier.initial);
         let limit = i128::from(params.open_interest_max.0);
         let from = floor(&(part(params.open_interest_margin_from) * q(limit)));
@@ -237,7 +244,7 @@ impl Books {
             let price = price_of(*market, terms, *lots);
             let notional = terms.notional(*lots, price);
             need.equity += terms.value(*lots, price);
-            need.initial += self.initial(*market, notional);
+            need.initial += self.initial(*market, notional, self.open(*market));
             need.maintenance += requirement(notional, &terms.params.tiers, |tier| tier.maintenance);
         }
         Some(need)

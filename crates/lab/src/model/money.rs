@@ -171,8 +171,17 @@ impl Venue {
         }
         let lots = i128::from(trade.size.0);
         let amount = books.terms[&trade.market].value(lots, trade.price);
+        let held = |id: AccountId| books.accounts[&id].sizes.get(&trade.market).copied().unwrap_or(0);
+        let was = [(buy.account, held(buy.account), lots), (sell.account, held(sell.account), -lots)];
         books.fill(buy.account, trade.market, lots, amount);
         books.fill(sell.account, trade.market, -lots, -amount);
+        for (id, was, change) in was {
+            // Toward zero and not beyond it, or there is more than before.
+            let reduces = was.signum() == -change.signum() && change.abs() <= was.abs();
+            if let Some(purse) = books.accounts.get_mut(&id).filter(|_| !reduces) {
+                purse.grown_at = Some(self.at);
+            }
+        }
         for (id, change) in [(trade.buy, lots), (trade.sell, -lots)] {
             let Some(order) = books.orders.get_mut(&id) else { continue };
             let left = i128::from(order.remaining.0) - change;
@@ -429,7 +438,8 @@ impl Venue {
             let stands = self.stands(pool, account, &live);
             let insolvent = self.judged(pool, account).is_some_and(|(verdict, _)| verdict.insolvent);
             let stalled = self.books[pool].terms[&live.market].is_stalled(self.at);
-            let due = !stands || live.expires_at <= self.at && !stalled;
+            // Debts grow while nobody can act.
+            let due = !stands || live.expires_at <= self.at && (insolvent || !stalled);
             let detail = || format!("{account:?} {live:?} {need:?}");
             demand("a liquidation order stands while it has its reason and its time", due, detail)?;
             if let Some(purse) = self.books[pool].accounts.get_mut(&account) {
@@ -535,12 +545,17 @@ impl Venue {
     pub(super) fn resume_clocks(&mut self, pool: usize, outage: i64) {
         let at = self.at.0;
         let Some(books) = self.books.get_mut(pool) else { return };
+        let ends: Vec<i64> = books.terms.values().map(|terms| terms.outage.ended_at.0).collect();
         for since in books.since.values_mut() {
-            since.0 = (since.0.saturating_add(outage)).min(at - 1).max(since.0);
+            // Whoever came into distress meanwhile comes into it now; whoever was in it before an outage stays so.
+            let before_all = ends.iter().filter(|end| since.0 < **end).min().map_or(at, |end| *end) - 1;
+            let later = since.0.saturating_add(outage).min(before_all).max(since.0);
+            since.0 = if at.saturating_sub(outage) <= since.0 { at } else { later };
         }
         for id in books.distressed.clone() {
             if let Some(live) = books.accounts.get_mut(&id).and_then(|purse| purse.liquidation.as_mut()) {
-                live.expires_at.0 = live.expires_at.0.saturating_add(outage);
+                let ttl = books.terms.get(&live.market).map_or(0, |terms| terms.params.liquidation.order_ttl.0);
+                live.expires_at.0 = live.expires_at.0.saturating_add(outage).min(at + ttl).max(live.expires_at.0);
             }
         }
     }
@@ -563,7 +578,9 @@ impl Venue {
             let allowed = permits(action, &terms.quality, terms.single_lineage());
             // Whom an outage brought there has its grace.
             let since = books.since.get(&id).map_or(self.at, |since| *since);
-            let graced = self.at < terms.outage.grace_until && terms.outage.ended_at <= since;
+            let is_grace = terms.outage.waits || self.at < terms.outage.grace_until;
+            let grown_after = books.accounts[&id].grown_at.is_some_and(|at| terms.outage.ended_at <= at);
+            let graced = is_grace && terms.outage.ended_at <= since && !grown_after;
             let waits = waits || !insolvent && graced;
             allowed && !waits && terms.restriction.permits(action, side(lots))
         };
@@ -640,8 +657,10 @@ impl Venue {
         same("who is insolvent", id, insolvent, verdict.insolvent)?;
         let purse = &books.accounts[&id];
         let requires = |market: &MarketId| books.terms[market].maintenance(purse.sizes[market]);
-        let largest = verdict.from.iter().map(requires).max().unwrap_or_else(|| q(0));
-        let first = verdict.from.iter().find(|market| requires(market) == largest).copied();
+        // Who can pay is not liquidated anew while the chain stands still.
+        let from = || verdict.from.iter().filter(|m| insolvent || !books.terms[*m].is_stalled(self.at));
+        let largest = from().map(requires).max().unwrap_or_else(|| q(0));
+        let first = from().find(|market| requires(market) == largest).copied();
         same("of what may be taken the position that needs most, of equals the first", id, Some(order.market), first)?;
         let lots = purse.sizes[&order.market];
         let closed = i128::from(order.size.0.abs());
@@ -971,8 +990,12 @@ impl Venue {
         };
         let of = |held: &dyn Fn(&MarketId) -> bool| account.positions.iter().any(|position| held(&position.market));
         let looked_at = undisturbed && (of(&|market| evaluated.contains(market)) || of(&waited));
-        let goes_on = |live: Liquidation| self.at < live.expires_at || books.terms[&live.market].is_stalled(self.at);
-        let in_time = account.liquidation.is_none_or(goes_on) || !undisturbed;
+        let insolvent = self.judged(place, id).is_some_and(|(verdict, _)| verdict.insolvent);
+        let stalled = |market: MarketId| !insolvent && books.terms[&market].is_stalled(self.at);
+        let goes_on = |live: Liquidation| self.at < live.expires_at || stalled(live.market);
+        // Who became insolvent since is looked at with the next price.
+        let stood = |live: Liquidation| self.at < live.expires_at || books.terms[&live.market].is_stalled(self.at);
+        let in_time = account.liquidation.is_none_or(stood) || !undisturbed;
         demand("no liquidation order stands past its time", in_time, || format!("{:?} {id:?}", pool.id))?;
         let verdict = self.verdict(place, id);
         if let Some(live) = account.liquidation.filter(|_| looked_at) {
@@ -995,7 +1018,9 @@ impl Venue {
         let opens = |order: &OrderId| books.orders.get(order).is_some_and(|order| order.opening);
         let harmless = books.params.backstop == Some(id) || !account.orders.iter().any(opens);
         demand("nobody under maintenance has orders that open", harmless, || format!("{:?} {id:?}", pool.id))?;
-        let done = account.liquidation.is_some() || verdict.is_none();
+        // Whoever can pay is not liquidated anew while the chain stands still.
+        let waits = verdict.as_ref().is_none_or(|verdict| verdict.from.iter().all(|market| stalled(*market)));
+        let done = account.liquidation.is_some() || waits;
         demand("whoever may be liquidated is", done, || format!("{:?} {id:?} {need:?} {verdict:?}", pool.id))
     }
 }
@@ -1037,12 +1062,14 @@ fn resting(books: &Books, purse: &Purse, market: MarketId) -> (i128, i128) {
 }
 
 /// Initial margin if nothing, all buys or all sells were filled, whichever needs most in each market.
-fn worst_case(books: &Books, purse: &Purse, more: Option<&Order>) -> Option<Q> {
+fn worst_case(books: &Books, purse: &Purse, more: Option<(&Order, i128)>) -> Option<Q> {
     let mut required = q(0);
     for (market, terms) in &books.terms {
         let held = purse.sizes.get(market).copied().unwrap_or(0);
         let (mut buys, mut sells) = resting(books, purse, *market);
-        if let Some(order) = more.filter(|order| order.market == *market) {
+        let mut open = books.open(*market);
+        if let Some((order, with_it)) = more.filter(|(order, _)| order.market == *market) {
+            open = with_it;
             if 0 < order.size.0 { buys += i128::from(order.size.0) } else { sells += i128::from(order.size.0) }
         }
         if held == 0 && buys == 0 && sells == 0 {
@@ -1051,7 +1078,8 @@ fn worst_case(books: &Books, purse: &Purse, more: Option<&Order>) -> Option<Q> {
         if terms.mark.0 <= 0 {
             return None;
         }
-        let initial = |lots: i128| books.initial(*market, terms.notional(lots, terms.mark));
+        let dearer = terms.mark.max(terms.target);
+        let initial = |lots: i128| books.initial(*market, terms.notional(lots, dearer), open);
         required += initial(held).max(initial(held + buys)).max(initial(held + sells));
     }
     Some(required)
@@ -1086,25 +1114,30 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
         return Err(Reject::PriceQuality);
     }
     let (market, lots) = (order.market, i128::from(order.size.0.abs()));
+    let mut open = books.open(market);
     if action == Action::Open {
         let max = floor(&(part(terms.restriction.size_scale) * q(terms.params.order_size_max.0)));
         if max < lots {
             return Err(Reject::TooLarge { max: Size(max as i64) });
         }
-        let long = books.accounts.values().filter_map(|purse| purse.sizes.get(&order.market)).filter(|lots| 0 < **lots);
         let asks = |sign: i64| -> i128 {
             let alike =
                 |order: &&OpenOrder| order.opening && order.market == market && order.remaining.0.signum() == sign;
             let resting = books.orders.values().filter(alike).map(|order| i128::from(order.remaining.0.abs()));
             resting.sum::<i128>() + if order.size.0.signum() == sign { lots } else { 0 }
         };
-        let most = long.sum::<i128>() + asks(1).max(asks(-1));
-        if i128::from(terms.params.open_interest_max.0) < most {
+        open += asks(1).max(asks(-1));
+        if i128::from(terms.params.open_interest_max.0) < open {
             return Err(Reject::OpenInterest { max: terms.params.open_interest_max });
         }
     }
     let sign = i128::from(order.size.0.signum());
-    let worse = |limit: i128| ((limit - i128::from(terms.mark.0)) * sign).max(0);
+    // What would be opened is worth the less, and what is held the more, of where the mark is and where it is going.
+    let reference = match (0 < sign, action == Action::Reduce) {
+        (true, _) => terms.mark.min(terms.target),
+        (false, _) => terms.mark.max(terms.target),
+    };
+    let worse = |limit: i128| ((limit - i128::from(reference.0)) * sign).max(0);
     let loss = |limit: i128| ceil(&(q(worse(limit)) * q(lots) / q(terms.per_micro)));
     if action == Action::Reduce {
         // The farthest price at which the equity that is not set aside pays for what is lost against the mark: all of it
@@ -1115,14 +1148,15 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
         // While a liquidation order is out nothing of it is the account's to spend.
         let left = if purse.liquidation.is_some() { 0 } else { (equity - books.reserved(purse)).max(0) };
         let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
-        let farthest = farthest.min(terms.farthest(sign));
-        let limit = i128::from(terms.mark.0) + sign * worse(order.limit.0.into()).min(farthest);
+        let slips = |price: Price| floor(&(part(terms.params.liquidation.slippage_max) * q(price.0)));
+        let farthest = farthest.min(terms.farthest(sign) - slips(terms.mark) + slips(reference));
+        let limit = i128::from(reference.0) + sign * worse(order.limit.0.into()).min(farthest);
         let limit = if worse(order.limit.0.into()) == 0 { order.limit.0.into() } else { limit.max(1) };
         return Ok((false, loss(limit), Price(limit as i64)));
     }
     let before = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
-    let after = worst_case(books, purse, Some(order)).ok_or(Reject::PriceQuality)?;
-    let dear = order.limit.max(terms.mark);
+    let after = worst_case(books, purse, Some((order, open))).ok_or(Reject::PriceQuality)?;
+    let dear = order.limit.max(terms.mark).max(terms.target);
     let addon = ceil(&(part(terms.restriction.margin_addon) * q(terms.notional(lots, dear))));
     let set_aside = addon + loss(order.limit.0.into());
     let needed = ceil(&(after - &before)) + set_aside;

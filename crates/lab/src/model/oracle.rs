@@ -927,7 +927,7 @@ pub(super) struct Measures {
     intensity: Q,
     divergence: Q,
     distress: Q,
-    gated: bool,
+    gate: Mode,
     closed: bool,
     /// Microseconds since the newest source spoke, as whole heartbeats.
     stale: i64,
@@ -939,8 +939,11 @@ impl Measures {
         let params = &market.params;
         let over = |part: i128, whole: i128| q(part) / q(whole.max(1));
         let base = least.max(i128::from(params.open_interest_max.0) / 100);
-        let crowding = market.depth.filter(|_| open != 0).map(|depth| over(open, depth.bid.0.min(depth.ask.0).into()));
-        let gap = faded(&part(mark.gap), mark.premium_at, params.mark.premium_window, at);
+        // Of one that is older than the growth window nothing is known.
+        let young = at.0.saturating_sub(market.depth_at.0) < params.activity.growth_window.0;
+        let crowding =
+            market.depth.filter(|_| open != 0 && young).map(|depth| over(open, depth.bid.0.min(depth.ask.0).into()));
+        let gap = faded(&part(mark.gap), mark.gap_at, params.mark.premium_window, at);
         // Parts are cut off toward zero.
         let parts = floor(&(gap.clone().max(-gap) * q(Ratio::ONE.0)));
         let spans = |chain: ChainHealth| {
@@ -956,7 +959,11 @@ impl Measures {
             intensity: over(closed, closed + open),
             divergence: q(parts) / q(Ratio::ONE.0),
             distress: market.chain.and_then(spans).unwrap_or(q(0)),
-            gated: market.gated,
+            gate: match market.gated {
+                false => Mode::Normal,
+                true if at.0.saturating_sub(market.gated_at.0) < params.oracle.dispute_confirm.0 => Mode::Halted,
+                true => Mode::ReduceOnly,
+            },
             closed: market.closed,
             stale: stale(market, market.ladder.quality.age.0),
         }
@@ -967,7 +974,9 @@ impl Measures {
 pub(super) fn stale(market: &Market, age: i64) -> i64 {
     let beats = market.own().params.sources.iter().map(|source| source.heartbeat.0);
     let beat = beats.min().unwrap_or(i64::MAX);
-    (0..).map(|beats: i64| beats.saturating_mul(beat)).take_while(|whole| *whole <= age).last().unwrap_or(0)
+    // Each counts from half of one after it is over.
+    let wholes = (0..).map(|beats: i64| beats.saturating_mul(beat));
+    wholes.take_while(|whole| *whole == 0 || *whole <= age.saturating_sub(beat / 2)).last().unwrap_or(0)
 }
 
 /// The levels that the detectors hold, from those that they held, and the joined restriction with its causes.
@@ -1091,7 +1100,7 @@ pub(super) fn detect(
     let intensity = share(&measures.intensity, &activity.intensity, intensity);
     let divergence = share(&measures.divergence, &activity.divergence, divergence);
     let chain = share(&measures.distress, &market.params.chain.distress, chain);
-    let restart = if measures.gated { Mode::Halted } else { Mode::Normal };
+    let restart = measures.gate;
     let session = if measures.closed { Mode::Halted } else { Mode::Normal };
     // The share that the range is of its low in whole millionths, one more than is full; of the threshold those that are.
     let millionths = |share: Q| floor(&(share * q(1_000_000)));
@@ -1192,7 +1201,8 @@ pub(super) fn ladder(from: Rungs, wanted: Mode, breaker: &BreakerParams, at: Tim
 
 /// The mark after a look at an index: the premium is the kernel's, which is kept in parts, and so is what it was averaged at.
 pub(super) fn mark(index: Price, old: Mark, kernel: &Mark, params: &MarketParams, at: Timestamp) -> Mark {
-    let mut mark = Mark { premium: kernel.premium, gap: kernel.gap, premium_at: kernel.premium_at, ..old };
+    let Mark { premium, premium_at, gap, gap_at, .. } = *kernel;
+    let mut mark = Mark { premium, premium_at, gap, gap_at, ..old };
     if index.0 <= 0 {
         mark.target = mark.price;
         return mark;
@@ -1203,16 +1213,23 @@ pub(super) fn mark(index: Price, old: Mark, kernel: &Mark, params: &MarketParams
     let parts = if parts < q(0) { ceil(&parts) } else { floor(&parts) };
     mark.target = Price((floor(&(q(index.0) * (q(1) + q(parts) / q(Ratio::ONE.0)))) as i64).max(1));
     if mark.price.0 == 0 {
-        (mark.price, mark.low, mark.high, mark.stepped_at) = (mark.target, mark.target, mark.target, at);
+        let first = mark.target;
+        (mark.price, mark.stepped_at) = (first, at);
+        (mark.low, mark.high, mark.low_before, mark.high_before) = (first, first, first, first);
         return mark;
     }
-    if q(params.mark.step_window.0) <= q(at.0) - q(mark.stepped_at.0) {
+    let (window, passed) = (q(params.mark.step_window.0), q(at.0) - q(mark.stepped_at.0));
+    if window <= passed {
+        // Of the window before that one, where it is as long ago, only the last mark is left.
+        let last = if passed < window * q(2) { (mark.low, mark.high) } else { (mark.price, mark.price) };
+        (mark.low_before, mark.high_before) = last;
         (mark.low, mark.high, mark.stepped_at) = (mark.price, mark.price, at);
     }
-    // The farthest prices that are within a step of every mark of the window.
+    // The farthest prices that are within a step of every mark of both windows.
     let step = part(params.mark.step_max);
-    let lowest = ceil(&(q(mark.high.0) * (q(1) - &step))).min(i128::from(mark.high.0) - 1).max(1);
-    let highest = floor(&(q(mark.low.0) * (q(1) + &step))).max(i128::from(mark.low.0) + 1);
+    let (low, high) = (mark.low.0.min(mark.low_before.0), mark.high.0.max(mark.high_before.0));
+    let lowest = ceil(&(q(high) * (q(1) - &step))).min(i128::from(high) - 1).max(1);
+    let highest = floor(&(q(low) * (q(1) + &step))).max(i128::from(low) + 1);
     let price = i128::from(mark.target.0).clamp(lowest, highest.max(lowest)).min(i64::MAX.into()) as i64;
     (mark.price, mark.low, mark.high) = (Price(price), mark.low.min(Price(price)), mark.high.max(Price(price)));
     mark

@@ -127,7 +127,7 @@ fn mark_case(name: &str, index: Price, asked: i64, tops: Tops<'_>) -> (String, V
     for (bid, ask, second) in tops {
         let top = BookTop { market: MarketId(0), bid: Price(*bid), ask: Price(*ask) };
         let at = Timestamp(second * 1_000_000);
-        mark.observe_book(&top, index, &params, at);
+        mark.observe_book(&top, index, true, &params, at);
         listed.push(json!({ "bid": bid, "ask": ask, "at": at.0 }));
     }
     let asked_at = Timestamp(asked * 1_000_000);

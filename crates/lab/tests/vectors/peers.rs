@@ -196,7 +196,7 @@ mod drift {
             let mut mark = Mark { premium_at: Timestamp(0), ..Mark::NONE };
             let top = BookTop { market: MarketId(0), bid: Price(200_000_000), ask: Price(200_000_002) };
             for look in 1..200 {
-                mark.observe_book(&top, Price(100_000_000), &params, Timestamp(look * 60_000_000));
+                mark.observe_book(&top, Price(100_000_000), true, &params, Timestamp(look * 60_000_000));
             }
             mark.follow(Price(100_000_000), &params, Timestamp(199 * 60_000_000));
             assert!(mark.price <= Price(highest) && Price(highest - 2) <= mark.price, "{mark:?}");
