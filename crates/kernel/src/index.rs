@@ -333,7 +333,7 @@ impl Index {
         let mut look = Look::new(at);
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
-        // Unconfirmed jumps from the front on, nonsense from the back.
+        // Unconfirmed jumps and what came late from the front on, nonsense from the back.
         let mut aside = [SILENT; MarketParams::SOURCES_MAX];
         let (mut jumping, mut nonsense_from) = (0, aside.len());
         for (place, (source, listing)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
@@ -357,7 +357,8 @@ impl Index {
                     look.deadline = look.deadline.min(until);
                     look.sensible |= 1 << place;
                 }
-                Some(Exclusion::Jump) => {
+                // What it was may be wrong by now; and it may be what is held back.
+                Some(Exclusion::Jump | Exclusion::Delayed) => {
                     insert(&mut aside, jumping, voice);
                     jumping += 1;
                     look.deadline = look.deadline.min(until);
@@ -378,8 +379,8 @@ impl Index {
                         look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
-                // What its unit is worth nobody knows, or it says what was: of the present it says nothing.
-                Some(Exclusion::Unconverted | Exclusion::Delayed) => {}
+                // What its unit is worth nobody knows: it says nothing.
+                Some(Exclusion::Unconverted) => {}
                 Some(Exclusion::Overruled) => {
                     look.deadline = look.deadline.min(until);
                     if source.filter(listing, oracle) == Some(Exclusion::StuckAtBound) {
@@ -396,10 +397,10 @@ impl Index {
         let (unconfirmed, nonsense) = aside.split_at_mut(nonsense_from);
         for k in 0..jumping {
             let voice = unconfirmed[k];
-            let confirmed = voices[..usable]
-                .iter()
-                .chain(&unconfirmed[..jumping])
-                .any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
+            let timely = |voice: &&Voice| self.source(voice).is_some_and(|s| s.exclusion != Some(Exclusion::Delayed));
+            let mut others = voices[..usable].iter().chain(unconfirmed[..jumping].iter().filter(timely));
+            let confirmed = timely(&&voice)
+                && others.any(|other| other.lineage != voice.lineage && voice.price.within(oracle.agree, other.price));
             if confirmed && let Some(source) = self.sources.get_mut(usize::from(voice.source)) {
                 source.settle();
             }

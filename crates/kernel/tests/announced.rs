@@ -301,25 +301,29 @@ fn a_session_that_has_begun_begins_only_once() {
 }
 
 #[test]
-fn a_price_that_comes_later_than_its_source_s_prices_do_is_not_the_present() {
+fn a_price_that_comes_later_than_its_source_s_prices_do_supports_nothing_but_may_contradict() {
     for (late, exclusion) in [(3_000_000, None), (3_000_001, Some(Exclusion::Delayed))] {
-        let mut story = open(quiet(), &[]);
-        // The third was silent for as long as its price was under way.
-        for _ in 0..3 {
-            story.wait(1).prices(0, &[10_000, 10_000, i64::MIN]);
+        for (cents, state) in [(9_950, QualityState::Agreed), (9_750, QualityState::Disputed)] {
+            let mut story = open(quiet(), &[]);
+            // The third was silent for as long as its price was under way, and the first is away.
+            for _ in 0..3 {
+                story.wait(1).prices(0, &[i64::MIN, 10_000, i64::MIN]);
+            }
+            story.now += 2_000_000;
+            let (now, seen) = (story.now, cents * (USD / 100));
+            story.batch(vec![observation(0, 1, 100 * USD, now, now), observation(0, 2, seen, now - late, now)]);
+            assert_eq!(exclusions(&story)[2], exclusion, "{late}");
+            let quality = story.quality(0);
+            // Two that agree, or one beside whom somebody may be right: not enough of a majority to be believed.
+            let expected = if exclusion.is_none() { state } else { QualityState::Disputed };
+            assert_eq!(quality.state, expected, "{late} {cents}: {quality:?}");
+            assert_eq!(quality.lineages, if exclusion.is_none() && cents == 9_950 { 2 } else { 1 }, "{late} {cents}");
+            // As late again, and that is how late it is.
+            story.wait(1);
+            let now = story.now;
+            story.batch(vec![observation(0, 2, 100 * USD, now - late, now)]);
+            assert_eq!(exclusions(&story)[2], None, "{late}");
         }
-        story.now += 2;
-        let (now, cents) = (story.now, 9_500);
-        story.batch(vec![observation(0, 2, cents * (USD / 100), now - late, now)]);
-        assert_eq!(exclusions(&story)[2], exclusion, "{late}");
-        // Were it a price of now, it would contradict.
-        let state = if exclusion.is_none() { QualityState::Disputed } else { QualityState::Agreed };
-        check(&story, state, 10_000);
-        // As late again, and that is how late it is.
-        story.wait(1);
-        let now = story.now;
-        story.batch(vec![observation(0, 2, 10_000 * (USD / 100), now - late, now)]);
-        assert_eq!(exclusions(&story)[2], None, "{late}");
     }
 }
 

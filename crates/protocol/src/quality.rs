@@ -81,7 +81,8 @@ pub enum Exclusion {
     Unconverted,
     /// The source's own confidence half-width is too wide.
     Uncertain,
-    /// Received later after it was published than this source's prices are: what it was, not what it is.
+    /// Received later after it was published than this source's prices are: what it was, not what it is. It supports nothing, but
+    /// may contradict.
     Delayed,
     /// A jump against the source's own history that nobody has confirmed yet.
     Jump,

@@ -493,6 +493,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     let listed = listed(params);
     let mut amount = Amount::default();
     let (mut usable, mut jumping, mut nonsense, mut waiting) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut late = Vec::new();
     for (place, (source, listing)) in index.sources.iter().zip(&params.sources).enumerate() {
         if source.fresh_until < at {
             continue;
@@ -516,6 +517,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         match source.exclusion {
             None => usable.push(voice),
             Some(Exclusion::Jump) => jumping.push(voice),
+            Some(Exclusion::Delayed) => late.push(voice),
             Some(Exclusion::Overruled) => {
                 if speaks_sense(source, listing, oracle) {
                     waiting.push(voice);
@@ -538,6 +540,8 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         source.settled_at = source.settled_at.max(source.published_at);
     }
     usable.extend(confirmed);
+    // What came late is heard like what nobody confirms.
+    let jumping: Vec<Voice> = jumping.into_iter().chain(late).collect();
     let mut all: Vec<Voice> = usable.iter().chain(&jumping).chain(&nonsense).copied().collect();
     share(&mut all, params);
     let present: u64 = all.iter().map(|voice| voice.weight).sum();
