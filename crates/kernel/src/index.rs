@@ -334,8 +334,8 @@ impl Index {
         let mut voices = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
         // Unconfirmed jumps and what came late from the front on, nonsense from the back.
-        let mut aside = [SILENT; MarketParams::SOURCES_MAX];
-        let (mut jumping, mut nonsense_from) = (0, aside.len());
+        let mut aside: Option<[Voice; MarketParams::SOURCES_MAX]> = None;
+        let (mut jumping, mut nonsense_from) = (0, MarketParams::SOURCES_MAX);
         for (place, (source, listing)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
             let until = source.fresh_until;
             if until < at {
@@ -359,7 +359,7 @@ impl Index {
                 }
                 // What it was may be wrong by now; and it may be what is held back.
                 Some(Exclusion::Jump | Exclusion::Delayed) => {
-                    insert(&mut aside, jumping, voice);
+                    insert(aside.get_or_insert([SILENT; MarketParams::SOURCES_MAX]), jumping, voice);
                     jumping += 1;
                     look.deadline = look.deadline.min(until);
                     look.sensible |= 1 << place;
@@ -375,7 +375,7 @@ impl Index {
                     let counts_until = source.excluded_since.plus(oracle.dispute_confirm);
                     if at < counts_until {
                         nonsense_from -= 1;
-                        aside[nonsense_from] = voice;
+                        aside.get_or_insert([SILENT; MarketParams::SOURCES_MAX])[nonsense_from] = voice;
                         look.deadline = look.deadline.min(until).min(Timestamp(counts_until.0.saturating_sub(1)));
                     }
                 }
@@ -394,7 +394,8 @@ impl Index {
             }
         }
         // A jump that another lineage confirms is no longer only the source's own word.
-        let (unconfirmed, nonsense) = aside.split_at_mut(nonsense_from);
+        let aside = aside.as_mut().map(|aside| aside.split_at_mut(nonsense_from));
+        let (unconfirmed, nonsense) = aside.unwrap_or_default();
         for k in 0..jumping {
             let voice = unconfirmed[k];
             let timely = |voice: &&Voice| self.source(voice).is_some_and(|s| s.exclusion != Some(Exclusion::Delayed));

@@ -275,8 +275,11 @@ impl Source {
     /// before it, and than the floor. A source that came late for long is no longer late.
     pub(super) fn travel(&mut self, oracle: &OracleParams) {
         let delay = self.received_at.since(self.published_at).max(Duration::ZERO);
-        let usual = self.delays.p999();
-        self.is_late = usual != Duration::ZERO && usual.max(oracle.silence_floor) < delay;
+        // What is under the floor needs no history.
+        self.is_late = oracle.silence_floor < delay && {
+            let usual = self.delays.p999();
+            usual != Duration::ZERO && usual < delay
+        };
         self.delays.learn(delay);
     }
 
