@@ -409,7 +409,7 @@ impl Market {
         let beat = self.panel.heartbeat;
         let late = Duration(self.quality().age.0.saturating_sub(beat.0 / 2));
         // Mostly it is younger than one.
-        if late < beat { Duration::ZERO } else { Duration(late.0 / beat.0.max(1) * beat.0) }
+        if late < beat { Duration::ZERO } else { Duration((late.0 / beat.0.max(1)).saturating_mul(beat.0)) }
     }
 
     /// The last instant at which that is still the same.
