@@ -57,7 +57,7 @@ pub(super) fn step() -> Room {
     let stories: [(&str, &[(i64, i64)]); 6] = [
         ("the first index is the mark", &[(1_000_000, 0)]),
         ("within a step the mark is at the index", &[(1_000_000, 0), (1_020_000, 100), (1_000_000, 200)]),
-        ("beyond it takes a window a step", &[(1_000_000, 0), (900_000, 100), (900_000, 1_000), (900_000, 2_000)]),
+        ("beyond it takes two windows a step", &[(1_000_000, 0), (900_000, 100), (900_000, 1_000), (900_000, 2_000)]),
         (
             "up and down in one window no farther than a step",
             &[(1_000_000, 0), (1_050_000, 100), (950_000, 200), (950_000, 999), (950_000, 1_000)],
@@ -69,8 +69,9 @@ pub(super) fn step() -> Room {
         name: "mark_step",
         says: "without a premium the target is the index; the first mark is the target and begins a window; an index of zero \
                or less leaves the mark; otherwise, where step_window or more has passed since the window began, a new one \
-               begins at the mark that is; mark = target, but no farther below the highest mark of the window than \
-               max(1, floor(highest * step_max)) and no farther above the lowest than max(1, floor(lowest * step_max))",
+               begins at the mark that is, and the one before is kept, or where twice that has passed only that mark of it; \
+               mark = target, but no farther below the highest mark of both than max(1, floor(highest * step_max)) and no \
+               farther above the lowest than max(1, floor(lowest * step_max))",
         units: "index, mark: price units; at, step_window: microseconds; step_max: parts of 10^12",
         cases: stories.iter().map(|(name, indexes)| step_case(name, indexes)).collect(),
     }

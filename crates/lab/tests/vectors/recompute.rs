@@ -257,8 +257,9 @@ fn mark(input: &Value) -> Value {
 
 fn mark_step(input: &Value) -> Value {
     let (step, window) = (big(&input["step_max"]), big(&input["step_window"]));
-    // Every mark of the window, and when it began.
-    let (mut window_marks, mut began): (Vec<BigInt>, BigInt) = (Vec::new(), BigInt::zero());
+    // Every mark of the window and of the one before, and when it began.
+    let (mut before, mut window_marks): (Vec<BigInt>, Vec<BigInt>) = (Vec::new(), Vec::new());
+    let mut began = BigInt::zero();
     let mut marks: Vec<BigInt> = Vec::new();
     for look in list(&input["indexes"]) {
         let (target, at) = (big(&look["index"]), big(&look["at"]));
@@ -271,12 +272,16 @@ fn mark_step(input: &Value) -> Value {
             marks.push(last);
             continue;
         }
-        if window <= &at - &began {
-            (began, window_marks) = (at, vec![last]);
+        let passed = &at - &began;
+        if window <= passed {
+            let kept = std::mem::replace(&mut window_marks, vec![last.clone()]);
+            before = if passed < &window * 2 { kept } else { vec![last] };
+            began = at;
         }
         let one = BigInt::from(1);
         let reach = |of: &BigInt| (of * &step).div_floor(&ONE.into()).max(one.clone());
-        let (low, high) = (window_marks.iter().min().expect("one"), window_marks.iter().max().expect("one"));
+        let both = || before.iter().chain(&window_marks);
+        let (low, high) = (both().min().expect("one"), both().max().expect("one"));
         let mark = target.min(low + reach(low)).max(high - reach(high));
         window_marks.push(mark.clone());
         marks.push(mark);
