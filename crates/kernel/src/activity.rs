@@ -15,7 +15,7 @@ pub struct Activity {
     pub liquidated: Flow,
     /// What the book would take near its middle, as it was reported last while it was quoted.
     pub depth: Option<Depth>,
-    /// When that was.
+    /// When that was, or since when nothing newer could be seen because nobody may open.
     pub depth_at: Timestamp,
     /// How the chain was when it was reported last.
     pub chain: Option<ChainHealth>,
@@ -131,11 +131,6 @@ impl Activity {
         }
     }
 
-    /// The newest depth, while it is no older than the growth window.
-    fn depth(&self, params: &MarketParams, at: Timestamp) -> Option<Depth> {
-        self.depth.filter(|_| at.since(self.depth_at) < params.activity.growth_window)
-    }
-
     /// What the restart gate asks for.
     fn gate(&self, params: &MarketParams, at: Timestamp) -> Mode {
         if !self.gated {
@@ -147,8 +142,11 @@ impl Activity {
         }
     }
 
-    /// Takes a look at the open interest.
-    pub(crate) fn look(&mut self, open_interest: i128, params: &MarketParams, at: Timestamp) {
+    /// Takes a look at the open interest; and where nobody may open, forgets a depth that nobody could renew for a growth window.
+    pub(crate) fn look(&mut self, open_interest: i128, may_open: bool, params: &MarketParams, at: Timestamp) {
+        if !may_open && params.activity.growth_window <= at.since(self.depth_at) {
+            self.depth = None;
+        }
         self.interest.observe(params.activity.growth_window, level(open_interest), at);
         self.liquidated.advance(params.activity.intensity_window, at);
     }
@@ -207,8 +205,8 @@ impl Activity {
     }
 
     /// The last instant, after `at`, at which the chain's silence is still judged alike.
-    pub(crate) fn until(&self, params: &MarketParams, at: Timestamp) -> Timestamp {
-        let forgets = self.depth.map(|_| self.depth_at.plus(params.activity.growth_window));
+    pub(crate) fn until(&self, may_open: bool, params: &MarketParams, at: Timestamp) -> Timestamp {
+        let forgets = self.depth.filter(|_| !may_open).map(|_| self.depth_at.plus(params.activity.growth_window));
         let opens = self.gated.then(|| self.gated_at.plus(params.oracle.dispute_confirm));
         if self.chain.is_none() && forgets.is_none() && opens.is_none() {
             return Timestamp::MAX;
@@ -237,7 +235,7 @@ impl Activity {
         let liquidated = self.liquidated.total;
         Measures {
             growth: share(open_interest.saturating_sub(least), base),
-            crowding: self.depth(params, at).map_or(Ratio::ZERO, crowding),
+            crowding: self.depth.map_or(Ratio::ZERO, crowding),
             intensity: share(liquidated, liquidated.saturating_add(open_interest)),
             divergence: Ratio(gap.0.saturating_abs()),
             distress: self.chain.map_or(Ratio::ZERO, |chain| distress(&chain, &params.chain, at)),

@@ -92,6 +92,8 @@ pub struct Index {
     pub traded_at: Timestamp,
     /// The fresh sources that speak from their own bound, as bits.
     pub stuck: u16,
+    /// Independent lineages that named a price, whatever it was.
+    pub heard: u8,
     /// After this the evaluation would come out differently although nothing was observed.
     pub deadline: Timestamp,
 }
@@ -119,7 +121,19 @@ impl Index {
             traded: Price(0),
             traded_at: Timestamp::MIN,
             stuck: 0,
+            heard: 0,
             deadline: Timestamp::MAX,
+        }
+    }
+
+    /// What serves the market is what this set agreed on last, while another one serves: too few of it may not leave that unseen.
+    pub(crate) fn follow(&mut self, served: Price, at: Timestamp) {
+        if self.agreed == Price(0) {
+            return;
+        }
+        self.agreed = served;
+        if let Some(adrift) = &mut self.adrift {
+            adrift.since = at;
         }
     }
 
@@ -288,6 +302,7 @@ impl Index {
         self.spread = look.spread.max(look.quality.confidence);
         self.adrift = look.adrift;
         (self.traded, self.traded_at, self.stuck) = (look.traded, look.traded_at, look.stuck);
+        self.heard = look.heard;
         self.deadline = look.deadline;
         if look.believed {
             self.believed = look.quality.value;
@@ -395,7 +410,8 @@ impl Index {
         }
         // A jump that another lineage confirms is no longer only the source's own word.
         let aside = aside.as_mut().map(|aside| aside.split_at_mut(nonsense_from));
-        let (unconfirmed, nonsense) = aside.unwrap_or_default();
+        // Mostly nobody is.
+        let (unconfirmed, nonsense) = aside.unwrap_or((&mut [], &mut []));
         for k in 0..jumping {
             let voice = unconfirmed[k];
             let timely = |voice: &&Voice| self.source(voice).is_some_and(|s| s.exclusion != Some(Exclusion::Delayed));
@@ -421,6 +437,7 @@ impl Index {
         let listed = share_voices(panel, &mut [&mut *voices, &mut *unconfirmed, &mut *nonsense]);
         let present = voices.iter().chain(&*unconfirmed).chain(&*nonsense).map(|voice| voice.weight).sum();
         let (voices, unconfirmed) = (&*voices, &*unconfirmed);
+        look.heard = lineages_of(voices.iter().chain(unconfirmed));
         match median(voices, oracle) {
             None => self.without_sources(panel, unconfirmed, &mut look),
             Some(value) => {
@@ -542,7 +559,7 @@ impl Index {
             };
             let held = self.adrift.filter(goes_on);
             let adrift = held.unwrap_or(Adrift { value, since: at });
-            let confirm = if leaps { oracle.leap_confirm.max(oracle.dispute_confirm) } else { oracle.dispute_confirm };
+            let confirm = if leaps { oracle.leap_confirm } else { oracle.dispute_confirm };
             let believed_at = adrift.since.plus(confirm);
             look.confirmed = !disputed && believed_at <= at;
             if !look.confirmed {
@@ -724,6 +741,7 @@ struct Look {
     traded: Price,
     traded_at: Timestamp,
     stuck: u16,
+    heard: u8,
     /// The median of those that are heard.
     median: Option<Price>,
     contradiction: Option<Contradiction>,
@@ -759,6 +777,7 @@ impl Look {
             traded: Price(0),
             traded_at: Timestamp::MIN,
             stuck: 0,
+            heard: 0,
             median: None,
             contradiction: None,
             adrift: None,

@@ -90,8 +90,8 @@ impl Kernel {
 
     /// Decides one batch and appends its effects.
     ///
-    /// Inside a batch the order is: trades that the venue already made, sessions and splits; prices; funding; top-ups and cancels; liquidations;
-    /// reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
+    /// Inside a batch the order is: trades that the venue already made, sessions and splits; prices; funding; top-ups and cancels;
+    /// liquidations; reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
     ///
     /// # Panics
     /// Where the sequencer broke its contract: heights follow one another, time does not go back and stays before the
@@ -444,7 +444,7 @@ fn due(market: &Market) -> Timestamp {
         .price_until()
         .min(next_step)
         .min(market.mark.until(&market.params.mark))
-        .min(market.activity.until(&market.params, market.observed_until))
+        .min(market.activity.until(market.may_open(), &market.params, market.observed_until))
         .min(market.staler_at())
 }
 
@@ -493,7 +493,8 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         market.swing.observe(detectors.swing_window, traded, at);
     }
     market.mark.follow(quality.value, &market.params.mark, at);
-    market.activity.look(market.open_interest, &market.params, at);
+    let may_open = market.may_open();
+    market.activity.look(market.open_interest, may_open, &market.params, at);
     if market.activity.gated {
         market.activity.gated = !market.is_quorum();
     }
@@ -504,6 +505,9 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     let view = market.view();
     let (wanted, causes) = detect(&view, &market.params, &mut market.memory);
     let changed = market.breaker.step(wanted, &market.params.breaker, at);
+    if may_open && !market.may_open() {
+        market.activity.depth_at = at;
+    }
     if (before.state, before.rung) != (quality.state, quality.rung) {
         out.push(Effect::Quality { market: market.id, quality });
     }

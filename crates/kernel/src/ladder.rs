@@ -80,13 +80,19 @@ impl Choices<'_> {
         Some(self.primary.quality).filter(|own| own.rung == Rung::Primary)
     }
 
-    fn fallback(&self, rung: Rung) -> Option<&Index> {
-        self.fallbacks.iter().find(|fallback| fallback.panel.rung == rung).map(|fallback| &fallback.index)
+    fn fallback(&self, rung: Rung) -> Option<&Fallback> {
+        self.fallbacks.iter().find(|fallback| fallback.panel.rung == rung)
+    }
+
+    /// Whether the secondary set contradicts itself.
+    fn is_secondary_contradicted(&self) -> bool {
+        let secondary = self.fallback(Rung::Secondary);
+        secondary.is_some_and(|fallback| is_contradicted(&fallback.panel, &fallback.index))
     }
 
     /// What fresh sources of a lower rung say, and at least as wide as the rung asks for.
     fn said(&self, rung: Rung) -> Option<PriceQuality> {
-        let found = self.fallback(rung)?.quality;
+        let found = self.fallback(rung)?.index.quality;
         if found.rung != Rung::Primary {
             return None;
         }
@@ -108,9 +114,13 @@ impl Choices<'_> {
     }
 }
 
-/// Whether those who disagree in a set are a contradiction, and not only too few who left what was agreed on.
-fn is_contradicted(index: &Index) -> bool {
-    index.quality.rung == Rung::Primary && index.quality.state == QualityState::Disputed && index.adrift.is_none()
+/// Whether those who disagree in a set are a contradiction: as many lineages as it takes to agree, and not only too few who left
+/// what was agreed on. One who contradicts himself is one voice.
+fn is_contradicted(panel: &Panel, index: &Index) -> bool {
+    index.quality.rung == Rung::Primary
+        && index.quality.state == QualityState::Disputed
+        && index.adrift.is_none()
+        && panel.oracle.lineages_min.min(panel.lineages.count) <= index.heard
 }
 
 impl Ladder {
@@ -228,8 +238,8 @@ impl Ladder {
     fn present(&self, choices: &Choices<'_>, reach: Ratio) -> Option<PriceQuality> {
         match self.quality.rung {
             Rung::Secondary => {
-                let contradicted = choices.fallback(Rung::Secondary).is_some_and(is_contradicted);
-                choices.said(Rung::Secondary).filter(|found| found.state == QualityState::Agreed || contradicted)
+                let contradicted = choices.is_secondary_contradicted();
+                choices.said(Rung::Secondary).filter(|found| found.state != QualityState::Disputed || contradicted)
             }
             Rung::Guardian | Rung::Derived => self.lower(self.quality.rung, choices, reach),
             Rung::Primary | Rung::Twap | Rung::LastGood | Rung::None => None,
@@ -238,7 +248,7 @@ impl Ladder {
 
     /// Whether a contradiction among the market's own sources is waited out.
     fn waits_for_own(&self, choices: &Choices<'_>) -> bool {
-        is_contradicted(choices.primary) && self.quality.rung <= Rung::Primary
+        is_contradicted(choices.own, choices.primary) && self.quality.rung <= Rung::Primary
     }
 
     /// Keeps since when the secondary set is refused: asked for, and elsewhere than anybody else.
@@ -276,7 +286,11 @@ impl Ladder {
     fn best(&mut self, choices: &Choices<'_>, reach: Ratio, at: Timestamp) -> PriceQuality {
         let own = choices.own();
         if let Some(own) = own.filter(|_| choices.is_quorum() || self.waits_for_own(choices)) {
-            return own;
+            // One that the market lists alone is no quorum to those who are.
+            let lone = own.state == QualityState::Degraded;
+            let other = choices.agreed_on(Rung::Secondary).filter(|found| choices.contradicts(found, own.value));
+            let other = other.or_else(|| self.vetoed(own.value, choices, reach)).filter(|_| lone);
+            return other.map_or(own, |other| disputed(own, other.value, i128::MAX));
         }
         let secondary = choices.agreed_on(Rung::Secondary).filter(|found| self.fits(found, reach));
         if let Some(found) = secondary.filter(|_| self.refused.is_none()) {
@@ -284,14 +298,15 @@ impl Ladder {
             return vetoed.map_or(found, |other| disputed(found, other.value, i128::MAX));
         }
         let few = choices.said(Rung::Secondary).filter(|_| self.quality.rung == Rung::Secondary);
-        if let Some(few) = few.filter(|_| choices.fallback(Rung::Secondary).is_some_and(is_contradicted)) {
+        if let Some(few) = few.filter(|_| choices.is_secondary_contradicted()) {
             return few;
         }
         if let Some(own) = own.filter(|own| own.state == QualityState::Degraded)
             && self.vetoed(own.value, choices, reach).is_none()
         {
-            let doubted = self.doubted(own.value, choices, reach);
-            return doubted.map_or(own, |other| disputed(own, other.value, i128::MAX));
+            let few = choices.said(Rung::Secondary).filter(|few| choices.contradicts(few, own.value));
+            let other = few.or_else(|| self.doubted(own.value, choices, reach));
+            return other.map_or(own, |other| disputed(own, other.value, i128::MAX));
         }
         let found = self.lower(Rung::Guardian, choices, reach).or_else(|| self.lower(Rung::Derived, choices, reach));
         if let Some(found) = found {
@@ -299,7 +314,15 @@ impl Ladder {
             return objects.map_or(found, |own| disputed(found, own.value, i128::MAX));
         }
         let few = choices.said(Rung::Secondary).filter(|few| self.refused.is_none() && self.fits(few, reach));
+        // Nobody comes to a contradiction from another rung.
+        let few = few.filter(|_| !choices.is_secondary_contradicted()).map(|few| self.beside_anchor(few, choices));
         own.or(few).unwrap_or_else(|| self.remembered(choices, at))
+    }
+
+    /// A price that too few say: where it is elsewhere than what was said before, that speaks against it.
+    fn beside_anchor(&self, few: PriceQuality, choices: &Choices<'_>) -> PriceQuality {
+        let stays = self.anchor == Price(0) || few.value.within(choices.params.oracle.dispute, self.anchor);
+        if stays { few } else { disputed(few, self.anchor, i128::MAX) }
     }
 
     /// Nobody speaks: the average of what was said, or the last of it.

@@ -419,6 +419,7 @@ canonical_struct!(Index {
     traded,
     traded_at,
     stuck,
+    heard,
     deadline
 });
 canonical_struct!(Ladder { quality, anchor, anchor_at, better_since, refused, deadline });

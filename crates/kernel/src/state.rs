@@ -349,6 +349,18 @@ impl Market {
             swing: &self.swing,
         };
         self.ladder.choose(&choices, unseen, at);
+        if !self.ladder.is_observed() {
+            return;
+        }
+        let (serves, served) = (self.ladder.quality.rung, self.ladder.anchor);
+        if serves != Rung::Primary {
+            self.index.follow(served, at);
+        }
+        for Fallback { panel, index } in &mut self.fallbacks {
+            if panel.rung == Rung::Secondary && serves != Rung::Secondary {
+                index.follow(served, at);
+            }
+        }
     }
 
     /// Whether as many independent lineages as are asked for, or listed, say the price that serves.
@@ -369,9 +381,14 @@ impl Market {
         (self.activity.gated, self.activity.gated_at) = (true, at);
     }
 
+    /// Whether its mode lets anybody open.
+    pub(crate) fn may_open(&self) -> bool {
+        self.breaker.mode() < Mode::ReduceOnly
+    }
+
     /// Whether what the venue's own book shows is what makers want it to: they may open, and have had a calm's time to.
     pub(crate) fn is_quoted(&self, at: Timestamp) -> bool {
-        self.breaker.mode() < Mode::ReduceOnly && self.params.breaker.calm <= at.since(self.breaker.relaxed_at)
+        self.may_open() && self.params.breaker.calm <= at.since(self.breaker.relaxed_at)
     }
 
     /// Takes what is published from `said.at` on for the price of another number of units. Nothing of the market itself changes.

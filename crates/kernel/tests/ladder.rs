@@ -487,3 +487,121 @@ fn nobody_who_could_pay_at_what_was_said_before_is_liquidated_on_guardians() {
     let harms = |effect: &&Effect| matches!(effect, Effect::Liquidate { .. } | Effect::Deleveraged { .. });
     assert_eq!(effects.iter().find(harms), None);
 }
+
+/// Two of its own and two secondary sources alone.
+fn bare(own: [i64; 2], secondary: [i64; 2]) -> Says {
+    Says { own, secondary, ..NOBODY }
+}
+
+/// Without guardians and ratio.
+fn sets() -> MarketParams {
+    let mut params = steth();
+    params.sources.truncate(4);
+    params
+}
+
+fn stands(story: &Story) -> (Rung, QualityState) {
+    let quality = story.quality(0);
+    (quality.rung, quality.state)
+}
+
+#[test]
+fn one_of_its_own_that_stood_elsewhere_unheard_does_not_take_over_from_who_is_left_of_the_second_set() {
+    let mut story = story(steth(), &[]);
+    seconds(&mut story, bare([10_000, GONE], [10_000; 2]), 5);
+    // For longer than it takes to believe too few, while the second set serves.
+    seconds(&mut story, bare([15_000, GONE], [10_000; 2]), 100);
+    assert_eq!(stands(&story), (Rung::Secondary, QualityState::Agreed));
+    // One of that falls silent: one against one, for however long.
+    for (wait, rung) in [(4, Rung::Secondary), (600, Rung::Primary)] {
+        seconds(&mut story, bare([15_000, GONE], [10_000, GONE]), wait);
+        assert_eq!(stands(&story), (rung, QualityState::Disputed), "{wait}");
+        assert!(Price(50 * USD) <= story.quality(0).confidence, "{:?}", story.quality(0));
+        assert_eq!(story.mode(0), Mode::ReduceOnly);
+    }
+}
+
+#[test]
+fn one_lineage_that_contradicts_itself_is_one_voice() {
+    for own in [[10_000, GONE, GONE], [10_000, GONE, 9_700]] {
+        let mut params = market(2);
+        params.breaker.calm = Duration::seconds(10);
+        params.sources.push(source(0));
+        params.sources.extend([2, 3].map(|lineage| SourceParams { rung: Rung::Secondary, ..source(lineage) }));
+        let mut story = Story::new(&venue(vec![params]), &[]);
+        let say = |story: &mut Story, own: [i64; 3], k: i64| {
+            // They move, or they would seem stuck.
+            let moving = own.map(|cents| if cents == GONE { GONE } else { cents + k % 2 });
+            story.wait(1).prices(0, &[moving[0], moving[1], moving[2], 10_000, 10_000]);
+        };
+        for k in 0..60 {
+            say(&mut story, [10_000; 3], k);
+        }
+        for k in 0..60 {
+            say(&mut story, own, k);
+        }
+        assert_eq!(stands(&story), (Rung::Secondary, QualityState::Agreed), "{own:?}");
+    }
+}
+
+#[test]
+fn a_source_that_its_market_lists_alone_is_disputed_by_those_who_are_enough() {
+    for (says, state) in [
+        ([10_950, GONE, GONE, GONE, GONE, GONE], QualityState::Degraded),
+        ([10_950, 10_000, GONE, GONE, GONE, GONE], QualityState::Degraded),
+        ([10_950, 10_000, 10_000, GONE, GONE, GONE], QualityState::Disputed),
+        ([10_950, GONE, GONE, 10_000, 10_000, GONE], QualityState::Disputed),
+    ] {
+        let mut params = market(1);
+        (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(10), Duration::seconds(10));
+        let on = |rung, lineage| SourceParams { rung, ..source(lineage) };
+        params.sources.extend([2, 3].map(|lineage| on(Rung::Secondary, lineage)));
+        params.sources.extend([4, 5, 6].map(|lineage| on(Rung::Guardian, lineage)));
+        let held = [account(1, 80, &[(0, -10_000, 100)]), account(2, 100_000, &[(0, 10_000, 100)])];
+        let mut story = Story::new(&venue(vec![params]), &held);
+        story.hold(0, &[10_000; 6], 90);
+        // Whoever is silent here has been for long enough.
+        story.hold(0, &[10_000, says[1], says[2], says[3], says[4], says[5]], 5);
+        story.effects.clear();
+        story.hold(0, &says, 1);
+        assert_eq!(stands(&story), (Rung::Primary, state), "{says:?}");
+        let closed = |effect: &Effect| matches!(effect, Effect::Deleveraged { .. } | Effect::Liquidate { .. });
+        assert_eq!(story.effects.iter().any(closed), state == QualityState::Degraded, "{says:?}");
+    }
+}
+
+#[test]
+fn too_few_of_the_second_set_that_are_elsewhere_are_disputed_by_what_was_said_before() {
+    for (cents, state) in [(10_200, QualityState::Degraded), (10_201, QualityState::Disputed)] {
+        let mut story = story(steth(), &[]);
+        seconds(&mut story, bare([10_000; 2], [cents, GONE]), 100);
+        assert_eq!(stands(&story), (Rung::Primary, QualityState::Agreed));
+        // Its own fall silent, and what they said is no average any more.
+        seconds(&mut story, bare([GONE; 2], [cents, GONE]), 10);
+        assert_eq!(stands(&story), (Rung::Secondary, state), "{cents}");
+        let away = Price((cents - 10_000) * (USD / 100));
+        assert!(state == QualityState::Degraded || story.quality(0).confidence == away, "{:?}", story.quality(0));
+    }
+}
+
+#[test]
+fn whoever_is_left_of_the_second_set_is_climbed_away_from_after_a_calm_as_all_of_it_is() {
+    let mut story = story(sets(), &[]);
+    seconds(&mut story, bare([GONE; 2], [10_000; 2]), 10);
+    seconds(&mut story, bare([GONE; 2], [10_000, GONE]), 5);
+    assert_eq!(stands(&story), (Rung::Secondary, QualityState::Degraded));
+    second(&mut story, bare([10_800; 2], [10_000, GONE]));
+    assert_eq!(stands(&story), (Rung::Secondary, QualityState::Disputed));
+}
+
+#[test]
+fn nobody_comes_to_a_contradiction_from_the_average() {
+    let mut story = story(sets(), &[]);
+    seconds(&mut story, NOBODY, 5);
+    assert_eq!(stands(&story).0, Rung::Twap);
+    second(&mut story, bare([GONE; 2], [10_000, 9_700]));
+    assert_eq!(stands(&story).0, Rung::Twap);
+    // Nor to anything whatever once they agree on it.
+    second(&mut story, bare([GONE; 2], [30_000; 2]));
+    assert_eq!(stands(&story).0, Rung::Twap);
+}

@@ -245,7 +245,9 @@ impl Model {
                 let due = since.0.saturating_add(span.0);
                 market.observed_until.0 < due && due <= at.0
             };
-            let forgets = market.depth.is_some() && passes(market.depth_at, market.params.activity.growth_window);
+            let shut = Mode::ReduceOnly <= breaker.mode;
+            let forgets = passes(market.depth_at, market.params.activity.growth_window);
+            let forgets = forgets && shut && market.depth.is_some();
             let opens = market.gated && passes(market.gated_at, market.params.oracle.dispute_confirm);
             chosen_until < at
                 || staler
@@ -340,6 +342,11 @@ impl Model {
         let (id, at, params) = (market.id, walk.batch.at, Arc::clone(&market.params));
         let Some(history) = self.histories.get_mut(usize::from(id.0)) else { return Ok(()) };
         let (was, old) = (market.ladder.quality, market.breaker);
+        // Nobody could renew what the book would take for a growth window.
+        let shut = |mode: Mode| Mode::ReduceOnly <= mode;
+        if shut(old.mode) && params.activity.growth_window.0 <= at.0.saturating_sub(market.depth_at.0) {
+            market.depth = None;
+        }
         let plain = matches!(was.state, QualityState::Agreed | QualityState::Degraded)
             && matches!(was.rung, Rung::Primary | Rung::Secondary);
         let deadlines = market.panels.iter().map(|panel| panel.index.deadline);
@@ -395,7 +402,7 @@ impl Model {
             let mut quality = PriceQuality::NONE;
             tell(panel, &mut told, &mut |panel| quality = oracle::evaluate(&mut panel.index, &panel.params, at));
             panel.index.quality = quality;
-            agrees(id, at, kernel, &panel.index)?;
+            same("a set's price and quality", id, kernel.quality, quality)?;
         }
         let average = history.average(params.detectors.twap_window, at);
         let swing = history.extremes(&params.detectors)[1];
@@ -404,6 +411,24 @@ impl Model {
         market.ladder = ladder::climb(&market.ladder, &climb, unseen);
         let found = Ladder { deadline: kernel.ladder.deadline, ..market.ladder };
         same("the ladder", id, kernel.ladder, found)?;
+        // The set that serves undisputed says what the other one has left.
+        let served = market.ladder.quality;
+        let undisputed = served.state == QualityState::Agreed || served.state == QualityState::Degraded;
+        for panel in market.panels.iter_mut().filter(|_| undisputed) {
+            let other = match served.rung {
+                Rung::Primary => panel.rung == Rung::Secondary,
+                Rung::Secondary => panel.rung == Rung::Primary,
+                _ => false,
+            };
+            if other && panel.index.agreed.0 != 0 {
+                panel.index.agreed = served.value;
+                panel.index.adrift = panel.index.adrift.map(|held| kernel::index::Adrift { since: at, ..held });
+            }
+        }
+        let lower = kernel.fallbacks.iter().map(|fallback| &fallback.index);
+        for (panel, kernel) in market.panels.iter().zip([&kernel.index].into_iter().chain(lower)) {
+            agrees(id, at, kernel, &panel.index)?;
+        }
         demand("a deadline is not past", at <= kernel.ladder.deadline, || format!("{id:?} {:?}", kernel.ladder))?;
         market.ladder = found;
         let quality = market.ladder.quality;
@@ -436,6 +461,11 @@ impl Model {
         let after = oracle::ladder(rungs(&old, reason_at), wanted.mode(), &params.breaker, at);
         same("the mode", id, rungs(&kernel.breaker, kernel.breaker.calm_since), after)?;
         let mode = after.mode;
+        if !shut(old.mode) && shut(mode) {
+            market.depth_at = at;
+        }
+        let stored = (kernel.activity.depth, kernel.activity.depth_at);
+        same("a depth and since when it counts", id, stored, (market.depth, market.depth_at))?;
         let restriction = oracle::restriction(mode, &params);
         same("the restriction", id, kernel.breaker.restriction, restriction)?;
         market.mark = oracle::mark(quality.value, market.mark, &kernel.mark, &params, at);

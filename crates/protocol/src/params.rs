@@ -472,7 +472,8 @@ impl MarketParams {
         check(span(oracle.jump_confirm), "oracle.jump_confirm", "be positive and at most ten years")?;
         let leap = oracle.dispute <= oracle.leap_max && oracle.leap_max <= RATIO_MAX;
         check(leap, "oracle.leap_max", "be at least dispute, and at most 100")?;
-        check(span(oracle.leap_confirm), "oracle.leap_confirm", "be positive and at most ten years")?;
+        let stands = oracle.dispute_confirm <= oracle.leap_confirm && oracle.leap_confirm <= SPAN_MAX;
+        check(stands, "oracle.leap_confirm", "be at least dispute_confirm, and at most ten years")?;
         let agree = Ratio::ZERO < oracle.agree && oracle.agree <= oracle.dispute;
         check(agree, "oracle.agree", "be positive and at most dispute")?;
         check(oracle.dispute < Ratio::ONE, "oracle.dispute", "be below 1")?;

@@ -130,14 +130,13 @@ impl Climb<'_> {
             index.quality.rung == Rung::Primary
                 && index.quality.state == QualityState::Disputed
                 && index.adrift.is_none()
+                && enough_of(panel) <= usize::from(index.heard)
         })
     }
 
     /// As many of the market's own lineages as are asked for, or listed, say the same.
     fn quorum(&self) -> bool {
-        let listed: BTreeSet<u8> =
-            self.panel(Rung::Primary).iter().flat_map(|p| &p.params.sources).map(|s| s.lineage.0).collect();
-        let enough = listed.len().min(self.params.oracle.lineages_min.into());
+        let enough = self.panel(Rung::Primary).map_or(0, enough_of);
         let agree = |own: &PriceQuality| own.state == QualityState::Agreed || own.state == QualityState::Degraded;
         self.own().filter(agree).is_some_and(|own| enough <= usize::from(own.lineages))
     }
@@ -147,6 +146,12 @@ impl Climb<'_> {
         let away = value.0.abs_diff(other.value.0);
         !within(value, self.params.oracle.dispute, other.value) && other.confidence.0.unsigned_abs() < away
     }
+}
+
+/// The lineages that it takes to agree, or as many as are listed.
+fn enough_of(panel: &Panel) -> usize {
+    let listed: BTreeSet<u8> = panel.params.sources.iter().map(|source| source.lineage.0).collect();
+    listed.len().min(panel.params.oracle.lineages_min.into())
 }
 
 /// The ladder after a look; its deadline is not computed. Once more where a new price may bear out another. Of the clocks
@@ -211,14 +216,21 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
     let lone = own.filter(|own| own.state == QualityState::Degraded);
     let lone = lone.filter(|own| rules_out(Rung::Guardian, own.value, &new).is_none());
     let best = match own {
-        Some(own) if with.quorum() || waits => own,
+        // Whom the market lists alone may be wrong, where those who are enough say so.
+        Some(own) if with.quorum() || waits => {
+            let set = secondary.filter(|found| with.rules_out(found, own.value));
+            let other = set.or_else(|| rules_out(Rung::Guardian, own.value, &new));
+            contested(own, other.filter(|_| own.state == QualityState::Degraded))
+        }
         _ => {
             if let Some(found) = believed {
                 contested(found, rules_out(Rung::Guardian, found.value, &new))
             } else if let Some(found) = quarrel {
                 found
             } else if let Some(own) = lone {
-                contested(own, rules_out(Rung::Derived, own.value, &new))
+                // So does one of the second set, though it is only one.
+                let one = with.says(Rung::Secondary).filter(|one| with.rules_out(one, own.value));
+                contested(own, one.or_else(|| rules_out(Rung::Derived, own.value, &new)))
             } else if let Some(found) = lower(Rung::Guardian).or_else(|| lower(Rung::Derived)) {
                 contested(found, own.filter(|own| with.rules_out(own, found.value)))
             } else if let Some(own) = own {
@@ -226,13 +238,21 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
             } else {
                 let few = with.says(Rung::Secondary);
                 let few = few.filter(|few| new.refused.is_none() && (serves || near(few, &new)));
+                let few = few.filter(|_| !with.quarrels(Rung::Secondary));
+                // What was said before says that too few who are elsewhere are wrong.
+                let elsewhere =
+                    |few: &PriceQuality| new.anchor != Price(0) && !within(few.value, oracle.dispute, new.anchor);
+                let few = few.map(|few| if elsewhere(&few) { against(few, new.anchor, None) } else { few });
                 few.unwrap_or_else(|| said_last(&new, with))
             }
         }
     };
 
     let held = match new.quality.rung {
-        Rung::Secondary => secondary.or(quarrel),
+        Rung::Secondary => {
+            let calm = with.says(Rung::Secondary).filter(|found| found.state != QualityState::Disputed);
+            calm.or_else(|| with.says(Rung::Secondary).filter(|_| with.quarrels(Rung::Secondary)))
+        }
         Rung::Guardian => lower(Rung::Guardian),
         Rung::Derived => lower(Rung::Derived),
         Rung::Primary | Rung::Twap | Rung::LastGood | Rung::None => None,

@@ -399,6 +399,8 @@ struct Amount {
     /// There is a majority of enough, disputed or not.
     stands_firm: bool,
     value: Price,
+    /// Lineages that named a price.
+    heard: u8,
     /// Somebody said it.
     spoken: bool,
     /// Everybody is as far off as a split, and not for long enough.
@@ -460,6 +462,7 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     (index.traded, index.traded_at) = last.traded.unwrap_or((Price(0), Timestamp::MIN));
     index.stuck = last.stuck.iter().map(|place| 1 << place).sum();
     index.adrift = last.adrift;
+    index.heard = last.heard;
     if last.believed {
         (index.believed, index.believed_at) = (quality.value, at);
     }
@@ -549,6 +552,8 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         all.iter().filter(|voice| voices.iter().any(|other| other.place == voice.place)).copied().collect()
     };
     let (mut usable, jumping) = (shared(usable), shared(jumping));
+    let named = usable.iter().chain(&jumping).map(|voice| voice.lineage);
+    amount.heard = named.collect::<std::collections::BTreeSet<_>>().len() as u8;
     usable.sort_by_key(|voice| voice.price);
     // An unconfirmed jump says no more than a step that needs no confirmation.
     let claimed = |value: Price| {
@@ -649,7 +654,7 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let same_side = |held: &Adrift| (held.value < index.footing) == (value < index.footing);
         let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || leap && same_side(held));
         let begun = begun.unwrap_or(Adrift { value, since: at });
-        let confirm = if leap { oracle.leap_confirm.0.max(oracle.dispute_confirm.0) } else { oracle.dispute_confirm.0 };
+        let confirm = if leap { oracle.leap_confirm.0 } else { oracle.dispute_confirm.0 };
         if !disputed && confirm <= at.0 - begun.since.0 {
             amount.confirmed = true;
         } else {
@@ -943,10 +948,7 @@ impl Measures {
         let params = &market.params;
         let over = |part: i128, whole: i128| q(part) / q(whole.max(1));
         let base = least.max(i128::from(params.open_interest_max.0) / 100);
-        // Of one that is older than the growth window nothing is known.
-        let young = at.0.saturating_sub(market.depth_at.0) < params.activity.growth_window.0;
-        let crowding =
-            market.depth.filter(|_| open != 0 && young).map(|depth| over(open, depth.bid.0.min(depth.ask.0).into()));
+        let crowding = market.depth.filter(|_| open != 0).map(|depth| over(open, depth.bid.0.min(depth.ask.0).into()));
         let gap = faded(&part(mark.gap), mark.gap_at, params.mark.premium_window, at);
         // Parts are cut off toward zero.
         let parts = floor(&(gap.clone().max(-gap) * q(Ratio::ONE.0)));

@@ -552,7 +552,7 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             jump_window: Duration::seconds(dice.between(1, 20)),
             jump_confirm: Duration::seconds(dice.between(1, 10)),
             leap_max: Ratio::percent(dice.between(20, 100)),
-            leap_confirm: Duration::seconds(dice.between(1, 120)),
+            leap_confirm: Duration::seconds(dice.between(40, 160)),
             agree: Ratio::bps(agree),
             dispute: Ratio::bps(agree + dice.between(0, 200)),
             lineages_min,
