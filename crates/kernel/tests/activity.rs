@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Story, USD, account, insurance, liquidations, market, observation, order, trade, venue};
+use common::{Story, USD, account, insurance, liquidations, observation, opened, order, quick, second, trade, venue};
 use kernel::Genesis;
 use protocol::input::{BookTop, ChainHealth, Depth};
 use protocol::params::Thresholds;
@@ -17,30 +17,10 @@ fn at(cautious: i64, reduce_only: i64) -> Thresholds {
 
 /// Two sources, quick to calm down, and no detector of moves.
 fn quiet() -> MarketParams {
-    let mut params = market(2);
-    (params.detectors.velocity, params.detectors.band) = (NEVER, NEVER);
-    (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
+    let mut params = quick(2);
     params.open_interest_max = Size(1_000_000);
     params.order_size_max = Size(1_000_000);
     params
-}
-
-fn open(params: MarketParams, accounts: &[Genesis]) -> Story {
-    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), accounts) };
-    story.hold(0, &[10_000; 2], 30);
-    assert_eq!(story.mode(0), Mode::Normal);
-    story.effects.clear();
-    story
-}
-
-/// The prices of a second, and what else comes in it.
-fn second(story: &mut Story, cents: i64, more: Vec<Input>) -> Vec<Effect> {
-    story.wait(1);
-    let now = story.now;
-    let mut inputs: Vec<Input> =
-        [0, 1].map(|source| observation(0, source, cents * (USD / 100), now, now)).into_iter().collect();
-    inputs.extend(more);
-    story.batch(inputs)
 }
 
 /// Two accounts open so many lots against each other.
@@ -55,7 +35,7 @@ const RICH: i64 = 1_000_000;
 fn open_interest_that_grows_faster_than_a_market_does_is_stopped_at_its_threshold() {
     let mut params = quiet();
     params.activity.growth = at(300, 1_000);
-    let mut story = open(params, &[account(1, RICH, &[]), account(2, RICH, &[])]);
+    let mut story = opened(params, &[account(1, RICH, &[]), account(2, RICH, &[])]);
     // A hundredth of a million lots is the least that it is measured against.
     for (id, lots, mode) in [(1, 29_999, Mode::Normal), (3, 1, Mode::Cautious), (5, 69_999, Mode::Cautious)] {
         build_up(&mut story, id, lots);
@@ -81,7 +61,7 @@ fn open_interest_that_grows_faster_than_a_market_does_is_stopped_at_its_threshol
 fn more_than_the_book_could_let_out_is_crowded() {
     let mut params = quiet();
     params.activity.crowding = at(5_000, 10_000);
-    let mut story = open(params, &[account(1, RICH, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)])]);
+    let mut story = opened(params, &[account(1, RICH, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)])]);
     let depth = |bid, ask| Input::Depth(Depth { market: MarketId(0), bid: Size(bid), ask: Size(ask) });
     for (bid, ask, mode) in [
         (201, 1_000, Mode::Normal),
@@ -117,7 +97,7 @@ fn liquidations_that_follow_one_another_stop_what_opens_and_not_each_other() {
         account(3, RICH, &[(0, 900_000, 100)]),
         account(4, RICH, &[(0, -1_000_000, 100)]),
     ];
-    let mut story = open(params, &accounts);
+    let mut story = opened(params, &accounts);
     second(&mut story, 9_800, vec![]);
     let orders = liquidations(&story.effects.clone());
     assert_eq!(orders.iter().map(|(account, ..)| *account).collect::<Vec<_>>(), [1, 2]);
@@ -152,7 +132,7 @@ fn a_book_that_stays_apart_from_the_market_outside_is_told_from_one_look() {
         let mid = cents * (USD / 100);
         Input::BookTop(BookTop { market: MarketId(0), bid: Price(mid - half), ask: Price(mid + half) })
     };
-    let mut story = open(params, &[]);
+    let mut story = opened(params, &[]);
     second(&mut story, 10_000, vec![top(10_000)]);
     // An eleventh of a tenth in the first second.
     let mut modes = Vec::new();
@@ -191,7 +171,7 @@ fn a_chain_that_is_slow_dear_or_late_to_be_final_restricts_what_opens() {
         (20_000, 600, 900, Mode::ReduceOnly),
         (20_000, 24, 22_500, Mode::ReduceOnly),
     ] {
-        let mut story = open(quiet(), &[]);
+        let mut story = opened(quiet(), &[]);
         let now = story.now + 1_000_000;
         second(&mut story, 10_000, vec![chain(now, fee, inclusion, finality)]);
         assert_eq!(story.mode(0), mode, "{fee} {inclusion} {finality}");
@@ -201,7 +181,7 @@ fn a_chain_that_is_slow_dear_or_late_to_be_final_restricts_what_opens() {
     for source in &mut params.sources {
         source.heartbeat = Duration::seconds(1_000);
     }
-    let mut story = open(params, &[]);
+    let mut story = opened(params, &[]);
     let produced = story.now;
     second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
     story.now = produced + 310_000_000;
@@ -218,7 +198,7 @@ fn a_chain_that_is_slow_dear_or_late_to_be_final_restricts_what_opens() {
         })
         .collect();
     assert_eq!(modes, [Mode::Cautious, Mode::ReduceOnly]);
-    let mut story = Story { now: produced + 59_999_999, ..open(quiet(), &[]) };
+    let mut story = Story { now: produced + 59_999_999, ..opened(quiet(), &[]) };
     story.prompt = false;
     story.kernel.apply(
         &protocol::Batch {
@@ -234,7 +214,7 @@ fn a_chain_that_is_slow_dear_or_late_to_be_final_restricts_what_opens() {
 
 #[test]
 fn a_report_of_the_chain_that_contradicts_itself_is_refused() {
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     let now = story.now + 1_000_000;
     let mut of_nobody = chain(now, 0, 0, 0);
     let Input::Chain(health) = &mut of_nobody else { unreachable!() };
@@ -271,7 +251,7 @@ fn after_a_restart_nothing_opens_or_is_liquidated_until_a_quorum_is_back() {
     let accounts = [weak(1), account(2, RICH, &[(0, -10_000, 100)]), account(3, RICH, &[])];
     let mut params = quiet();
     params.breaker.grace_max = Duration::ZERO;
-    let mut story = open(params, &accounts);
+    let mut story = opened(params, &accounts);
     // A second later: what was heard before would still be fresh.
     story.wait(1);
     let effects = story.batch(vec![Input::Restart, order(1, 3, 0, 10, 10_000)]);
@@ -305,7 +285,7 @@ fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
         let accounts = [weak(1), account(2, RICH, &[(0, -20_000, 100)]), account(3, 15, &[(0, 10_000, 100)])];
         let mut params = quiet();
         params.breaker.cautious_size_scale = Ratio::percent(50);
-        let mut story = open(params, &accounts);
+        let mut story = opened(params, &accounts);
         // The third was under maintenance all along; the first is with the outage.
         story.effects.clear();
         let price = if before { 9_900 } else { 10_000 };
@@ -326,7 +306,7 @@ fn whom_an_outage_brought_under_maintenance_has_half_of_its_length_to_act() {
         assert_eq!(first, Some(if before { 3 } else { 53 }), "{before}");
     }
     // Nobody waits whose equity is gone.
-    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let mut story = opened(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
     story.wait(100);
     story.batch(vec![insurance(1_000), Input::Restart]);
     let effects: Vec<Effect> = (0..4).flat_map(|_| second(&mut story, 9_600, vec![])).collect();
@@ -339,7 +319,7 @@ fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_
     params.liquidation.order_ttl = Duration::seconds(310);
     params.breaker.grace_max = Duration::seconds(100);
     for returns in [true, false] {
-        let mut story = open(params.clone(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let mut story = opened(params.clone(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
         second(&mut story, 9_900, vec![]);
         assert_eq!(liquidations(&story.effects).len(), 1);
         let live = |story: &Story| story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
@@ -370,7 +350,7 @@ fn while_the_chain_stands_still_no_auction_goes_on_and_then_it_goes_on_where_it_
 #[test]
 fn the_time_away_teaches_nobody_s_silence() {
     for restarts in [true, false] {
-        let mut story = open(quiet(), &[]);
+        let mut story = opened(quiet(), &[]);
         let silence = |story: &Story| {
             let market = story.kernel.state().market(MarketId(0)).expect("listed").clone();
             let source = &market.index.sources[0];
@@ -393,7 +373,7 @@ fn an_order_that_was_placed_late_in_an_outage_stands_no_longer_than_a_new_one() 
     let mut params = quiet();
     params.liquidation.order_ttl = Duration::seconds(30);
     params.breaker.grace_share = Ratio::ZERO;
-    let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let mut story = opened(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
     let produced = story.now;
     second(&mut story, 9_900, vec![chain(produced, 0, 0, 0)]);
     // Reports are what is missing from 300 s to 900 s on: after that it is decided anew, a day after the last block.
@@ -414,7 +394,7 @@ fn missing_reports_shield_nobody_whose_equity_is_gone() {
         let mut params = quiet();
         params.liquidation.order_ttl = Duration::seconds(3);
         params.breaker.grace_max = Duration::seconds(4 * 3_600);
-        let mut story = open(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let mut story = opened(params, &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
         let next = |story: &mut Story, cents: i64| {
             let now = story.now + 1_000_000;
             let report = reports || now < 1_000_000_040_000_000;
@@ -432,7 +412,7 @@ fn missing_reports_shield_nobody_whose_equity_is_gone() {
 
 #[test]
 fn whom_an_outage_of_the_chain_brings_under_maintenance_has_its_grace_too() {
-    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let mut story = opened(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
     let produced = story.now;
     second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
     // Under maintenance 400 s after the last block, for 400 s: nobody who can pay is liquidated while nobody can act.
@@ -455,7 +435,7 @@ fn whom_an_outage_of_the_chain_brings_under_maintenance_has_its_grace_too() {
 #[test]
 fn a_second_signal_of_an_outage_takes_its_grace_from_nobody() {
     for again in [0, 1, 2] {
-        let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+        let mut story = opened(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
         let produced = story.now;
         second(&mut story, 10_000, vec![chain(produced, 0, 0, 0)]);
         story.wait(1_000);
@@ -485,7 +465,7 @@ fn a_grace_is_not_for_what_was_opened_in_it() {
     let mut params = quiet();
     params.breaker.grace_max = Duration::seconds(4 * 3_600);
     let others = [account(2, RICH, &[(0, -10_000, 100)]), account(3, RICH, &[(0, 10_000, 100)])];
-    let mut story = open(params, &[account(1, 60, &[]), others[0].clone(), others[1].clone()]);
+    let mut story = opened(params, &[account(1, 60, &[]), others[0].clone(), others[1].clone()]);
     second(&mut story, 10_000, vec![insurance(1_000)]);
     story.wait(2_000);
     story.prompt = false;
@@ -504,7 +484,7 @@ fn a_grace_is_not_for_what_was_opened_in_it() {
 
 #[test]
 fn a_gate_that_no_quorum_opens_lets_leave_after_a_while() {
-    let mut story = open(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
+    let mut story = opened(quiet(), &[weak(1), account(2, RICH, &[(0, -10_000, 100)])]);
     story.wait(1);
     story.batch(vec![Input::Restart]);
     // One of two is gone for good.
@@ -526,7 +506,7 @@ fn a_thin_book_is_forgotten_after_a_window_and_a_deeper_one_is_news_at_once() {
     let mut params = quiet();
     params.activity.crowding = at(5_000, 10_000);
     let accounts = [account(1, RICH, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)])];
-    let mut story = open(params.clone(), &accounts);
+    let mut story = opened(params.clone(), &accounts);
     second(&mut story, 10_000, vec![depth(0, 1_000)]);
     assert_eq!(story.mode(0), Mode::ReduceOnly);
     for _ in 0..3_599 {
@@ -538,7 +518,7 @@ fn a_thin_book_is_forgotten_after_a_window_and_a_deeper_one_is_news_at_once() {
     }
     assert_eq!(story.mode(0), Mode::Normal);
     // What nobody may quote is not measured: no thinner, but deeper.
-    let mut story = open(params, &accounts);
+    let mut story = opened(params, &accounts);
     second(&mut story, 10_000, vec![depth(50, 50)]);
     assert_eq!(story.mode(0), Mode::ReduceOnly);
     second(&mut story, 10_000, vec![depth(0, 0)]);
@@ -552,7 +532,7 @@ fn two_exits_far_apart_do_not_hold_a_market_that_nobody_may_quote() {
     let mut params = quiet();
     params.activity.divergence = at(1, 3);
     params.detectors.velocity = at(3, 7);
-    let mut story = open(params, &[]);
+    let mut story = opened(params, &[]);
     second(&mut story, 10_000, vec![]);
     second(&mut story, 10_800, vec![]);
     assert_eq!(story.mode(0), Mode::ReduceOnly);

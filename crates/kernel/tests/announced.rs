@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Story, USD, account, deposit, insurance, liquidations, market, observation, order, venue};
+use common::{Story, USD, account, deposit, insurance, liquidations, observation, opened, order, quick, venue};
 use kernel::Genesis;
 use protocol::input::{Cancel, Redenomination, Session};
 use protocol::params::Thresholds;
@@ -11,27 +11,16 @@ use protocol::quality::Exclusion;
 use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, QualityState, Reject, SourceId};
 use units::{Duration, Price, Ratio, Timestamp};
 
-const NEVER: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
 const RICH: i64 = 1_000_000;
 
 /// Three sources, quick to calm down, and no detector of moves.
 fn quiet() -> MarketParams {
-    let mut params = market(3);
+    let mut params = quick(3);
     params.oracle.leap_max = Ratio::percent(50);
-    (params.detectors.velocity, params.detectors.band) = (NEVER, NEVER);
-    (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
     params
 }
 
-/// A market at 100 USD, with one account that is long of 40,000 lots at a tenth of their worth.
-fn open(params: MarketParams, accounts: &[Genesis]) -> Story {
-    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), accounts) };
-    story.hold(0, &[10_000; 3], 30);
-    assert_eq!(story.mode(0), Mode::Normal);
-    story.effects.clear();
-    story
-}
-
+/// One account that is long of 40,000 lots at a tenth of their worth, and who holds the other side.
 fn held() -> [Genesis; 2] {
     [account(1, 400, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])]
 }
@@ -75,7 +64,7 @@ fn half_of_a_price_at_once_is_believed_and_a_cent_less_is_not() {
         (4_999, QualityState::Disputed, 10_000),
         (15_001, QualityState::Disputed, 10_000),
     ] {
-        let mut story = open(quiet(), &[]);
+        let mut story = opened(quiet(), &[]);
         story.wait(1).prices(0, &[cents; 3]);
         check(&story, state, value);
     }
@@ -83,7 +72,7 @@ fn half_of_a_price_at_once_is_believed_and_a_cent_less_is_not() {
 
 #[test]
 fn a_split_that_nobody_announced_is_a_dispute_and_liquidates_nobody_until_it_has_stood() {
-    let mut story = open(quiet(), &held());
+    let mut story = opened(quiet(), &held());
     story.hold(0, &[2_000; 3], 600);
     check(&story, QualityState::Disputed, 10_000);
     assert_eq!((story.mode(0), mark(&story)), (Mode::ReduceOnly, Price(100 * USD)));
@@ -102,7 +91,7 @@ fn what_a_lone_voice_said_is_nothing_to_leap_from() {
     story.hold(0, &[i64::MIN, 10_000, 10_000], 4);
     check(&story, QualityState::Agreed, 10_000);
     // Nor where it was believed for having stood.
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     story.hold(0, &[15_000, i64::MIN, i64::MIN], 80);
     check(&story, QualityState::Degraded, 15_000);
     story.hold(0, &[i64::MIN, 7_000, 7_000], 4);
@@ -111,7 +100,7 @@ fn what_a_lone_voice_said_is_nothing_to_leap_from() {
 
 #[test]
 fn a_leap_goes_on_as_long_as_it_does_not_turn_and_whoever_turns_begins_anew() {
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     // What goes on moving is still the same leap.
     for step in 0..600 {
         story.hold(0, &[2_000 + step; 3], 1);
@@ -119,7 +108,7 @@ fn a_leap_goes_on_as_long_as_it_does_not_turn_and_whoever_turns_begins_anew() {
     }
     story.hold(0, &[2_600; 3], 1);
     check(&story, QualityState::Agreed, 2_600);
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     story.hold(0, &[2_000; 3], 599);
     story.hold(0, &[50_000; 3], 600);
     check(&story, QualityState::Disputed, 10_000);
@@ -129,7 +118,7 @@ fn a_leap_goes_on_as_long_as_it_does_not_turn_and_whoever_turns_begins_anew() {
 
 #[test]
 fn a_split_that_is_announced_late_ends_the_dispute_and_nothing_of_the_contract_changes() {
-    let mut story = open(quiet(), &held());
+    let mut story = opened(quiet(), &held());
     let since = story.now + 1_000_000;
     story.hold(0, &[2_000; 3], 100);
     check(&story, QualityState::Disputed, 10_000);
@@ -145,7 +134,7 @@ fn a_split_that_is_announced_late_ends_the_dispute_and_nothing_of_the_contract_c
 
 #[test]
 fn a_split_that_is_announced_ahead_is_nobodys_news() {
-    let mut story = open(quiet(), &held());
+    let mut story = opened(quiet(), &held());
     let since = story.now + 60_000_000;
     story.wait(1);
     story.batch(vec![split(1, 5, since)]);
@@ -171,7 +160,7 @@ fn a_split_that_is_announced_ahead_is_nobodys_news() {
 
 #[test]
 fn who_has_not_heard_of_a_split_is_alone() {
-    let mut story = open(quiet(), &held());
+    let mut story = opened(quiet(), &held());
     let since = story.now;
     story.batch(vec![split(1, 5, since + 1)]);
     // Ten seconds until its jump stands, and a minute of dispute.
@@ -185,7 +174,7 @@ fn who_has_not_heard_of_a_split_is_alone() {
 fn a_split_that_did_not_happen_moves_nothing_and_is_taken_back_by_its_opposite() {
     // As little as a fortieth would be enough to liquidate somebody.
     for (from, into) in [(1, 5), (5, 1), (40, 41)] {
-        let mut story = open(quiet(), &held());
+        let mut story = opened(quiet(), &held());
         let since = story.now + 1;
         story.batch(vec![split(from, into, since)]);
         story.hold(0, &[10_000; 3], 300);
@@ -200,7 +189,7 @@ fn a_split_that_did_not_happen_moves_nothing_and_is_taken_back_by_its_opposite()
 
 #[test]
 fn what_changes_nothing_or_what_does_not_fit_is_refused() {
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     let now = story.now;
     let mut refused = |inputs: Vec<Input>| -> Vec<Reject> {
         story.wait(1);
@@ -262,7 +251,7 @@ fn a_price_in_a_unit_is_redenominated_with_it() {
 
 #[test]
 fn out_of_session_nothing_is_matched_or_liquidated_and_what_is_owed_is_looked_at_when_it_begins() {
-    let mut story = open(quiet(), &held());
+    let mut story = opened(quiet(), &held());
     story.wait(1);
     story.batch(vec![order(7, 1, 0, 10, 9_000), insurance(1_000)]);
     story.wait(1);
@@ -293,7 +282,7 @@ fn out_of_session_nothing_is_matched_or_liquidated_and_what_is_owed_is_looked_at
 
 #[test]
 fn a_session_that_has_begun_begins_only_once() {
-    let mut story = open(quiet(), &[]);
+    let mut story = opened(quiet(), &[]);
     story.wait(1);
     story.batch(vec![session(true)]);
     check(&story, QualityState::Agreed, 10_000);
@@ -304,7 +293,7 @@ fn a_session_that_has_begun_begins_only_once() {
 fn a_price_that_comes_later_than_its_source_s_prices_do_supports_nothing_but_may_contradict() {
     for (late, exclusion) in [(3_000_000, None), (3_000_001, Some(Exclusion::Delayed))] {
         for (cents, state) in [(9_950, QualityState::Agreed), (9_750, QualityState::Disputed)] {
-            let mut story = open(quiet(), &[]);
+            let mut story = opened(quiet(), &[]);
             // The third was silent for as long as its price was under way, and the first is away.
             for _ in 0..3 {
                 story.wait(1).prices(0, &[i64::MIN, 10_000, i64::MIN]);
@@ -352,7 +341,7 @@ fn news_is_too_old_where_the_price_has_gone_too_far_since() {
     }
     // Nobody has to speak for it to be noticed: it is due. After 3 s each source is silent; until then it is a heartbeat older.
     params.detectors.staleness = Thresholds { cautious: Ratio::bps(50), reduce_only: Ratio::bps(70) };
-    let mut story = open(params, &[]);
+    let mut story = opened(params, &[]);
     for cents in [10_900, 11_800, 12_700, 13_000] {
         story.hold(0, &[cents; 3], 1);
     }

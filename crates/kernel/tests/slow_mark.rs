@@ -2,39 +2,20 @@
 
 mod common;
 
-use common::{Story, USD, account, insurance, liquidations, market, observation, order, trade, venue, withdraw};
-use kernel::Genesis;
+use common::{Story, USD, account, insurance, liquidations, opened, order, quick, second, trade, venue, withdraw};
 use kernel::margin::{Lens, risk};
-use protocol::params::{Thresholds, Tier};
-use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, Reject};
+use protocol::params::Tier;
+use protocol::{AccountId, Effect, MarketId, MarketParams, OrderId, Reject};
 use units::{Duration, Price, Ratio, Size};
 
-const NEVER: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
 const RICH: i64 = 1_000_000;
 
 /// Two sources, quick to calm down, no detector of moves, and a mark that goes 1% a second at most.
 fn slow() -> MarketParams {
-    let mut params = market(2);
-    (params.detectors.velocity, params.detectors.band) = (NEVER, NEVER);
-    (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
+    let mut params = quick(2);
     params.mark.step_max = Ratio::percent(1);
     params.order_size_max = Size(1_000_000);
     params
-}
-
-fn open(params: MarketParams, accounts: &[Genesis]) -> Story {
-    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), accounts) };
-    story.hold(0, &[10_000; 2], 30);
-    assert_eq!(story.mode(0), Mode::Normal);
-    story.effects.clear();
-    story
-}
-
-fn second(story: &mut Story, cents: i64, more: Vec<Input>) -> Vec<Effect> {
-    story.wait(1);
-    let now = story.now;
-    let seen = [0, 1].map(|source| observation(0, source, cents * (USD / 100), now, now));
-    story.batch(seen.into_iter().chain(more).collect())
 }
 
 fn mark(story: &Story) -> Price {
@@ -52,7 +33,7 @@ fn equity(story: &Story, id: u64) -> i128 {
 fn who_buys_at_a_mark_that_is_on_its_way_down_pays_for_the_rest_of_the_way() {
     // 100,000 USD at 99, while the index is at 90.50: 5% of it and 8,500 USD of loss.
     for (usd, refused) in [(13_449, true), (13_450, false)] {
-        let mut story = open(slow(), &[account(1, usd, &[]), account(2, RICH, &[])]);
+        let mut story = opened(slow(), &[account(1, usd, &[]), account(2, RICH, &[])]);
         let effects = second(&mut story, 9_050, vec![order(1, 1, 0, 1_000_000, 9_900)]);
         assert_eq!(mark(&story), Price(99 * USD));
         let is_refused = matches!(effects[..], [Effect::Rejected { reject: Reject::Margin { .. }, .. }]);
@@ -60,7 +41,7 @@ fn who_buys_at_a_mark_that_is_on_its_way_down_pays_for_the_rest_of_the_way() {
     }
     // And who sells at one that is on its way up: 5% and from 100,000 on 10% of 110, and the 9 in between.
     for (usd, refused) in [(14_999, true), (15_000, false)] {
-        let mut story = open(slow(), &[account(1, usd, &[]), account(2, RICH, &[])]);
+        let mut story = opened(slow(), &[account(1, usd, &[]), account(2, RICH, &[])]);
         let effects = second(&mut story, 11_000, vec![order(1, 1, 0, -1_000_000, 10_100)]);
         assert_eq!(mark(&story), Price(101 * USD));
         let is_refused = matches!(effects[..], [Effect::Rejected { reject: Reject::Margin { .. }, .. }]);
@@ -76,7 +57,7 @@ fn two_who_trade_at_the_slow_mark_take_nothing_from_the_fund() {
     params.liquidation.fee = Ratio::bps(10);
     params.funding.rate_max = Ratio::bps(5);
     assert_eq!(venue(vec![params.clone()]).envelope(), Ok(()));
-    let mut story = open(params, &[account(1, 1_990, &[]), account(2, 3_000, &[]), account(3, RICH, &[])]);
+    let mut story = opened(params, &[account(1, 1_990, &[]), account(2, 3_000, &[]), account(3, RICH, &[])]);
     second(&mut story, 10_000, vec![insurance(100_000)]);
     let asked = vec![order(1, 1, 0, 500_000, 9_920), order(2, 2, 0, -500_000, 9_920)];
     let effects = second(&mut story, 9_360, asked);
@@ -95,7 +76,7 @@ fn who_leaves_at_a_mark_that_is_on_its_way_up_gives_nothing_away() {
     (params.mark.step_max, params.mark.step_window) = (Ratio::bps(10), Duration::seconds(10));
     params.liquidation.order_ttl = Duration::seconds(1_000);
     let held = [account(1, 40, &[(0, 10_000, 100)]), account(2, RICH, &[(0, -10_000, 100)]), account(3, 1_000, &[])];
-    let mut story = open(params, &held);
+    let mut story = opened(params, &held);
     second(&mut story, 10_000, vec![insurance(1_000)]);
     // Nearly insolvent at 95.50.
     while mark(&story) != Price(9_550 * (USD / 100)) {
@@ -118,7 +99,7 @@ fn what_a_short_may_take_out_is_counted_where_the_mark_is_going() {
     // 10,000 lots short from 100: at 109 they have lost 90 USD and need 54.50.
     let held = [account(1, 1_000, &[(0, -10_000, 100)]), account(2, RICH, &[(0, 10_000, 100)])];
     for (usd, paid) in [(856, false), (855, true)] {
-        let mut story = open(slow(), &held);
+        let mut story = opened(slow(), &held);
         let effects = second(&mut story, 10_900, vec![withdraw(1, usd)]);
         assert_eq!(mark(&story), Price(101 * USD));
         assert_eq!(effects.iter().any(|effect| matches!(effect, Effect::PayOut { .. })), paid, "{usd}: {effects:?}");

@@ -19,7 +19,7 @@ pub const SCALE: (u8, u8) = (4, 3);
 pub const USD: i64 = 100_000_000;
 
 /// Reached by nothing.
-const WIDE: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
+pub const WIDE: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
 
 pub fn source(lineage: u8) -> SourceParams {
     SourceParams {
@@ -127,6 +127,14 @@ pub fn market(sources: u8) -> MarketParams {
     }
 }
 
+/// The same without detectors of moves, and quick to calm down.
+pub fn quick(sources: u8) -> MarketParams {
+    let mut params = market(sources);
+    (params.detectors.velocity, params.detectors.band) = (WIDE, WIDE);
+    (params.breaker.calm, params.breaker.calm_max) = (Duration::seconds(1), Duration::seconds(1));
+    params
+}
+
 pub fn pool() -> PoolParams {
     PoolParams {
         accounts_max: 1_000_000,
@@ -227,6 +235,24 @@ impl Story {
     pub fn quality(&self, market: u16) -> protocol::PriceQuality {
         *self.kernel.state().market(MarketId(market)).unwrap().quality()
     }
+}
+
+/// A market whose sources have all said 100 USD for half a minute, with a prompt host.
+pub fn opened(params: MarketParams, accounts: &[Genesis]) -> Story {
+    let sources = params.sources.len();
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params]), accounts) };
+    story.hold(0, &vec![10_000; sources], 30);
+    assert_eq!(story.mode(0), Mode::Normal);
+    story.effects.clear();
+    story
+}
+
+/// The prices of two sources in a second, and what else comes in it.
+pub fn second(story: &mut Story, cents: i64, more: Vec<Input>) -> Vec<Effect> {
+    story.wait(1);
+    let now = story.now;
+    let seen = [0, 1].map(|source| observation(0, source, cents * (USD / 100), now, now));
+    story.batch(seen.into_iter().chain(more).collect())
 }
 
 pub fn observation(market: u16, source: u8, price: i64, published: i64, received: i64) -> Input {
