@@ -9,8 +9,6 @@ use protocol::params::Thresholds;
 use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, PoolId, QualityState, Reject, Rung};
 use units::{Duration, Price, Ratio, Size, Timestamp};
 
-const NEVER: Thresholds = Thresholds { cautious: Ratio::percent(10_000), reduce_only: Ratio::percent(10_000) };
-
 fn at(cautious: i64, reduce_only: i64) -> Thresholds {
     Thresholds { cautious: Ratio::percent(cautious), reduce_only: Ratio::percent(reduce_only) }
 }

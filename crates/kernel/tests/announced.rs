@@ -9,7 +9,7 @@ use protocol::input::{Cancel, Redenomination, Session};
 use protocol::params::Thresholds;
 use protocol::quality::Exclusion;
 use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, QualityState, Reject, SourceId};
-use units::{Duration, Price, Ratio, Timestamp};
+use units::{Price, Ratio, Timestamp};
 
 const RICH: i64 = 1_000_000;
 

@@ -93,7 +93,7 @@ pub(crate) const MARKET: &[Key] = &[
     key(
         "oracle.leap_max",
         Form::Ratio,
-        "30%",
+        "45%",
         "An index that goes farther at once, however many say so, is disputed until it has stood.",
     ),
     key("oracle.leap_confirm", Form::Span, "10m", "A leap of everybody is believed after it has stood this long."),
