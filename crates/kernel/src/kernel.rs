@@ -6,7 +6,7 @@ use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::input::{ChainHealth, Observation};
+use protocol::input::{Cancel, ChainHealth, Observation, Order, Transfer};
 use protocol::{AccountId, Action, Batch, Effect, Input, MarketId, Mode, Panel, PoolId, Reject, Side, VenueParams};
 use units::{Duration, Notional, Price, Size, Timestamp};
 
@@ -26,7 +26,9 @@ pub struct Kernel {
     alarm: Timestamp,
     /// Markets evaluated in this batch, in order of id.
     touched: Vec<MarketId>,
-    /// Places of this batch's orders that do not only reduce.
+    /// Places of the inputs of a step, in the order in which they take their turns.
+    turns: Vec<u32>,
+    /// Those of this batch's orders that do not only reduce.
     opening: Vec<u32>,
     /// Orders placed in this batch, by pool: a pool's order ids say nothing about another pool.
     placed: Vec<u16>,
@@ -69,6 +71,7 @@ impl Kernel {
             deadline: Timestamp::MIN,
             alarm: Timestamp::MIN,
             touched: Vec::new(),
+            turns: Vec::new(),
             opening: Vec::new(),
             placed,
         }
@@ -91,7 +94,9 @@ impl Kernel {
     /// Decides one batch and appends its effects.
     ///
     /// Inside a batch the order is: trades that the venue already made, sessions and splits; prices; funding; top-ups and cancels;
-    /// liquidations; reducing orders; opening orders; withdrawals. Inside a step it is the order of arrival.
+    /// liquidations; reducing orders; opening orders; withdrawals. Inside a step nobody gains by being early: accounts come in the
+    /// order that the batch's seed draws, what one account asks for in the order of its ids, and what a source says in the order
+    /// in which it was published. Only what one party tells as a story (the venue, the chain) stays in the order in which it was told.
     ///
     /// # Panics
     /// Where the sequencer broke its contract: heights follow one another, time does not go back and stays before the
@@ -103,44 +108,58 @@ impl Kernel {
         self.state.height = batch.height;
         self.state.at = batch.at;
         let now = Now { height: batch.height, at: batch.at };
-        let step = |phase: Phase| (0_u32..).zip(&batch.inputs).filter(move |(_, input)| phase_of(input) == phase);
         self.touched.clear();
-        for (n, input) in step(Phase::Facts) {
-            self.one(n, input, now, out);
-        }
+        self.step(Phase::Facts, batch, out);
         if batch.inputs.contains(&Input::Restart) {
             // Before the first batch there was nothing to be away from.
             let away = if batch.height == 1 { Duration::ZERO } else { batch.at.since(before) };
             self.restart(away, batch.at);
         }
-        for (n, input) in step(Phase::Prices) {
-            self.one(n, input, now, out);
-        }
+        self.step(Phase::Prices, batch, out);
         self.evaluate(now.at, out);
-        for (n, input) in step(Phase::Funding) {
-            self.one(n, input, now, out);
-        }
-        for (n, input) in step(Phase::TopUps) {
-            self.one(n, input, now, out);
-        }
+        self.step(Phase::Funding, batch, out);
+        self.step(Phase::TopUps, batch, out);
         self.liquidate(now, out);
-        // Whoever does not only reduce waits until everyone who does is in.
-        self.opening.clear();
-        for (n, input) in step(Phase::Orders) {
-            if let Input::Order(order) = input {
-                let reduces = self.state.pool_of(order.market).is_some_and(|pool| pool.reduces(order));
-                if reduces { self.one(n, input, now, out) } else { self.opening.push(n) }
+        self.step(Phase::Orders, batch, out);
+        self.step(Phase::Withdrawals, batch, out);
+    }
+
+    /// Decides the inputs of one step.
+    fn step(&mut self, phase: Phase, batch: &Batch, out: &mut Vec<Effect>) {
+        let now = Now { height: batch.height, at: batch.at };
+        let mut turns = core::mem::take(&mut self.turns);
+        turns.clear();
+        turns.extend((0_u32..).zip(&batch.inputs).filter(|(_, input)| phase_of(input) == phase).map(|(n, _)| n));
+        let of = |n: &u32| batch.inputs.get(*n as usize).map_or([0; 8], |input| turn(*n, input, &batch.seed));
+        match phase {
+            Phase::Facts | Phase::Funding => {}
+            Phase::Prices => turns.sort_unstable_by_key(of),
+            // A lot is drawn once each.
+            Phase::TopUps | Phase::Orders | Phase::Withdrawals => {
+                if 1 < turns.len() {
+                    turns.sort_by_cached_key(of);
+                }
             }
         }
-        for k in 0..self.opening.len() {
-            let Some(n) = self.opening.get(k).copied() else { continue };
+        for n in &turns {
+            let Some(input) = batch.inputs.get(*n as usize) else { continue };
+            let reduces = |order: &Order| self.state.pool_of(order.market).is_some_and(|pool| pool.reduces(order));
+            // Whoever does not only reduce waits until everyone who does is in.
+            if let Input::Order(order) = input
+                && !reduces(order)
+            {
+                self.opening.push(*n);
+            } else {
+                self.one(*n, input, now, out);
+            }
+        }
+        let mut opening = core::mem::take(&mut self.opening);
+        for n in opening.drain(..) {
             if let Some(input) = batch.inputs.get(n as usize) {
                 self.one(n, input, now, out);
             }
         }
-        for (n, input) in step(Phase::Withdrawals) {
-            self.one(n, input, now, out);
-        }
+        (self.turns, self.opening) = (turns, opening);
     }
 
     fn one(&mut self, n: u32, input: &Input, now: Now, out: &mut Vec<Effect>) {
@@ -549,5 +568,45 @@ const fn phase_of(input: &Input) -> Phase {
         Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,
         Input::Order(_) => Phase::Orders,
         Input::Withdraw(_) => Phase::Withdrawals,
+    }
+}
+
+/// Where an input stands among those of its step, wherever in the batch it is; only of two that are the same, or of what one party
+/// tells, the earlier comes first.
+fn turn(n: u32, input: &Input, seed: &[u8; 32]) -> [i64; 8] {
+    let n = i64::from(n);
+    let lot = |account: AccountId| {
+        let [a, b, c, d, e, f, g, h, ..] = codec::hash(&(*seed, account));
+        i64::from_le_bytes([a, b, c, d, e, f, g, h])
+    };
+    let id = |id: u64| id.cast_signed();
+    match input {
+        Input::Observation(seen) => {
+            let from = i64::from(seen.market.0) << 8 | i64::from(seen.source.0);
+            let (published, received) = (seen.published_at.0, seen.received_at.0);
+            [1, from, published, received, seen.price.0, seen.confidence.0, i64::from(seen.observer), n]
+        }
+        Input::Deposit(money) | Input::Withdraw(money) => {
+            let Transfer { pool, account, amount } = *money;
+            [lot(account), id(account.0), 0, i64::from(pool.0), amount.0, 0, 0, n]
+        }
+        Input::Cancel(cancel) => {
+            let Cancel { market, account, order } = *cancel;
+            [lot(account), id(account.0), 1, i64::from(market.0), id(order.0), 0, 0, n]
+        }
+        Input::Order(order) => {
+            let Order { id: of, account, market, size, limit } = *order;
+            [lot(account), id(account.0), id(of.0), i64::from(market.0), size.0, limit.0, 0, n]
+        }
+        Input::BookTop(_)
+        | Input::Depth(_)
+        | Input::Chain(_)
+        | Input::Restart
+        | Input::Trade(_)
+        | Input::OrderDone(_)
+        | Input::Session(_)
+        | Input::Redenomination(_)
+        | Input::Funding(_)
+        | Input::InsuranceDeposit(_) => [0, 0, 0, 0, 0, 0, 0, n],
     }
 }

@@ -36,7 +36,9 @@ use kernel::{Kernel, State, state};
 use ladder::{Climb, Panel, Worth};
 use oracle::History;
 use protocol::input::{ChainHealth, Depth};
-use protocol::{Action, Batch, Effect, Input, MarketId, MarketParams, Mode, PriceQuality, QualityState, Rung, Side};
+use protocol::{
+    AccountId, Action, Batch, Effect, Input, MarketId, MarketParams, Mode, PriceQuality, QualityState, Rung, Side,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -103,6 +105,8 @@ struct Market {
 /// A batch that is walked through, effect by effect.
 struct Walk<'a> {
     batch: &'a Batch,
+    /// Its inputs with their places, in the order in which those of one step are decided.
+    inputs: Vec<(u32, &'a Input)>,
     effects: std::iter::Peekable<std::slice::Iter<'a, Effect>>,
 }
 
@@ -115,6 +119,36 @@ fn same<T: PartialEq + fmt::Debug>(rule: &'static str, about: impl fmt::Debug, k
 
 fn demand(rule: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Demand<()> {
     if holds { Ok(()) } else { Err((rule, detail())) }
+}
+
+/// The inputs of a batch such that those of one step come as they are decided: what one party tells as it was told; then what
+/// sources say, each source's by when it was published; accounts as the seed draws them, each account's wishes by their ids.
+fn in_turn(batch: &Batch) -> Vec<(u32, &Input)> {
+    let drawn = |account: AccountId, rest: [i64; 5]| {
+        let hash = codec::hash(&(batch.seed, account));
+        let lot = i64::from_le_bytes(hash[..8].try_into().unwrap_or_default());
+        let own = i64::from_ne_bytes(account.0.to_ne_bytes());
+        [vec![lot, own], rest.to_vec()].concat()
+    };
+    let bits = |id: u64| i64::from_ne_bytes(id.to_ne_bytes());
+    let place = |input: &Input| match input {
+        Input::Observation(seen) => {
+            let (published, received) = (seen.published_at.0, seen.received_at.0);
+            let from = [1, i64::from(seen.market.0) * 256 + i64::from(seen.source.0), published, received];
+            [from.to_vec(), vec![seen.price.0, seen.confidence.0, i64::from(seen.observer)]].concat()
+        }
+        Input::Deposit(money) | Input::Withdraw(money) => {
+            drawn(money.account, [0, money.pool.0.into(), money.amount.0, 0, 0])
+        }
+        Input::Cancel(cancel) => drawn(cancel.account, [1, cancel.market.0.into(), bits(cancel.order.0), 0, 0]),
+        Input::Order(order) => {
+            drawn(order.account, [bits(order.id.0), order.market.0.into(), order.size.0, order.limit.0, 0])
+        }
+        _ => vec![0; 7],
+    };
+    let mut inputs: Vec<(u32, &Input)> = (0..).zip(&batch.inputs).collect();
+    inputs.sort_by_cached_key(|(_, input)| place(input));
+    inputs
 }
 
 impl Walk<'_> {
@@ -179,7 +213,7 @@ impl Model {
     /// # Errors
     /// The first demand that the kernel did not meet.
     pub fn step(&mut self, before: Before, batch: &Batch, effects: &[Effect], after: &State) -> Result<(), Finding> {
-        let mut walk = Walk { batch, effects: effects.iter().peekable() };
+        let mut walk = Walk { batch, inputs: in_turn(batch), effects: effects.iter().peekable() };
         let followed = self.follow(before, &mut walk, after);
         self.count_deleveraged(effects, batch.at);
         followed.map_err(|(rule, detail)| Finding { height: batch.height, rule, detail })
@@ -189,9 +223,8 @@ impl Model {
         let at = walk.batch.at;
         let Before { height, at: before_at, mut markets, mut venue } = before;
         self.count_trades(walk);
-        let inputs = || (0_u32..).zip(&walk.batch.inputs);
         let mut told_of = BTreeSet::new();
-        for (n, input) in inputs().collect::<Vec<_>>() {
+        for (n, input) in walk.inputs.clone() {
             venue.fact(n, input, walk)?;
             told_of.extend(announced(n, input, &mut markets, walk)?);
         }
@@ -311,7 +344,7 @@ impl Model {
                 _ => None,
             })
             .collect();
-        for (n, input) in (0..).zip(&walk.batch.inputs) {
+        for (n, input) in walk.inputs.iter().copied() {
             let Input::Trade(trade) = input else { continue };
             let Some(history) = self.histories.get_mut(usize::from(trade.market.0)) else { continue };
             if (trade.buy.is_kernel() || trade.sell.is_kernel()) && !refused.contains(&n) {
@@ -716,7 +749,7 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
     if walk.batch.inputs.contains(&Input::Restart) {
         looks.extend(markets.iter().map(|market| (market.id, Look::unseen(market))));
     }
-    for (n, input) in (0..).zip(&walk.batch.inputs) {
+    for (n, input) in walk.inputs.clone() {
         let market = match input {
             Input::Observation(seen) => seen.market,
             Input::BookTop(top) => top.market,

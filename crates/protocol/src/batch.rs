@@ -16,6 +16,6 @@ pub struct Batch {
     pub at: Timestamp,
     /// Breaks ties in this batch.
     pub seed: [u8; 32],
-    /// In arrival order.
+    /// As they arrived. Where one stands decides nothing but whose story it goes on with: see `apply` of the kernel.
     pub inputs: Vec<Input>,
 }

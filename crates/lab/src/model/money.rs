@@ -335,8 +335,7 @@ impl Venue {
 
     /// Money in, and orders that their owners take back: never refused but for nonsense.
     pub(super) fn top_ups(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
-        let batch = walk.batch;
-        for (n, input) in (0..).zip(&batch.inputs) {
+        for (n, input) in walk.inputs.clone() {
             let told = match input {
                 Input::Deposit(transfer) => self.deposit(transfer),
                 Input::InsuranceDeposit(deposit) => match self.books.get_mut(usize::from(deposit.pool.0)) {
@@ -466,8 +465,7 @@ impl Venue {
 
     /// Every funding payment of the batch.
     pub(super) fn funding(&mut self, funded_at: &mut BTreeMap<MarketId, Timestamp>, walk: &mut Walk<'_>) -> Demand<()> {
-        let batch = walk.batch;
-        for (n, input) in (0..).zip(&batch.inputs) {
+        for (n, input) in walk.inputs.clone() {
             let Input::Funding(funding) = input else { continue };
             let last = funded_at.get(&funding.market).copied();
             match self.fund(funding, last) {
@@ -858,10 +856,9 @@ impl Venue {
         }
     }
 
-    /// Orders that only reduce, and then the others, each in the order of arrival.
+    /// Orders that only reduce, and then the others.
     pub(super) fn orders(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
-        let batch = walk.batch;
-        let orders = (0..).zip(&batch.inputs).filter_map(|(n, input)| match input {
+        let orders = walk.inputs.clone().into_iter().filter_map(|(n, input)| match input {
             Input::Order(order) => Some((n, order)),
             Input::Observation(_)
             | Input::BookTop(_)
@@ -916,8 +913,7 @@ impl Venue {
 
     /// Money out.
     pub(super) fn withdrawals(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
-        let batch = walk.batch;
-        for (n, input) in (0..).zip(&batch.inputs) {
+        for (n, input) in walk.inputs.clone() {
             let Input::Withdraw(transfer) = input else { continue };
             let (pool, account, amount) = (transfer.pool, transfer.account, transfer.amount);
             let told = match self.books.get(usize::from(pool.0)).ok_or(Reject::UnknownPool) {

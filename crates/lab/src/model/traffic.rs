@@ -133,10 +133,9 @@ impl Traffic {
             self.transfers(pool, &mut inputs);
             self.orders(pool, &mut inputs);
         }
-        // Where an input stands must not matter beyond the order of arrival inside a phase.
-        if self.dice.once_in(8) && !inputs.is_empty() {
-            let turn = self.dice.below(inputs.len() as u64) as usize;
-            inputs.rotate_left(turn);
+        // Where an input stands must not matter, but for those that go on with a story.
+        if self.dice.once_in(8) {
+            shuffle(&mut inputs, &mut self.dice);
         }
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.dice.bits().to_le_bytes());
@@ -672,4 +671,18 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
         accounts.append(&mut traders);
     }
     accounts
+}
+
+/// Puts what users ask for and sources say into another order. What one party tells stays as it was told.
+pub fn shuffle(inputs: &mut [Input], dice: &mut Dice) {
+    let anywhere = |input: &Input| {
+        matches!(
+            input,
+            Input::Observation(_) | Input::Deposit(_) | Input::Withdraw(_) | Input::Order(_) | Input::Cancel(_)
+        )
+    };
+    let places: Vec<usize> = (0..inputs.len()).filter(|place| anywhere(&inputs[*place])).collect();
+    for left in (1..places.len()).rev() {
+        inputs.swap(places[left], places[dice.below(left as u64 + 1) as usize]);
+    }
 }
