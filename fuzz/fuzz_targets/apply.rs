@@ -124,6 +124,10 @@ fn aimed(mut input: Input, at: i64) -> Input {
             (said.market.0, said.from, said.into) = (said.market.0 % 2, said.from % 11, said.into % 11);
             said.at = Timestamp(at - said.at.0 % 60_000_000);
         }
+        Input::Isolate(said) if said.amount.0 % 2 == 0 => {
+            (said.market.0, said.owner.0, said.account.0) = (said.market.0 % 2, said.owner.0 % 6, said.account.0 % 8);
+            said.amount = Notional(said.amount.0 % 1_000_000_000);
+        }
         Input::Funding(funding) if funding.rate.0 % 2 == 0 => {
             (funding.market.0, funding.rate) = (funding.market.0 % 2, Ratio(funding.rate.0 % 800_000_001));
         }
@@ -134,6 +138,7 @@ fn aimed(mut input: Input, at: i64) -> Input {
         | Input::Restart
         | Input::Session(_)
         | Input::Redenomination(_)
+        | Input::Isolate(_)
         | Input::BookTop(_)
         | Input::Deposit(_)
         | Input::Withdraw(_)

@@ -6,7 +6,7 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
     Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
@@ -66,6 +66,7 @@ canonical_enum!(Input {
     12 => Funding(funding),
     13 => Session(session),
     14 => Redenomination(redenomination),
+    15 => Isolate(isolate),
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -79,6 +80,7 @@ canonical_struct!(InsuranceDeposit { pool, amount });
 canonical_struct!(Funding { market, rate });
 canonical_struct!(Session { market, opens });
 canonical_struct!(Redenomination { market, from, into, at });
+canonical_struct!(Isolate { market, owner, account, amount });
 canonical_struct!(Depth { market, bid, ask });
 canonical_struct!(ChainHealth { pool, produced_at, base_fee, inclusion, finality });
 

@@ -5,10 +5,10 @@
 use crate::backstop;
 use crate::margin::{Lens, PARTS, initial, notional, risk, shown};
 use crate::quality;
-use crate::state::{Account, LOTS_MAX, Market, OpenOrder, Pool, Position};
+use crate::state::{Account, Isolated, LOTS_MAX, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
 use protocol::effect::AdmittedOrder;
-use protocol::input::{Cancel, Order, OrderDone, Trade, Transfer};
+use protocol::input::{Cancel, Isolate, Order, OrderDone, Trade, Transfer};
 use protocol::{AccountId, Action, Effect, MarketId, OrderId, Reject, Side};
 use units::{Notional, Price, Rounding, Size, Timestamp, mul_div};
 
@@ -63,19 +63,85 @@ impl Pool {
         if transfer.amount <= Notional(0) {
             return Err(Reject::OutOfRange);
         }
-        let known = self.accounts.contains_key(&transfer.account);
-        if !known && transfer.amount < self.params.account_min {
-            return Err(Reject::TooSmall { min: self.params.account_min });
-        }
-        if !known && self.params.accounts_max as usize <= self.accounts.len() {
-            return Err(Reject::TooManyAccounts { max: self.params.accounts_max });
-        }
+        self.may_enter(transfer.account, transfer.amount)?;
         let deposited = self.deposited.checked_add(i128::from(transfer.amount.0)).ok_or(Reject::Overflow)?;
         let account = self.accounts.entry(transfer.account).or_insert(Account::EMPTY);
         account.cash = Notional(account.cash.0.checked_add(transfer.amount.0).ok_or(Reject::Overflow)?);
         self.deposited = deposited;
         self.rearm(transfer.account);
         Ok(())
+    }
+
+    /// Whether an account may be given so much: one that does not exist is opened with it.
+    fn may_enter(&self, account: AccountId, amount: Notional) -> Result<(), Reject> {
+        if self.accounts.contains_key(&account) {
+            return Ok(());
+        }
+        if amount < self.params.account_min {
+            return Err(Reject::TooSmall { min: self.params.account_min });
+        }
+        if self.params.accounts_max as usize <= self.accounts.len() {
+            return Err(Reject::TooManyAccounts { max: self.params.accounts_max });
+        }
+        Ok(())
+    }
+
+    /// Money that an owner sets apart for one market, or takes back: it leaves one account as if it were withdrawn and enters the
+    /// other as if it were paid in, but stays in the pool.
+    pub(crate) fn isolate(&mut self, said: &Isolate) -> Result<(), Reject> {
+        let bound = Isolated { owner: said.owner, market: said.market };
+        let backstop = [said.owner, said.account].map(Some).contains(&self.params.backstop);
+        let owned = self.accounts.get(&said.owner).is_none_or(|owner| owner.isolated.is_none());
+        let is_bound = self.accounts.get(&said.account).is_none_or(|account| account.isolated == Some(bound));
+        if said.owner == said.account || backstop || !owned || !is_bound {
+            return Err(Reject::Mismatch);
+        }
+        let back = said.amount < Notional(0);
+        let (from, to) = if back { (said.account, said.owner) } else { (said.owner, said.account) };
+        let amount =
+            said.amount.0.checked_abs().filter(|amount| 0 < *amount).map(Notional).ok_or(Reject::OutOfRange)?;
+        let giver = self.accounts.get(&from).ok_or(Reject::UnknownAccount)?;
+        let free = self.may_leave(giver)?;
+        if free < i128::from(amount.0) {
+            return Err(Reject::Margin { free: shown(free), needed: amount });
+        }
+        self.may_enter(to, amount)?;
+        let given = giver.cash.0.checked_sub(amount.0).ok_or(Reject::Overflow)?;
+        let held = self.accounts.get(&to).map_or(0, |account| account.cash.0);
+        let taken = held.checked_add(amount.0).ok_or(Reject::Overflow)?;
+        let isolated = if back { None } else { Some(bound) };
+        self.accounts.entry(to).or_insert(Account { isolated, ..Account::EMPTY }).cash = Notional(taken);
+        if let Some(giver) = self.accounts.get_mut(&from) {
+            giver.cash = Notional(given);
+        }
+        self.make_room(from);
+        self.rearm(from);
+        self.rearm(to);
+        Ok(())
+    }
+
+    /// Whoever has left makes room: whoever comes back brings the least amount again.
+    fn make_room(&mut self, id: AccountId) {
+        let empty = |account: &Account| {
+            account.cash == Notional(0) && account.positions.is_empty() && account.orders.is_empty()
+        };
+        if self.accounts.get(&id).is_some_and(empty) {
+            self.accounts.remove(&id);
+        }
+    }
+
+    /// What may leave an account now, by the modes and prices of what it holds and by what it needs.
+    fn may_leave(&self, account: &Account) -> Result<i128, Reject> {
+        for position in &account.positions {
+            let market = self.market(position.market).ok_or(Reject::UnknownMarket)?;
+            if !market.breaker.restriction().permits(Action::Withdraw, side_of(position.size)) {
+                return Err(Reject::Restricted);
+            }
+            if !quality::permits(Action::Withdraw, market.quality(), market.single_lineage()) {
+                return Err(Reject::PriceQuality);
+            }
+        }
+        self.free(account).ok_or(Reject::PriceQuality)
     }
 
     /// Money for the insurance fund: it repays a deficit first. `None` where the fund would not hold it.
@@ -96,16 +162,7 @@ impl Pool {
         if transfer.amount <= Notional(0) {
             return Err(Reject::OutOfRange);
         }
-        for position in &account.positions {
-            let market = self.market(position.market).ok_or(Reject::UnknownMarket)?;
-            if !market.breaker.restriction().permits(Action::Withdraw, side_of(position.size)) {
-                return Err(Reject::Restricted);
-            }
-            if !quality::permits(Action::Withdraw, market.quality(), market.single_lineage()) {
-                return Err(Reject::PriceQuality);
-            }
-        }
-        let free = self.free(account).ok_or(Reject::PriceQuality)?;
+        let free = self.may_leave(account)?;
         // Equity that others owe and can't pay is not in the pool, even before it is called a deficit.
         let claims = self.deposited.saturating_add(self.deficit);
         let (free, needed) = (free.min(claims), transfer.amount);
@@ -125,13 +182,7 @@ impl Pool {
             account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
         }
         (self.deposited, self.deficit) = (deposited, deficit);
-        // Whoever has left makes room: whoever comes back brings the least amount again.
-        let empty = |account: &Account| {
-            account.cash == Notional(0) && account.positions.is_empty() && account.orders.is_empty()
-        };
-        if self.accounts.get(&id).is_some_and(empty) {
-            self.accounts.remove(&id);
-        }
+        self.make_room(id);
         self.rearm(id);
         Ok(Effect::PayOut { pool, account: id, amount: shown(paid), haircut: shown(haircut) })
     }
@@ -220,6 +271,9 @@ impl Pool {
         let place = self.place_of(order.market).ok_or(Reject::UnknownMarket)?;
         let market = self.markets.get(place).ok_or(Reject::UnknownMarket)?;
         let account = self.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
+        if account.isolated.is_some_and(|isolated| isolated.market != order.market) {
+            return Err(Reject::Mismatch);
+        }
         if order.size == Size(0) || LOTS_MAX < order.size.lots() {
             return Err(Reject::OutOfRange);
         }

@@ -6,7 +6,7 @@ use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::input::{Cancel, ChainHealth, Observation, Order, Transfer};
+use protocol::input::{Cancel, ChainHealth, Isolate, Observation, Order, Transfer};
 use protocol::{AccountId, Action, Batch, Effect, Input, MarketId, Mode, Panel, PoolId, Reject, Side, VenueParams};
 use units::{Duration, Notional, Price, Size, Timestamp};
 
@@ -94,7 +94,7 @@ impl Kernel {
     /// Decides one batch and appends its effects.
     ///
     /// Inside a batch the order is: trades that the venue already made, sessions and splits; prices; funding; top-ups and cancels;
-    /// liquidations; reducing orders; opening orders; withdrawals. Inside a step nobody gains by being early: accounts come in the
+    /// what owners set apart or take back; liquidations; reducing orders; opening orders; withdrawals. Inside a step nobody gains by being early: accounts come in the
     /// order that the batch's seed draws, what one account asks for in the order of its ids, and what a source says in the order
     /// in which it was published. Only what one party tells as a story (the venue, the chain) stays in the order in which it was told.
     ///
@@ -119,6 +119,7 @@ impl Kernel {
         self.evaluate(now.at, out);
         self.step(Phase::Funding, batch, out);
         self.step(Phase::TopUps, batch, out);
+        self.step(Phase::Moves, batch, out);
         self.liquidate(now, out);
         self.step(Phase::Orders, batch, out);
         self.step(Phase::Withdrawals, batch, out);
@@ -135,7 +136,7 @@ impl Kernel {
             Phase::Facts | Phase::Funding => {}
             Phase::Prices => turns.sort_unstable_by_key(of),
             // A lot is drawn once each.
-            Phase::TopUps | Phase::Orders | Phase::Withdrawals => {
+            Phase::TopUps | Phase::Moves | Phase::Orders | Phase::Withdrawals => {
                 if 1 < turns.len() {
                     turns.sort_by_cached_key(of);
                 }
@@ -193,6 +194,7 @@ impl Kernel {
                 out.push(paid);
                 Ok(())
             }
+            Input::Isolate(isolate) => self.pool_of_mut(isolate.market)?.isolate(isolate),
             Input::Order(order) => {
                 let admitted = self.pool_of_mut(order.market)?.order(order)?;
                 out.push(admitted);
@@ -556,6 +558,7 @@ enum Phase {
     Prices,
     Funding,
     TopUps,
+    Moves,
     Orders,
     Withdrawals,
 }
@@ -566,6 +569,7 @@ const fn phase_of(input: &Input) -> Phase {
         Input::Observation(_) | Input::BookTop(_) | Input::Depth(_) | Input::Chain(_) | Input::Restart => Phase::Prices,
         Input::Funding(_) => Phase::Funding,
         Input::Deposit(_) | Input::InsuranceDeposit(_) | Input::Cancel(_) => Phase::TopUps,
+        Input::Isolate(_) => Phase::Moves,
         Input::Order(_) => Phase::Orders,
         Input::Withdraw(_) => Phase::Withdrawals,
     }
@@ -593,6 +597,10 @@ fn turn(n: u32, input: &Input, seed: &[u8; 32]) -> [i64; 8] {
         Input::Cancel(cancel) => {
             let Cancel { market, account, order } = *cancel;
             [lot(account), id(account.0), 1, i64::from(market.0), id(order.0), 0, 0, n]
+        }
+        Input::Isolate(isolate) => {
+            let Isolate { market, owner, account, amount } = *isolate;
+            [lot(owner), id(owner.0), amount.0, id(account.0), i64::from(market.0), 0, 0, n]
         }
         Input::Order(order) => {
             let Order { id: of, account, market, size, limit } = *order;

@@ -16,7 +16,7 @@ use crate::kernel::AT_MAX;
 use crate::ladder::{Fallback, Ladder};
 use crate::mark::Mark;
 use crate::stable::Stable;
-use crate::state::{Account, Broken, Liquidation, Market, OpenOrder, Pool, Position, State};
+use crate::state::{Account, Broken, Isolated, Liquidation, Market, OpenOrder, Pool, Position, State};
 use crate::triggers::Triggers;
 use crate::window::{Flow, Range, Twap};
 use alloc::collections::BTreeSet;
@@ -374,7 +374,8 @@ impl Canonical for Twap {
 
 canonical_struct!(Position { market, size, cost, trigger });
 canonical_struct!(Liquidation { order, market, expires_at });
-canonical_struct!(Account { cash, positions, reserved, orders, liquidation, exhausted, grown_at, taken });
+canonical_struct!(Isolated { owner, market });
+canonical_struct!(Account { isolated, cash, positions, reserved, orders, liquidation, exhausted, grown_at, taken });
 canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
 canonical_struct!(Source {
     quoted,

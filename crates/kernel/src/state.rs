@@ -49,9 +49,20 @@ pub struct Liquidation {
     pub expires_at: Timestamp,
 }
 
+/// What an isolated account is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolated {
+    /// Whose money it is.
+    pub owner: AccountId,
+    /// The only market in which it may hold anything.
+    pub market: MarketId,
+}
+
 /// One account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
+    /// Set where the account is bound to one market.
+    pub isolated: Option<Isolated>,
     /// Micro-USD. Negative only while positions stand against it.
     pub cash: Notional,
     /// In order of market.
@@ -544,6 +555,7 @@ impl Market {
 
 impl Account {
     pub(crate) const EMPTY: Account = Account {
+        isolated: None,
         cash: Notional(0),
         positions: Vec::new(),
         reserved: Notional(0),
@@ -761,6 +773,13 @@ impl Pool {
                 return broken(10, i128::from(account.reserved.0), reserved);
             }
             resting += account.orders.len();
+            if let Some(Isolated { owner, market }) = account.isolated {
+                let holds = account.positions.iter().all(|position| position.market == market);
+                let asks = |order: &OrderId| self.orders.get(order).is_none_or(|order| order.market == market);
+                if !holds || !account.orders.iter().all(asks) || owner == *id || self.place_of(market).is_none() {
+                    return broken(21, i128::from(id.0), 0);
+                }
+            }
             let listed = account.positions.iter().all(|position| self.place_of(position.market).is_some());
             if !listed {
                 return broken(13, i128::from(id.0), 0);
@@ -911,6 +930,8 @@ impl State {
     /// 18. Only an account in distress remembers what its liquidation closed.
     /// 19. Only an account in distress has a liquidation order out, and an alarm for the time when that runs out, unless
     ///     the chain stands still and it has.
+    /// 20. In every market those in distress are the accounts in distress that hold it.
+    /// 21. An isolated account holds and asks for nothing but in its market, and is not its own owner.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.

@@ -140,6 +140,7 @@ fn in_turn(batch: &Batch) -> Vec<(u32, &Input)> {
         Input::Deposit(money) | Input::Withdraw(money) => {
             drawn(money.account, [0, money.pool.0.into(), money.amount.0, 0, 0])
         }
+        Input::Isolate(said) => drawn(said.owner, [said.amount.0, bits(said.account.0), said.market.0.into(), 0, 0]),
         Input::Cancel(cancel) => drawn(cancel.account, [1, cancel.market.0.into(), bits(cancel.order.0), 0, 0]),
         Input::Order(order) => {
             drawn(order.account, [bits(order.id.0), order.market.0.into(), order.size.0, order.limit.0, 0])
@@ -324,6 +325,7 @@ impl Model {
         // Whom it brings under maintenance is looked at.
         evaluated.extend(funded.iter().filter(|(_, last)| **last == at).map(|(market, _)| *market));
         venue.top_ups(walk)?;
+        venue.moves(walk)?;
         venue.entered(after);
         venue.liquidations(walk)?;
         venue.distress(after);
@@ -780,7 +782,9 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 }
                 continue;
             }
-            Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) => continue,
+            Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) | Input::Isolate(_) => {
+                continue;
+            }
             Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)

@@ -5,11 +5,17 @@ use lab::model::dice::Dice;
 use lab::model::traffic::{Traffic, shuffle};
 use protocol::{Batch, Effect, Input, Reject};
 
+#[derive(Debug, PartialEq)]
+enum Told {
+    Refused(Input, Reject),
+    Done(Effect),
+}
+
 /// Effects, with the input that was refused in the place of its number.
-fn told(batch: &Batch, effects: &[Effect]) -> Vec<(Option<(Input, Reject)>, Option<Effect>)> {
+fn told(batch: &Batch, effects: &[Effect]) -> Vec<Told> {
     let one = |effect: &Effect| match effect {
-        Effect::Rejected { input, reject } => (Some((batch.inputs[*input as usize], *reject)), None),
-        effect => (None, Some(*effect)),
+        Effect::Rejected { input, reject } => Told::Refused(batch.inputs[*input as usize], *reject),
+        effect => Told::Done(*effect),
     };
     effects.iter().map(one).collect()
 }
@@ -32,7 +38,7 @@ fn every_order_of_arrival_has_the_same_outcome() {
             assert_eq!(one, two, "seed {seed}, batch {}", batch.height);
             assert_eq!(kernel.state(), other.state(), "seed {seed}, batch {}", batch.height);
             shuffled += usize::from(batch != otherwise);
-            refused += one.iter().filter(|(refused, _)| refused.is_some()).count();
+            refused += one.iter().filter(|told| matches!(told, Told::Refused(..))).count();
         }
     }
     // It is about something: most batches came in another order, and some of what was asked for in them was refused.

@@ -65,6 +65,7 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::Restart => None,
         Input::Session(session) => pool_of(session.market),
         Input::Redenomination(said) => pool_of(said.market),
+        Input::Isolate(said) => pool_of(said.market),
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
         Input::Cancel(cancel) => pool_of(cancel.market),

@@ -14,6 +14,8 @@ pub enum Input {
     Deposit(Transfer),
     /// Money asked back.
     Withdraw(Transfer),
+    /// Money that an owner sets apart for one market, or takes back from there.
+    Isolate(Isolate),
     /// An order that asks to enter the venue's book.
     Order(Order),
     /// An order that its owner takes back.
@@ -138,6 +140,21 @@ pub struct Transfer {
     /// The account in that pool.
     pub account: AccountId,
     /// Micro-USD, positive.
+    pub amount: Notional,
+}
+
+/// Money moves between an account and another one of its owner's that is bound to one market: isolated margin. What is held there
+/// can lose what was set apart for it and not more, and nothing else of the owner's can lose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolate {
+    /// The market, and with it the pool.
+    pub market: MarketId,
+    /// Whose money it is: an account that is not isolated itself.
+    pub owner: AccountId,
+    /// The isolated account; opened where it does not exist. Whoever sequences batches assigns its id, never a client: one that chose
+    /// it could take the id that somebody else is about to use.
+    pub account: AccountId,
+    /// Micro-USD: positive from the owner to the isolated account, negative back.
     pub amount: Notional,
 }
 

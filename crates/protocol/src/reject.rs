@@ -69,7 +69,8 @@ pub enum Reject {
         /// Lots left.
         remaining: Size,
     },
-    /// A trade whose two orders do not match: same side, other market, or one account on both sides.
+    /// A trade whose two orders do not match: same side, other market, or one account on both sides. Or an isolated account, and another
+    /// market or owner than those that it is bound to.
     Mismatch,
     /// A number would not fit; nothing was changed.
     Overflow,

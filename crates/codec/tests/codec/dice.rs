@@ -5,7 +5,7 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
     Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
@@ -174,6 +174,7 @@ draw_struct! {
     Funding { market, rate }
     Session { market, opens }
     Redenomination { market, from, into, at }
+    Isolate { market, owner, account, amount }
     Depth { market, bid, ask }
     ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
@@ -208,7 +209,7 @@ draw_struct! {
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r),
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r), Isolate(i),
     }
     Effect {
         Rejected { input, reject },

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Observation, Order, OrderDone,
+    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
     Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
@@ -80,6 +80,7 @@ round_trips! {
     depth: Depth,
     funding: (Funding, FundingParams),
     session: (Session, Redenomination),
+    isolate: Isolate,
     chain_health: ChainHealth,
     tier: Tier,
     detector_params: (DetectorParams, Thresholds),

@@ -8,7 +8,7 @@ use super::exact::{Q, ceil, floor, part, q, worth};
 use super::oracle::step_limit;
 use kernel::State;
 use kernel::activity::Outage;
-use kernel::state::{Liquidation, OpenOrder, Pool};
+use kernel::state::{Isolated, Liquidation, OpenOrder, Pool};
 use protocol::input::ChainHealth;
 use protocol::params::Tier;
 use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
@@ -19,6 +19,8 @@ use units::{Price, Ratio, Size, Timestamp};
 /// One account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Purse {
+    /// The one market that it is bound to, and its owner.
+    pub(super) isolated: Option<Isolated>,
     /// Cash less costs, micro-USD.
     pub(super) booked: i128,
     /// Cash, micro-USD: only for what may be withdrawn.
@@ -171,6 +173,7 @@ impl Books {
     /// Every account of a pool.
     pub(super) fn purses(pool: &Pool) -> BTreeMap<AccountId, Purse> {
         let purse = |account: &kernel::state::Account| Purse {
+            isolated: account.isolated,
             booked: i128::from(account.cash.0) - account.positions.iter().map(|p| i128::from(p.cost.0)).sum::<i128>(),
             cash: account.cash.0.into(),
             costs: account.positions.iter().map(|position| (position.market, position.cost.0.into())).collect(),
@@ -300,6 +303,14 @@ impl Books {
         let purse = self.accounts.entry(id).or_default();
         purse.booked += amount;
         purse.cash += amount;
+    }
+
+    /// Whoever has nothing and asks for nothing is gone.
+    pub(super) fn forget_who_left(&mut self, id: AccountId) {
+        let gone = |purse: &Purse| purse.cash == 0 && purse.sizes.is_empty() && purse.orders.is_empty();
+        if self.accounts.get(&id).is_some_and(gone) {
+            self.accounts.remove(&id);
+        }
     }
 }
 

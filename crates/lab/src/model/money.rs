@@ -6,10 +6,10 @@ use super::{Demand, Walk, demand, same};
 use kernel::State;
 use kernel::activity::Outage;
 use kernel::margin::{Lens, risk};
-use kernel::state::{Liquidation, OpenOrder};
+use kernel::state::{Isolated, Liquidation, OpenOrder};
 use protocol::effect::AdmittedOrder;
 use protocol::input::{ChainHealth, Funding};
-use protocol::input::{Order, Trade, Transfer};
+use protocol::input::{Isolate, Order, Trade, Transfer};
 use protocol::{
     AccountId, Action, Effect, Input, MarketId, OrderId, PoolId, PriceQuality, QualityState, Reject, Restriction, Rung,
     Side,
@@ -31,6 +31,8 @@ pub(super) struct Venue {
     disturbed: BTreeSet<(usize, AccountId)>,
     /// Accounts whose orders that don't open were taken back: each must be liquidated or deleveraged for it.
     stripped: BTreeSet<(usize, AccountId)>,
+    /// Accounts whose distress begins now because an outage is over in which it began.
+    resumed: BTreeSet<(usize, AccountId)>,
 }
 
 /// What may be done about an account that is under maintenance.
@@ -86,8 +88,17 @@ impl Venue {
         for (place, pool) in state.pools.iter().enumerate() {
             pools.extend(pool.markets.iter().map(|market| (market.id, place)));
         }
-        let (placed, disturbed, stripped) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Venue { books: Books::all(state, listings), pools, at, before: state.at, height, placed, disturbed, stripped }
+        Venue {
+            books: Books::all(state, listings),
+            pools,
+            at,
+            before: state.at,
+            height,
+            placed: BTreeMap::new(),
+            disturbed: BTreeSet::new(),
+            stripped: BTreeSet::new(),
+            resumed: BTreeSet::new(),
+        }
     }
 
     pub(super) fn has_pool(&self, pool: usize) -> bool {
@@ -129,6 +140,7 @@ impl Venue {
             | Input::Restart
             | Input::Session(_)
             | Input::Redenomination(_)
+            | Input::Isolate(_)
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)
@@ -368,6 +380,7 @@ impl Venue {
                 | Input::Restart
                 | Input::Session(_)
                 | Input::Redenomination(_)
+                | Input::Isolate(_)
                 | Input::Withdraw(_)
                 | Input::Order(_)
                 | Input::OrderDone(_)
@@ -394,6 +407,53 @@ impl Venue {
         }
         books.pay(transfer.account, transfer.amount.0.into());
         books.deposited += i128::from(transfer.amount.0);
+        Ok(())
+    }
+
+    /// What owners set apart for one market, and take back.
+    pub(super) fn moves(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
+        for (n, input) in walk.inputs.clone() {
+            let Input::Isolate(said) = input else { continue };
+            if let Err(reject) = self.isolate(said) {
+                walk.expect("a refused move", rejected(n, reject))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn isolate(&mut self, said: &Isolate) -> Result<(), Reject> {
+        let pool = self.pool_of(said.market).ok_or(Reject::UnknownMarket)?;
+        let books = &mut self.books[pool];
+        let bound = Some(Isolated { owner: said.owner, market: said.market });
+        let fits = |id: AccountId, bound: Option<Isolated>| {
+            books.params.backstop != Some(id) && books.accounts.get(&id).is_none_or(|purse| purse.isolated == bound)
+        };
+        if said.owner == said.account || !fits(said.owner, None) || !fits(said.account, bound) {
+            return Err(Reject::Mismatch);
+        }
+        let amount = i128::from(said.amount.0);
+        if amount == 0 || i64::try_from(amount.abs()).is_err() {
+            return Err(Reject::OutOfRange);
+        }
+        let (from, to) = if 0 < amount { (said.owner, said.account) } else { (said.account, said.owner) };
+        let free = leaves(books, books.accounts.get(&from).ok_or(Reject::UnknownAccount)?)?;
+        if free < amount.abs() {
+            return Err(Reject::Margin { free: money(free), needed: money(amount.abs()) });
+        }
+        let (min, max) = (books.params.account_min, books.params.accounts_max);
+        if !books.accounts.contains_key(&to) {
+            if amount.abs() < min.0.into() {
+                return Err(Reject::TooSmall { min });
+            }
+            if max as usize <= books.accounts.len() {
+                return Err(Reject::TooManyAccounts { max });
+            }
+            let isolated = bound.filter(|_| 0 < amount);
+            books.accounts.insert(to, Purse { isolated, ..Purse::default() });
+        }
+        books.pay(to, amount.abs());
+        books.pay(from, -amount.abs());
+        books.forget_who_left(from);
         Ok(())
     }
 
@@ -544,11 +604,15 @@ impl Venue {
         let at = self.at.0;
         let Some(books) = self.books.get_mut(pool) else { return };
         let ends: Vec<i64> = books.terms.values().map(|terms| terms.outage.ended_at.0).collect();
-        for since in books.since.values_mut() {
+        for (id, since) in &mut books.since {
             // Whoever came into distress meanwhile comes into it now; whoever was in it before an outage stays so.
             let before_all = ends.iter().filter(|end| since.0 < **end).min().map_or(at, |end| *end) - 1;
             let later = since.0.saturating_add(outage).min(before_all).max(since.0);
-            since.0 = if at.saturating_sub(outage) <= since.0 { at } else { later };
+            let meanwhile = at.saturating_sub(outage) <= since.0;
+            since.0 = if meanwhile { at } else { later };
+            if meanwhile {
+                self.resumed.insert((pool, *id));
+            }
         }
         for id in books.distressed.clone() {
             if let Some(live) = books.accounts.get_mut(&id).and_then(|purse| purse.liquidation.as_mut()) {
@@ -839,14 +903,15 @@ impl Venue {
     /// Who is in distress once liquidations are decided: as stored, since [`Venue::agrees`] judges it. Whoever left it
     /// remembers nothing of it, even where it came back with this very batch.
     pub(super) fn distress(&mut self, after: &State) {
-        for (books, pool) in self.books.iter_mut().zip(&after.pools) {
+        for (place, (books, pool)) in self.books.iter_mut().zip(&after.pools).enumerate() {
             books.distressed = pool.distressed.keys().copied().collect();
             for (id, purse) in &mut books.accounts {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
-                // A batch may have the time of the one before, in which it was in distress already; it has left and come
-                // back since only if there was something to forget.
-                let same = self.before == self.at && books.since.get(id) == since;
+                // A batch may have the time of the one before, in which it was in distress already, or an outage that is over may
+                // have it begin now; it has left and come back since only if there was something to forget.
+                let begun_before = self.before == self.at || self.resumed.contains(&(place, *id));
+                let same = begun_before && books.since.get(id) == since;
                 let still = same && purse.taken.is_empty();
                 if since.is_none_or(|since| *since == self.at && forgot && !still) {
                     purse.taken.clear();
@@ -868,6 +933,7 @@ impl Venue {
             | Input::Restart
             | Input::Session(_)
             | Input::Redenomination(_)
+            | Input::Isolate(_)
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Cancel(_)
@@ -933,10 +999,7 @@ impl Venue {
                     books.pay(account, -i128::from(amount.0));
                     books.deposited -= paid;
                     books.deficit -= haircut;
-                    let gone = |purse: &Purse| purse.cash == 0 && purse.sizes.is_empty() && purse.orders.is_empty();
-                    if gone(&books.accounts[&account]) {
-                        books.accounts.remove(&account);
-                    }
+                    books.forget_who_left(account);
                 }
             }
         }
@@ -1085,6 +1148,9 @@ fn worst_case(books: &Books, purse: &Purse, more: Option<(&Order, i128)>) -> Opt
 fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
     let terms: &Terms = &books.terms[&order.market];
     let purse = books.accounts.get(&order.account).ok_or(Reject::UnknownAccount)?;
+    if purse.isolated.is_some_and(|isolated| isolated.market != order.market) {
+        return Err(Reject::Mismatch);
+    }
     if order.size.0 == 0 || order.size.0.unsigned_abs() > (i64::MAX / 4) as u64 || order.limit.0 <= 0 {
         return Err(Reject::OutOfRange);
     }
@@ -1201,6 +1267,17 @@ fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
     if transfer.amount.0 <= 0 {
         return Err(Reject::OutOfRange);
     }
+    // What all accounts together and the fund may claim.
+    let claims = books.accounts.values().map(|purse| purse.booked).sum::<i128>() + books.insurance;
+    let free = leaves(books, purse)?.min(claims);
+    if free < i128::from(transfer.amount.0) {
+        return Err(Reject::Margin { free: money(free), needed: transfer.amount });
+    }
+    Ok(())
+}
+
+/// What may leave an account.
+fn leaves(books: &Books, purse: &Purse) -> Result<i128, Reject> {
     for (market, lots) in &purse.sizes {
         let terms = &books.terms[market];
         if !terms.restriction.permits(Action::Withdraw, side(*lots)) {
@@ -1212,12 +1289,5 @@ fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
     }
     let equity = least(books, purse).ok_or(Reject::PriceQuality)?;
     let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
-    let free = equity.min(purse.cash) - ceil(&locked) - books.reserved(purse);
-    // What all accounts together and the fund may claim.
-    let claims = books.accounts.values().map(|purse| purse.booked).sum::<i128>() + books.insurance;
-    let free = free.min(claims);
-    if free < i128::from(transfer.amount.0) {
-        return Err(Reject::Margin { free: money(free), needed: transfer.amount });
-    }
-    Ok(())
+    Ok(equity.min(purse.cash) - ceil(&locked) - books.reserved(purse))
 }

@@ -8,8 +8,8 @@ use super::traffic::Traffic;
 use kernel::state::Account;
 use kernel::{Kernel, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Redenomination,
-    Session, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
+    Redenomination, Session, Trade, Transfer,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
@@ -157,6 +157,10 @@ impl Storm {
             }
             7 => Input::BookTop(BookTop { market, bid: Price(some_price(dice)), ask: Price(some_price(dice)) }),
             8..=9 => Input::Deposit(Transfer { pool, account, amount: Notional(extreme(dice)) }),
+            10 if dice.once_in(2) => {
+                let amount = Notional(if dice.once_in(2) { extreme(dice) } else { dice.between(-2, 2) * 1_000_000 });
+                Input::Isolate(Isolate { market, owner: account, account: AccountId(dice.below(12)), amount })
+            }
             10 => Input::Withdraw(Transfer { pool, account, amount: Notional(extreme(dice)) }),
             11 => Input::InsuranceDeposit(InsuranceDeposit { pool, amount: Notional(extreme(dice)) }),
             12..=15 => {
@@ -279,6 +283,7 @@ impl Storm {
             | Input::Restart
             | Input::Session(_)
             | Input::Redenomination(_)
+            | Input::Isolate(_)
             | Input::Withdraw(_)
             | Input::OrderDone(_)
             | Input::Trade(_)
@@ -295,11 +300,16 @@ impl Storm {
             }
             _ => 0,
         });
+        let moved = self
+            .batch
+            .inputs
+            .iter()
+            .any(|input| matches!(input, Input::Isolate(said) if said.account == account || said.owner == account));
         let paid_out = self.effects.iter().any(
             |effect| matches!(effect, Effect::PayOut { pool: of, account: to, .. } if (*of, *to) == (pool, account)),
         );
         let held = self.rich.contains(&(pool, account)) || rich(self.kernel.state()).contains(&(pool, account));
-        held || paid_out || i128::from(RICH.0) < given.sum::<i128>()
+        held || paid_out || moved || i128::from(RICH.0) < given.sum::<i128>()
     }
 
     /// An order that only reduces, in a market that lets exposure fall.

@@ -11,8 +11,8 @@ use kernel::index::{Denomination, Parts};
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Observation, Order, OrderDone, Redenomination,
-    Session, Trade, Transfer,
+    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
+    Redenomination, Session, Trade, Transfer,
 };
 use protocol::params::{
     ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
@@ -322,6 +322,23 @@ impl Traffic {
             };
             inputs.push(Input::Withdraw(Transfer { pool: pool.id, account, amount: Notional(amount) }));
         }
+        if dice.percent(12)
+            && let Some(place) = Some(dice.below(pool.markets.len().max(1) as u64) as usize)
+            && let Some(market) = pool.markets.get(place).map(|market| market.id)
+        {
+            let owner = dice.below(ACCOUNTS + 1);
+            let of = if dice.once_in(12) { dice.below(ACCOUNTS) } else { owner };
+            let account = if dice.once_in(20) { AccountId(of) } else { isolated(of, market) };
+            let held = pool.accounts.get(&account).map_or(0, |account| account.cash.0);
+            let amount = match dice.below(4) {
+                0 => -held,
+                1 => -held / 3,
+                2 => dice.between(-2, 20) * usd,
+                _ => dice.magnitude(8_000) * usd,
+            };
+            let owner = AccountId(owner);
+            inputs.push(Input::Isolate(Isolate { market, owner, account, amount: Notional(amount) }));
+        }
         if dice.once_in(60) {
             let amount = Notional(dice.magnitude(3_000) * usd);
             inputs.push(Input::InsuranceDeposit(InsuranceDeposit { pool: pool.id, amount }));
@@ -335,7 +352,9 @@ impl Traffic {
         let (price, dollar) = (world.price, world.dollar);
         let dice = &mut self.dice;
         for _ in 0..dice.below(4) {
-            let account = AccountId(dice.below(ACCOUNTS + 1));
+            let owner = dice.below(ACCOUNTS + 1);
+            let apart = dice.once_in(4).then(|| isolated(owner, if dice.once_in(20) { MarketId(0) } else { market }));
+            let account = apart.filter(|id| pool.accounts.contains_key(id)).unwrap_or(AccountId(owner));
             let held = pool.accounts.get(&account).map_or(0, |account| account.size_in(market).0);
             let maker = ACCOUNTS - 2 <= account.0;
             let sign = if dice.percent(50) { 1 } else { -1 };
@@ -673,12 +692,22 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
     accounts
 }
 
+/// The account that an owner has for one market.
+const fn isolated(owner: u64, market: MarketId) -> AccountId {
+    AccountId(1_000 + owner * 100 + market.0 as u64)
+}
+
 /// Puts what users ask for and sources say into another order. What one party tells stays as it was told.
 pub fn shuffle(inputs: &mut [Input], dice: &mut Dice) {
     let anywhere = |input: &Input| {
         matches!(
             input,
-            Input::Observation(_) | Input::Deposit(_) | Input::Withdraw(_) | Input::Order(_) | Input::Cancel(_)
+            Input::Observation(_)
+                | Input::Deposit(_)
+                | Input::Withdraw(_)
+                | Input::Isolate(_)
+                | Input::Order(_)
+                | Input::Cancel(_)
         )
     };
     let places: Vec<usize> = (0..inputs.len()).filter(|place| anywhere(&inputs[*place])).collect();

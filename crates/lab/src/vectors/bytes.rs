@@ -97,6 +97,8 @@ fn fields(input: &Input) -> Value {
         Input::Session(session) => json!({ "tag": 13, "market": session.market.0, "opens": session.opens }),
         Input::Redenomination(said) => json!({ "tag": 14, "market": said.market.0, "from": said.from,
             "into": said.into, "at": int(said.at.0) }),
+        Input::Isolate(said) => json!({ "tag": 15, "market": said.market.0, "owner": int(said.owner.0),
+            "account": int(said.account.0), "amount": int(said.amount.0) }),
         Input::Restart => json!({ "tag": 11 }),
     }
 }
