@@ -93,7 +93,7 @@ impl Pool {
         let backstop = [said.owner, said.account].map(Some).contains(&self.params.backstop);
         let owned = self.accounts.get(&said.owner).is_none_or(|owner| owner.isolated.is_none());
         let is_bound = self.accounts.get(&said.account).is_none_or(|account| account.isolated == Some(bound));
-        if said.owner == said.account || backstop || !owned || !is_bound {
+        if backstop || !owned || !is_bound {
             return Err(Reject::Mismatch);
         }
         let back = said.amount < Notional(0);

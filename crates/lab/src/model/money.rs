@@ -428,7 +428,7 @@ impl Venue {
         let fits = |id: AccountId, bound: Option<Isolated>| {
             books.params.backstop != Some(id) && books.accounts.get(&id).is_none_or(|purse| purse.isolated == bound)
         };
-        if said.owner == said.account || !fits(said.owner, None) || !fits(said.account, bound) {
+        if !fits(said.owner, None) || !fits(said.account, bound) {
             return Err(Reject::Mismatch);
         }
         let amount = i128::from(said.amount.0);
