@@ -124,6 +124,14 @@ fn aimed(mut input: Input, at: i64) -> Input {
             (said.market.0, said.from, said.into) = (said.market.0 % 2, said.from % 11, said.into % 11);
             said.at = Timestamp(at - said.at.0 % 60_000_000);
         }
+        Input::Collateral(said) if said.size.0 % 2 == 0 => {
+            (said.market.0, said.account.0) = (said.market.0 % 2, said.account.0 % 6);
+            said.size = Size(said.size.0 % 1_000_000);
+        }
+        Input::Buy(said) if said.size.0 % 2 == 0 => {
+            (said.market.0, said.account.0, said.from.0) = (said.market.0 % 2, said.account.0 % 6, said.from.0 % 6);
+            said.size = Size(said.size.0 % 100_000);
+        }
         Input::Isolate(said) if said.amount.0 % 2 == 0 => {
             (said.market.0, said.owner.0, said.account.0) = (said.market.0 % 2, said.owner.0 % 6, said.account.0 % 8);
             said.amount = Notional(said.amount.0 % 1_000_000_000);
@@ -139,6 +147,8 @@ fn aimed(mut input: Input, at: i64) -> Input {
         | Input::Session(_)
         | Input::Redenomination(_)
         | Input::Isolate(_)
+        | Input::Collateral(_)
+        | Input::Buy(_)
         | Input::BookTop(_)
         | Input::Deposit(_)
         | Input::Withdraw(_)

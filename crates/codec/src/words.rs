@@ -6,13 +6,13 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
-    Redenomination, Session, Trade, Transfer,
+    BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation,
+    Order, OrderDone, Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -67,6 +67,8 @@ canonical_enum!(Input {
     13 => Session(session),
     14 => Redenomination(redenomination),
     15 => Isolate(isolate),
+    16 => Collateral(collateral),
+    17 => Buy(buy),
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -80,6 +82,8 @@ canonical_struct!(InsuranceDeposit { pool, amount });
 canonical_struct!(Funding { market, rate });
 canonical_struct!(Session { market, opens });
 canonical_struct!(Redenomination { market, from, into, at });
+canonical_struct!(Collateral { market, account, size });
+canonical_struct!(Buy { market, account, from, size, limit });
 canonical_struct!(Isolate { market, owner, account, amount });
 canonical_struct!(Depth { market, bid, ask });
 canonical_struct!(ChainHealth { pool, produced_at, base_fee, inclusion, finality });
@@ -98,6 +102,8 @@ canonical_enum!(Effect {
     10 => Deficit { pool, account, amount },
     11 => PayOut { pool, account, amount, haircut },
     12 => Funded { market, rate, paid },
+    13 => CollateralSold { market, account, buyer, size, price },
+    14 => HandOut { market, account, size },
 });
 
 canonical_struct!(AdmittedOrder { id, account, market, size, limit });
@@ -125,6 +131,7 @@ canonical_enum!(Reject {
     19 => Mismatch,
     20 => Overflow,
     21 => TooSmall { min },
+    22 => CollateralFull { max },
 });
 
 canonical_enum!(Action {
@@ -182,6 +189,8 @@ canonical_struct!(PoolParams {
     accounts_max,
     account_min,
     orders_per_account_max,
+    account_borrow_max,
+    borrow_max,
     insurance_share_per_account,
     backstop
 });
@@ -195,6 +204,7 @@ canonical_struct!(MarketParams {
     oracle,
     mark,
     funding,
+    collateral,
     tiers,
     detectors,
     activity,
@@ -228,6 +238,7 @@ canonical_struct!(OracleParams {
 });
 canonical_struct!(MarkParams { premium_max, premium_window, step_max, step_window });
 canonical_struct!(FundingParams { rate_max, interval });
+canonical_struct!(CollateralParams { deposit_max, haircut, ramp, auction });
 canonical_struct!(Tier { notional_from, initial, maintenance });
 canonical_struct!(DetectorParams {
     exit,

@@ -28,7 +28,7 @@ pub fn deleverage(pool: &mut Pool, id: AccountId, closing: &[Position], at: Time
     let sum =
         |positions: &[Position]| positions.iter().map(|position| marked(pool, position)).fold(0, i128::saturating_add);
     let (all, mut total) = (sum(&account.positions), sum(closing));
-    let owed = before.equity.saturating_neg().max(0);
+    let owed = before.worth().saturating_neg().max(0);
     // Down: the odd micro-USD stays with the account. Where everything is closed there is none.
     let owed_here = mul_div(owed, total, all.max(1), Rounding::Down).unwrap_or(owed).min(owed);
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
@@ -145,12 +145,12 @@ fn equity(pool: &Pool, account: &Account) -> i128 {
 fn pay_from_insurance(pool: &mut Pool, id: AccountId, amount: i128, out: &mut Vec<Effect>) {
     let amount = amount.min(pool.insurance);
     let Ok(paid) = i64::try_from(amount) else { return };
-    let Some(account) = pool.accounts.get_mut(&id) else { return };
+    let Some(account) = pool.accounts.get(&id) else { return };
     let Some(cash) = account.cash.0.checked_add(paid) else { return };
     if paid <= 0 {
         return;
     }
-    account.cash = Notional(cash);
+    pool.set_cash(id, Notional(cash));
     pool.insurance -= i128::from(paid);
     out.push(Effect::InsurancePaid { pool: pool.id, account: id, amount: Notional(paid) });
 }
@@ -181,9 +181,7 @@ pub fn cover(pool: &mut Pool, id: AccountId, market: MarketId, out: &mut Vec<Eff
     for ((market, _), part) in markets.iter().zip(allocate(missing, &shares)) {
         unpaid -= socialize(pool, id, *market, part, out);
     }
-    if let Some(account) = pool.accounts.get_mut(&id) {
-        account.cash = Notional(0);
-    }
+    pool.set_cash(id, Notional(0));
     if 0 < unpaid {
         pool.deficit += unpaid;
         out.push(Effect::Deficit { pool: pool.id, account: id, amount: shown(unpaid) });
@@ -206,12 +204,12 @@ fn socialize(pool: &mut Pool, id: AccountId, market: MarketId, missing: i128, ou
     let mut paid_by_all = 0;
     for ((other, size, _), part) in holders.iter().zip(allocate(missing, &shares)) {
         let Ok(paid) = i64::try_from(part) else { continue };
-        let Some(account) = pool.accounts.get_mut(other) else { continue };
+        let Some(account) = pool.accounts.get(other) else { continue };
         let Some(cash) = account.cash.0.checked_sub(paid) else { continue };
         if paid == 0 {
             continue;
         }
-        account.cash = Notional(cash);
+        pool.set_cash(*other, Notional(cash));
         paid_by_all += part;
         let (side, amount) = (side_of(*size), Notional(paid));
         out.push(Effect::Socialized { pool: pool.id, market, side, account: *other, amount });

@@ -60,9 +60,7 @@ impl Pool {
         }
         self.insure(kept.max(0)).ok_or(Reject::Overflow)?;
         for (id, cash) in changes {
-            if let Some(account) = self.accounts.get_mut(&id) {
-                account.cash = cash;
-            }
+            self.set_cash(id, cash);
             self.rearm(id);
         }
         if let Some(market) = self.markets.get_mut(place) {

@@ -65,8 +65,10 @@ impl Pool {
         }
         self.may_enter(transfer.account, transfer.amount)?;
         let deposited = self.deposited.checked_add(i128::from(transfer.amount.0)).ok_or(Reject::Overflow)?;
-        let account = self.accounts.entry(transfer.account).or_insert(Account::EMPTY);
-        account.cash = Notional(account.cash.0.checked_add(transfer.amount.0).ok_or(Reject::Overflow)?);
+        let held = self.accounts.get(&transfer.account).map_or(0, |account| account.cash.0);
+        let cash = Notional(held.checked_add(transfer.amount.0).ok_or(Reject::Overflow)?);
+        self.accounts.entry(transfer.account).or_insert(Account::EMPTY);
+        self.set_cash(transfer.account, cash);
         self.deposited = deposited;
         self.rearm(transfer.account);
         Ok(())
@@ -110,10 +112,9 @@ impl Pool {
         let held = self.accounts.get(&to).map_or(0, |account| account.cash.0);
         let taken = held.checked_add(amount.0).ok_or(Reject::Overflow)?;
         let isolated = if back { None } else { Some(bound) };
-        self.accounts.entry(to).or_insert(Account { isolated, ..Account::EMPTY }).cash = Notional(taken);
-        if let Some(giver) = self.accounts.get_mut(&from) {
-            giver.cash = Notional(given);
-        }
+        self.accounts.entry(to).or_insert(Account { isolated, ..Account::EMPTY });
+        self.set_cash(to, Notional(taken));
+        self.set_cash(from, Notional(given));
         self.make_room(from);
         self.rearm(from);
         self.rearm(to);
@@ -121,17 +122,23 @@ impl Pool {
     }
 
     /// Whoever has left makes room: whoever comes back brings the least amount again.
-    fn make_room(&mut self, id: AccountId) {
-        let empty = |account: &Account| {
-            account.cash == Notional(0) && account.positions.is_empty() && account.orders.is_empty()
-        };
+    pub(crate) fn make_room(&mut self, id: AccountId) {
+        let empty = |account: &Account| account.cash == Notional(0) && account.is_flat() && account.orders.is_empty();
         if self.accounts.get(&id).is_some_and(empty) {
             self.accounts.remove(&id);
         }
     }
 
     /// What may leave an account now, by the modes and prices of what it holds and by what it needs.
-    fn may_leave(&self, account: &Account) -> Result<i128, Reject> {
+    pub(crate) fn may_leave(&self, account: &Account) -> Result<i128, Reject> {
+        self.lets_leave(account)?;
+        // No more than there is in cash: nobody borrows.
+        let spare = self.spare(account).ok_or(Reject::PriceQuality)?;
+        Ok(spare.min(i128::from(account.cash.0)))
+    }
+
+    /// Whether the modes and prices of an account's positions let anything leave it.
+    pub(crate) fn lets_leave(&self, account: &Account) -> Result<(), Reject> {
         for position in &account.positions {
             let market = self.market(position.market).ok_or(Reject::UnknownMarket)?;
             if !market.breaker.restriction().permits(Action::Withdraw, side_of(position.size)) {
@@ -141,7 +148,7 @@ impl Pool {
                 return Err(Reject::PriceQuality);
             }
         }
-        self.free(account).ok_or(Reject::PriceQuality)
+        Ok(())
     }
 
     /// Money for the insurance fund: it repays a deficit first. `None` where the fund would not hold it.
@@ -178,20 +185,20 @@ impl Pool {
         let (pool, id) = (self.id, transfer.account);
         let deposited = self.deposited.checked_sub(paid).ok_or(Reject::Overflow)?;
         let deficit = self.deficit.checked_sub(haircut).ok_or(Reject::Overflow)?;
-        if let Some(account) = self.accounts.get_mut(&id) {
-            account.cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
-        }
+        let cash = Notional(account.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
+        self.set_cash(id, cash);
         (self.deposited, self.deficit) = (deposited, deficit);
         self.make_room(id);
         self.rearm(id);
         Ok(Effect::PayOut { pool, account: id, amount: shown(paid), haircut: shown(haircut) })
     }
 
-    /// What an account can do without: the smaller of cash and equity at its least, less initial margin and what its
-    /// orders reserve. `None` where something that it holds has no price.
-    fn free(&self, account: &Account) -> Option<i128> {
-        let risk = risk(account, |market| self.market(market), Lens::Unkind)?;
-        let owned = risk.equity.min(i128::from(account.cash.0));
+    /// What an account can do without: the smaller of equity at its least, and of cash and what its collateral counts for, less
+    /// initial margin and what its orders reserve. `None` where something that it holds has no price.
+    pub(crate) fn spare(&self, account: &Account) -> Option<i128> {
+        let lens = self.lens_of(account);
+        let risk = risk(account, |market| self.market(market), lens)?;
+        let owned = i128::from(account.cash.0).saturating_add(self.credited(account, lens)).min(risk.equity);
         let locked = units::div(self.worst_case(account, None)?, PARTS, Rounding::Up)?;
         Some(owned.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
@@ -339,7 +346,7 @@ impl Pool {
     /// Equity at its least, with the unrealised profit that is beyond doubt, less the initial margin of the worst case
     /// and reserves.
     fn free_for_opening(&self, account: &Account, worst_case: i128) -> Option<i128> {
-        let risk = risk(account, |market| self.market(market), Lens::Unkind)?;
+        let risk = risk(account, |market| self.market(market), self.lens_of(account))?;
         let locked = units::div(worst_case, PARTS, Rounding::Up)?;
         Some(risk.equity.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
@@ -385,8 +392,9 @@ impl Pool {
             }
         }
         positions.retain(|position| position.size != Size(0));
-        let after = Account { cash: filled.cash, positions, ..Account::EMPTY };
-        risk(&after, |market| self.market(market), Lens::Unkind).map(|risk| risk.equity)
+        let collateral = account.collateral.clone();
+        let after = Account { cash: filled.cash, positions, collateral, ..Account::EMPTY };
+        risk(&after, |market| self.market(market), self.lens_of(account)).map(|risk| risk.equity)
     }
 
     /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
@@ -422,7 +430,7 @@ impl Pool {
         // A liquidation order that the venue dropped has run out, whether or not its time had come.
         if let Some(id) = owner.filter(|_| done.order.is_kernel())
             && let Some(account) = self.accounts.get(&id)
-            && risk(account, |market| self.market(market), Lens::Mark).is_some_and(|risk| risk.equity < 0)
+            && risk(account, |market| self.market(market), Lens::Mark).is_some_and(|risk| risk.worth() < 0)
             && let Some(account) = self.accounts.get_mut(&id)
         {
             account.exhausted = true;
@@ -574,9 +582,9 @@ impl Pool {
     }
 
     fn book(&mut self, id: AccountId, place: usize, filled: Filled) {
+        self.set_cash(id, filled.cash);
         let Some(market) = self.markets.get_mut(place) else { return };
         let Some(account) = self.accounts.get_mut(&id) else { return };
-        account.cash = filled.cash;
         let before;
         match account.positions.binary_search_by_key(&market.id, |position| position.market) {
             Ok(i) => {
@@ -587,7 +595,9 @@ impl Pool {
                 }
                 if filled.size == Size(0) {
                     account.positions.remove(i);
-                    market.distressed.remove(&id);
+                    if !account.holds_collateral(market.id) {
+                        market.distressed.remove(&id);
+                    }
                 } else {
                     (position.size, position.cost) = (filled.size, filled.cost);
                 }
@@ -669,22 +679,25 @@ impl Pool {
         if self.insure(i128::from(fee)).is_none() {
             return;
         }
-        if let Some(account) = self.accounts.get_mut(&id) {
-            account.cash = Notional(account.cash.0.saturating_sub(fee));
-        }
+        let cash = self.accounts.get(&id).map_or(0, |account| account.cash.0);
+        self.set_cash(id, Notional(cash.saturating_sub(fee)));
     }
 
     /// After an account's positions changed: covers what it owes if nothing is left, and watches it anew.
     pub(crate) fn settle_account(&mut self, id: AccountId, market: MarketId, at: Timestamp, out: &mut Vec<Effect>) {
         let Some(account) = self.accounts.get(&id) else { return };
         if account.positions.is_empty() {
-            if account.cash < Notional(0) {
+            let sold = account.collateral.is_empty();
+            if sold && account.cash < Notional(0) {
                 backstop::cover(self, id, market, out);
             }
-            if let Some(account) = self.accounts.get_mut(&id) {
-                account.exhausted = false;
-            }
-            self.set_distressed(id, None);
+            let Some(account) = self.accounts.get_mut(&id) else { return };
+            account.exhausted = false;
+            // What it owes is paid for by its collateral, as long as that counts for as much.
+            let account = self.accounts.get(&id);
+            let risk = account.and_then(|account| risk(account, |market| self.market(market), Lens::Mark));
+            let well = sold || risk.is_some_and(|risk| !risk.liquidatable());
+            self.set_distressed(id, (!well).then_some(at));
         } else if self.distressed.contains_key(&id) {
             self.set_distressed(id, Some(at));
         } else {

@@ -6,7 +6,7 @@ use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
 use alloc::vec::Vec;
-use protocol::input::{Cancel, ChainHealth, Isolate, Observation, Order, Transfer};
+use protocol::input::{Buy, Cancel, ChainHealth, Collateral, Isolate, Observation, Order, Transfer};
 use protocol::{AccountId, Action, Batch, Effect, Input, MarketId, Mode, Panel, PoolId, Reject, Side, VenueParams};
 use units::{Duration, Notional, Price, Size, Timestamp};
 
@@ -194,6 +194,20 @@ impl Kernel {
                 out.push(paid);
                 Ok(())
             }
+            Input::Collateral(collateral) => {
+                let pool = self.pool_of_mut(collateral.market)?;
+                pool.collateral(collateral, now.at, out)?;
+                let alarm = next_alarm(pool);
+                self.alarm = self.alarm.min(alarm);
+                Ok(())
+            }
+            Input::Buy(buy) => {
+                let pool = self.pool_of_mut(buy.market)?;
+                let bought = pool.buy(buy, now.at, out);
+                let alarm = next_alarm(pool);
+                self.alarm = self.alarm.min(alarm);
+                bought
+            }
             Input::Isolate(isolate) => self.pool_of_mut(isolate.market)?.isolate(isolate),
             Input::Order(order) => {
                 let admitted = self.pool_of_mut(order.market)?.order(order)?;
@@ -206,7 +220,13 @@ impl Kernel {
                 Ok(())
             }
             Input::OrderDone(done) => self.pool_of_mut(done.market)?.order_done(done),
-            Input::Trade(trade) => self.pool_of_mut(trade.market)?.trade(trade, now.at, out),
+            Input::Trade(trade) => {
+                let pool = self.pool_of_mut(trade.market)?;
+                let traded = pool.trade(trade, now.at, out);
+                let alarm = next_alarm(pool);
+                self.alarm = self.alarm.min(alarm);
+                traded
+            }
             Input::Depth(depth) => {
                 let market = self.market_mut(depth.market)?;
                 if depth.bid < Size(0) || depth.ask < Size(0) {
@@ -406,6 +426,14 @@ impl Kernel {
     /// Looks at the accounts that a price of this batch brought into question.
     fn liquidate(&mut self, now: Now, out: &mut Vec<Effect>) {
         self.placed.fill(0);
+        if self.alarm <= now.at {
+            for pool in &mut self.state.pools {
+                let due = pool.alarms.range(..=(now.at, AccountId(u64::MAX))).map(|(_, account)| *account);
+                for account in due.collect::<Vec<_>>() {
+                    pool.ripen(account, now.at);
+                }
+            }
+        }
         for k in 0..self.touched.len() {
             let Some(id) = self.touched.get(k).copied() else { continue };
             let Some((PoolId(number), _)) = self.state.directory.get(usize::from(id.0)) else { continue };
@@ -565,6 +593,9 @@ enum Phase {
 
 const fn phase_of(input: &Input) -> Phase {
     match input {
+        Input::Collateral(collateral) if collateral.size.0 < 0 => Phase::Withdrawals,
+        Input::Collateral(_) => Phase::TopUps,
+        Input::Buy(_) => Phase::Orders,
         Input::Trade(_) | Input::OrderDone(_) | Input::Session(_) | Input::Redenomination(_) => Phase::Facts,
         Input::Observation(_) | Input::BookTop(_) | Input::Depth(_) | Input::Chain(_) | Input::Restart => Phase::Prices,
         Input::Funding(_) => Phase::Funding,
@@ -597,6 +628,14 @@ fn turn(n: u32, input: &Input, seed: &[u8; 32]) -> [i64; 8] {
         Input::Cancel(cancel) => {
             let Cancel { market, account, order } = *cancel;
             [lot(account), id(account.0), 1, i64::from(market.0), id(order.0), 0, 0, n]
+        }
+        Input::Collateral(collateral) => {
+            let Collateral { market, account, size } = *collateral;
+            [lot(account), id(account.0), 2, i64::from(market.0), size.0, 0, 0, n]
+        }
+        Input::Buy(buy) => {
+            let Buy { market, account, from, size, limit } = *buy;
+            [lot(account), id(account.0), i64::from(market.0), id(from.0), size.0, limit.0, 0, n]
         }
         Input::Isolate(isolate) => {
             let Isolate { market, owner, account, amount } = *isolate;

@@ -5,7 +5,7 @@
 //!
 //! Rooms, in the order in which data walks through them: [`index`] turns sources into an index price with its
 //! [`quality`], [`mark`] turns the index into a mark, [`detect`] and [`breaker`] turn what was seen into a restriction,
-//! [`margin`] says once what an account is worth and needs, [`triggers`] finds who must be looked at, [`gate`] admits
+//! [`margin`] says once what an account is worth and needs, [`collateral`] keeps and sells what is no money, [`triggers`] finds who must be looked at, [`gate`] admits
 //! orders and applies trades, [`liquidation`] decides who must shrink and by how much, [`backstop`] and [`adl`] pay for
 //! what is left. [`state`] holds it all and checks its numbered invariants; [`snapshot`] writes it down and reads it.
 #![no_std]
@@ -34,6 +34,7 @@ pub mod activity;
 pub mod adl;
 pub mod backstop;
 pub mod breaker;
+pub mod collateral;
 pub mod detect;
 pub mod funding;
 pub mod gate;

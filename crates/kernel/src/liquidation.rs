@@ -36,11 +36,7 @@ impl Pool {
         let risk = risk(account, |market| self.market(market), Lens::Mark);
         // Without a price of everything that it holds nothing can be said, so it is watched.
         let healthy = risk.is_some_and(|risk| !risk.liquidatable());
-        let crossed = |position: &Position| {
-            let mark = self.market(position.market).map_or(Price(0), |market| market.mark.price);
-            position.trigger.is_none_or(|trigger| if 0 < position.size.0 { mark <= trigger } else { trigger <= mark })
-        };
-        if !healthy || account.positions.iter().any(crossed) {
+        if !healthy || self.is_crossed(account) {
             self.set_distressed(id, Some(at));
         }
     }
@@ -74,15 +70,15 @@ pub struct Now {
 
 /// What may be done to an account that is under maintenance, by which action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verdict {
+pub(crate) struct Verdict {
     /// Whether its equity is gone at the mark and judged kindly too.
-    insolvent: bool,
+    pub(crate) insolvent: bool,
     /// Since when it is in distress.
     since: Timestamp,
     /// When it last made a position larger.
     grown_at: Timestamp,
     /// Now.
-    at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
 impl Verdict {
@@ -97,7 +93,7 @@ impl Verdict {
 }
 
 /// Whether the market's mode, the quality of its price and what its chain went through let a position be taken.
-fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
+pub(crate) fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
     let (price, action) = (market.quality(), verdict.action());
     let stood = verdict.at.since(verdict.since);
     let confirmed = verdict.insolvent
@@ -115,17 +111,23 @@ fn carries(market: &Market, size: Size, verdict: Verdict) -> bool {
 /// Insolvency permits more than the lack of margin does, and what is permitted decides how kindly the account is
 /// judged. So insolvency is asked first, with the markets that let an insolvent account be liquidated; only where it
 /// isn't found the account is judged again, with those that let a solvent one be.
-fn judge(pool: &Pool, account: &Account, risk: &Risk, since: Timestamp, at: Timestamp) -> Option<(Verdict, Risk)> {
+pub(crate) fn judge(
+    pool: &Pool,
+    account: &Account,
+    risk: &Risk,
+    since: Timestamp,
+    at: Timestamp,
+) -> Option<(Verdict, Risk)> {
     let kindly = |verdict: Verdict| {
-        let lens = |position: &Position, _: &Market| {
-            if verdict.takes(pool, position) { Lens::Kindest } else { Lens::Doubted }
+        let lens = |market: &Market, size: Size| {
+            if carries(market, size, verdict) { Lens::Kindest } else { Lens::Doubted }
         };
         risk_through(account, |market| pool.market(market), lens)
     };
     let grown_at = account.grown_at;
     let insolvent = Verdict { insolvent: true, since, grown_at, at };
     let solvent = Verdict { insolvent: false, since, grown_at, at };
-    let verdict = if risk.equity < 0 && kindly(insolvent)?.equity < 0 { insolvent } else { solvent };
+    let verdict = if risk.worth() < 0 && kindly(insolvent)?.worth() < 0 { insolvent } else { solvent };
     Some((verdict, kindly(verdict)?))
 }
 
@@ -148,6 +150,8 @@ fn is_excessive(pool: &Pool, live: Liquidation, position: &Position, risk: &Risk
 ///
 /// `placed` counts the kernel's orders of this batch; beyond `u16::MAX` the rest waits for the next batch.
 pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &mut Vec<Effect>) {
+    // What nobody bought for a debt in time.
+    pool.sell_to_backstop(id, now.at, out);
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(risk) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
     let since = pool.distressed.get(&id).copied().unwrap_or(now.at);
@@ -185,7 +189,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let Some(account) = pool.accounts.get(&id) else { return };
     let insolvent = verdict.insolvent;
     let allowance = pool.params.insurance_share_per_account.of(pool.insurance, Rounding::Down).unwrap_or(0);
-    if insolvent && (account.exhausted || allowance < risk.equity.saturating_neg()) {
+    if insolvent && (account.exhausted || allowance < risk.worth().saturating_neg()) {
         let closing = account.positions.iter().filter(|position| verdict.takes(pool, position));
         let closing: Vec<Position> = closing.copied().collect();
         if closing.is_empty() {
@@ -207,7 +211,7 @@ pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &
     let lots = if insolvent { position.size.lots() } else { lots_to_restore(market, &position, &risk) };
     let Ok(lots) = i64::try_from(lots) else { return };
     let size = Size(if 0 < position.size.0 { -lots } else { lots });
-    let limit = limit_price(market, size, risk.equity.saturating_add(allowance));
+    let limit = limit_price(market, size, risk.worth().saturating_add(allowance));
     let expires_at = now.at.plus(market.params.liquidation.order_ttl);
     // Its own resting orders could undo what the liquidation does.
     pool.remove_orders(id, None, out);
@@ -244,7 +248,7 @@ fn largest_requirement<'a>(pool: &Pool, account: &'a Account, verdict: Verdict) 
 }
 
 /// Whether a market's chain stands still: who can pay could act, if it went on.
-fn is_stalled(pool: &Pool, market: MarketId, at: Timestamp) -> bool {
+pub(crate) fn is_stalled(pool: &Pool, market: MarketId, at: Timestamp) -> bool {
     pool.market(market).is_some_and(|market| market.activity.is_stalled(&market.params, at))
 }
 
@@ -274,7 +278,7 @@ fn restores(market: &Market, position: &Position, risk: &Risk, lots: u64) -> boo
     let equity = risk.equity.saturating_sub(cost);
     let held = maintenance(market, position.size);
     let maintenance = risk.maintenance.saturating_sub(held).saturating_add(maintenance(market, left));
-    Risk { equity, initial: 0, maintenance }.restored(market.params.liquidation.buffer)
+    Risk { equity, initial: 0, maintenance, haircut: 0 }.restored(market.params.liquidation.buffer)
 }
 
 /// The worst price at which `size` may be closed: no farther than the policy's slippage from the mark, or from where it is

@@ -19,9 +19,26 @@ pub struct Risk {
     pub initial: i128,
     /// Maintenance margin requirement, likewise.
     pub maintenance: i128,
+    /// What collateral is worth beyond what it counts for in `equity`, micro-USD.
+    pub haircut: i128,
+}
+
+/// What collateral is worth and what of that counts, micro-USD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// At the market's price, rounded down.
+    pub worth: i128,
+    /// Less the haircut, rounded up.
+    pub counted: i128,
 }
 
 impl Risk {
+    /// Equity with all that collateral is worth: below zero the account is insolvent.
+    #[must_use]
+    pub const fn worth(&self) -> i128 {
+        self.equity.saturating_add(self.haircut)
+    }
+
     /// Equity below maintenance: `equity < Σ notional × rate`, compared as `equity × 10^12 < Σ notional × parts`.
     #[must_use]
     pub const fn liquidatable(&self) -> bool {
@@ -69,8 +86,10 @@ pub enum Lens {
     /// source may go that far without confirmation, so the true price may be there already.
     Doubted,
     /// At the edge that is least kind, and a profit counts only where the market lets exposure grow: what a doubtful
-    /// price gave may be gone before what it paid for is.
+    /// price gave may be gone before what it paid for is. Collateral likewise, and at the stable price where that is less.
     Unkind,
+    /// Likewise, and collateral counts for nothing.
+    Bare,
 }
 
 /// The price of `market` for a position of this sign, or `None` before the first mark.
@@ -82,7 +101,7 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     let mark = match lens {
         Lens::Mark => market.mark.price,
         Lens::Kindest | Lens::Doubted => market.mark.kinder(size),
-        Lens::Unkind => market.mark.harsher(size),
+        Lens::Unkind | Lens::Bare => market.mark.harsher(size),
     };
     let width = i128::from(market.quality().confidence.0.max(0));
     // Whoever is judged kindly has the rounding too, and whoever is not is kept from more.
@@ -90,7 +109,7 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     let kinder = match lens {
         Lens::Mark => 0,
         Lens::Kindest => width,
-        Lens::Unkind => -width,
+        Lens::Unkind | Lens::Bare => -width,
         Lens::Doubted => {
             // Up: whoever is judged kindly has the rounding too.
             let step = jump_limit(&market.params.oracle, market.quality().age);
@@ -160,17 +179,24 @@ pub fn risk<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&'a Ma
     risk_through(account, market_of, |_, _| lens)
 }
 
-/// The account's risk with a lens for each position; `None` as in [`risk`].
+/// The account's risk with a lens for each market that it has something in, long or short; `None` as in [`risk`]. Collateral without a
+/// price counts for nothing.
 #[must_use]
 pub fn risk_through<'a>(
     account: &Account,
     market_of: impl Fn(MarketId) -> Option<&'a Market>,
-    lens_of: impl Fn(&Position, &Market) -> Lens,
+    lens_of: impl Fn(&Market, Size) -> Lens,
 ) -> Option<Risk> {
-    let mut risk = Risk { equity: i128::from(account.cash.0), initial: 0, maintenance: 0 };
+    let mut risk = Risk { equity: i128::from(account.cash.0), initial: 0, maintenance: 0, haircut: 0 };
     for position in &account.positions {
         let market = market_of(position.market)?;
-        add(&mut risk, position, market, lens_of(position, market))?;
+        add(&mut risk, position, market, lens_of(market, position.size))?;
+    }
+    for held in &account.collateral {
+        let market = market_of(held.market)?;
+        let Credit { worth, counted } = credit(market, held.lots, lens_of(market, held.lots));
+        risk.equity = risk.equity.saturating_add(counted);
+        risk.haircut = risk.haircut.saturating_add(worth.saturating_sub(counted));
     }
     Some(risk)
 }
@@ -180,7 +206,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let notional = notional(market, position.size, price);
     let tiers = &market.params.tiers;
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
-    let profit = if lens == Lens::Unkind && !lets_open(market) { profit.min(0) } else { profit };
+    let profit = if matches!(lens, Lens::Unkind | Lens::Bare) && !market.lets_open() { profit.min(0) } else { profit };
     risk.equity = risk.equity.saturating_add(profit);
     risk.initial = risk.initial.saturating_add(initial(market, notional, market.open_interest));
     let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
@@ -190,10 +216,27 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     Some(())
 }
 
-/// Whether exposure may grow on either side, by mode and by quality.
-fn lets_open(market: &Market) -> bool {
-    Side::BOTH.iter().all(|side| market.breaker.restriction().permits(Action::Open, *side))
-        && quality::permits(Action::Open, market.quality(), market.single_lineage())
+/// What `lots` of a market's base asset count for.
+#[must_use]
+pub fn credit(market: &Market, lots: Size, lens: Lens) -> Credit {
+    const NOTHING: Credit = Credit { worth: 0, counted: 0 };
+    let Some(price) = price(market, lots, lens) else { return NOTHING };
+    let price = match (lens, market.stable.price()) {
+        (Lens::Mark | Lens::Kindest | Lens::Doubted, _) => price,
+        (Lens::Unkind, Some(stable)) if market.lets_open() => price.min(stable),
+        (Lens::Unkind | Lens::Bare, _) => return NOTHING,
+    };
+    let worth = value(market, lots, price);
+    let haircut = market.params.collateral.haircut.of(worth, Rounding::Up).unwrap_or(worth);
+    Credit { worth, counted: worth.saturating_sub(haircut) }
+}
+
+impl Market {
+    /// Whether exposure may grow on either side, by mode and by quality.
+    pub(crate) fn lets_open(&self) -> bool {
+        Side::BOTH.iter().all(|side| self.breaker.restriction().permits(Action::Open, *side))
+            && quality::permits(Action::Open, self.quality(), self.single_lineage())
+    }
 }
 
 /// Micro-USD as an account's money, clamped to what an account can hold. For reporting; never for a comparison.
@@ -227,16 +270,16 @@ mod tests {
 
     #[test]
     fn liquidatable_is_strictly_below_maintenance() {
-        let at = |equity| Risk { equity, initial: 0, maintenance: 100 * PARTS };
+        let at = |equity| Risk { equity, initial: 0, maintenance: 100 * PARTS, haircut: 0 };
         assert!(!at(100).liquidatable());
         assert!(at(99).liquidatable());
-        let fraction = Risk { equity: 100, initial: 0, maintenance: 100 * PARTS + 1 };
+        let fraction = Risk { equity: 100, initial: 0, maintenance: 100 * PARTS + 1, haircut: 0 };
         assert!(fraction.liquidatable());
     }
 
     #[test]
     fn restored_is_maintenance_and_a_buffer() {
-        let at = |equity| Risk { equity, initial: 0, maintenance: 1_000 * PARTS };
+        let at = |equity| Risk { equity, initial: 0, maintenance: 1_000 * PARTS, haircut: 0 };
         assert!(at(1_100).restored(Ratio::percent(10)));
         assert!(!at(1_099).restored(Ratio::percent(10)));
     }
@@ -246,7 +289,7 @@ mod tests {
         // 200 million and a billion USD of maintenance, and a fraction of a micro-USD more.
         for usd in [200_000_000_i128, 1_000_000_000] {
             let micro = usd * 1_000_000;
-            let at = |equity, more| Risk { equity, initial: 0, maintenance: micro * PARTS + more };
+            let at = |equity, more| Risk { equity, initial: 0, maintenance: micro * PARTS + more, haircut: 0 };
             assert!(at(micro * 11 / 10, 0).restored(Ratio::percent(10)));
             assert!(!at(micro * 11 / 10 - 1, 0).restored(Ratio::percent(10)));
             assert!(!at(micro * 11 / 10, 1).restored(Ratio::percent(10)));

@@ -10,6 +10,7 @@
 
 use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
+use crate::collateral::Held;
 use crate::detect::Memory;
 use crate::index::{Adrift, Denomination, Gaps, Index, Parts, Source, Standing};
 use crate::kernel::AT_MAX;
@@ -145,7 +146,8 @@ impl Canonical for Pool {
     const SIZE_MIN: usize = 2 + PoolParams::SIZE_MIN + 5 * 4 + 3 * 16;
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let Pool { id, params, markets, accounts, orders, distressed, alarms, insurance, deficit, deposited } = self;
+        let Pool { id, params, markets, accounts, orders, distressed, alarms, insurance, deficit, owed: _, deposited } =
+            self;
         id.encode(out);
         params.encode(out);
         markets.encode(out);
@@ -169,6 +171,7 @@ impl Canonical for Pool {
             alarms: Canonical::decode(reader)?,
             insurance: Canonical::decode(reader)?,
             deficit: Canonical::decode(reader)?,
+            owed: 0,
             deposited: Canonical::decode(reader)?,
         };
         pool.watch();
@@ -177,14 +180,26 @@ impl Canonical for Pool {
 }
 
 impl Pool {
-    /// Builds the markets' triggers and distressed accounts from the accounts' own records.
+    /// Builds the markets' triggers and distressed accounts, and sums over accounts, from the accounts' own records.
     fn watch(&mut self) {
         for (id, account) in &self.accounts {
+            self.owed = self.owed.saturating_add(account.debt());
             for position in &account.positions {
                 let place = self.markets.binary_search_by_key(&position.market, |market| market.id);
                 let Some(market) = place.ok().and_then(|place| self.markets.get_mut(place)) else { continue };
                 if let Some(trigger) = position.trigger {
                     market.triggers.arm(position.size, trigger, *id);
+                }
+                if self.distressed.contains_key(id) {
+                    market.distressed.insert(*id);
+                }
+            }
+            for held in &account.collateral {
+                let place = self.markets.binary_search_by_key(&held.market, |market| market.id);
+                let Some(market) = place.ok().and_then(|place| self.markets.get_mut(place)) else { continue };
+                market.collateral = market.collateral.saturating_add(i128::from(held.all().0));
+                if let Some(trigger) = held.trigger {
+                    market.triggers.held.insert((trigger, *id));
                 }
                 if self.distressed.contains_key(id) {
                     market.distressed.insert(*id);
@@ -230,6 +245,7 @@ impl Canonical for Market {
             memory,
             breaker,
             open_interest,
+            collateral: _,
             opening_buys,
             opening_sells,
             triggers: _,
@@ -286,6 +302,7 @@ impl Canonical for Market {
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,
             open_interest: Canonical::decode(reader)?,
+            collateral: 0,
             opening_buys: Canonical::decode(reader)?,
             opening_sells: Canonical::decode(reader)?,
             triggers: Triggers::default(),
@@ -375,7 +392,19 @@ impl Canonical for Twap {
 canonical_struct!(Position { market, size, cost, trigger });
 canonical_struct!(Liquidation { order, market, expires_at });
 canonical_struct!(Isolated { owner, market });
-canonical_struct!(Account { isolated, cash, positions, reserved, orders, liquidation, exhausted, grown_at, taken });
+canonical_struct!(Held { market, lots, ripening, ripe_at, trigger });
+canonical_struct!(Account {
+    isolated,
+    cash,
+    positions,
+    collateral,
+    reserved,
+    orders,
+    liquidation,
+    exhausted,
+    grown_at,
+    taken
+});
 canonical_struct!(OpenOrder { account, market, remaining, limit, reserve, opening });
 canonical_struct!(Source {
     quoted,

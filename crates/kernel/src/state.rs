@@ -2,6 +2,7 @@
 
 use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
+use crate::collateral::Held;
 use crate::detect::{MarketView, Memory};
 use crate::index::{Denomination, Index, Rate};
 use crate::kernel::tell;
@@ -67,6 +68,8 @@ pub struct Account {
     pub cash: Notional,
     /// In order of market.
     pub positions: Vec<Position>,
+    /// What is held beside cash, in order of market.
+    pub collateral: Vec<Held>,
     /// Set aside for resting orders beside their initial margin, micro-USD.
     pub reserved: Notional,
     /// Resting orders, in order of admission.
@@ -140,6 +143,8 @@ pub struct Market {
     pub breaker: Breaker,
     /// Long lots, which are as many as short lots.
     pub open_interest: i128,
+    /// Lots of its base asset that accounts have as collateral.
+    pub collateral: i128,
     /// Lots that resting opening orders would buy.
     pub opening_buys: i128,
     /// Lots that resting opening orders would sell.
@@ -172,6 +177,8 @@ pub struct Pool {
     pub insurance: i128,
     /// Losses that nobody could pay, micro-USD.
     pub deficit: i128,
+    /// What accounts owe in cash, micro-USD.
+    pub owed: i128,
     /// Everything paid in less everything paid out, micro-USD: what is there to be paid out.
     pub deposited: i128,
 }
@@ -200,6 +207,8 @@ pub struct Genesis {
     pub cash: Notional,
     /// Positions, in order of market, none of size zero; over a whole market sizes must add up to zero.
     pub holdings: Vec<Holding>,
+    /// Lots of markets' base assets as collateral, in order of market, positive.
+    pub collateral: Vec<(MarketId, Size)>,
 }
 
 /// A position at genesis.
@@ -261,6 +270,7 @@ impl Market {
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),
             open_interest: 0,
+            collateral: 0,
             opening_buys: 0,
             opening_sells: 0,
             triggers: Triggers::default(),
@@ -558,6 +568,7 @@ impl Account {
         isolated: None,
         cash: Notional(0),
         positions: Vec::new(),
+        collateral: Vec::new(),
         reserved: Notional(0),
         orders: Vec::new(),
         liquidation: None,
@@ -570,6 +581,27 @@ impl Account {
     #[must_use]
     pub fn size_in(&self, market: MarketId) -> Size {
         self.positions.iter().find(|position| position.market == market).map_or(Size(0), |position| position.size)
+    }
+
+    /// The markets that it has something in, each at least once.
+    pub(crate) fn markets(&self) -> impl Iterator<Item = MarketId> {
+        let held = self.collateral.iter().map(|held| held.market);
+        self.positions.iter().map(|position| position.market).chain(held)
+    }
+
+    /// Whether it has something in a market.
+    pub(crate) fn holds(&self, market: MarketId) -> bool {
+        self.markets().any(|held| held == market)
+    }
+
+    /// Whether it has a market's base asset as collateral.
+    pub(crate) fn holds_collateral(&self, market: MarketId) -> bool {
+        self.collateral.iter().any(|held| held.market == market)
+    }
+
+    /// Whether there is nothing left of it but, perhaps, money.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.positions.is_empty() && self.collateral.is_empty()
     }
 
     /// Cash less what was paid for positions: what trading between accounts moves and never makes.
@@ -591,8 +623,8 @@ impl Pool {
         self.markets.get(self.place_of(market)?)
     }
 
-    /// Writes the account's triggers anew. To be called after anything of the account changed.
-    pub(crate) fn rearm(&mut self, id: AccountId) {
+    /// Takes the account's triggers back.
+    pub(crate) fn disarm(&mut self, id: AccountId) {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         let markets = &mut self.markets;
         for position in &mut account.positions {
@@ -602,10 +634,24 @@ impl Pool {
                 markets[place].triggers.disarm(position.size, trigger, id);
             }
         }
+        for held in &mut account.collateral {
+            if let Some(trigger) = held.trigger.take()
+                && let Ok(place) = markets.binary_search_by_key(&held.market, |market| market.id)
+            {
+                markets[place].triggers.held.remove(&(trigger, id));
+            }
+        }
+    }
+
+    /// Writes the account's triggers anew. To be called after anything of the account changed.
+    pub(crate) fn rearm(&mut self, id: AccountId) {
+        self.disarm(id);
         // Who is in distress is looked at with every price; a trigger would only say so again.
         if self.distressed.contains_key(&id) {
             return;
         }
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        let markets = &mut self.markets;
         let allotment =
             allotment(account, |market| markets.get(markets.binary_search_by_key(&market, |market| market.id).ok()?));
         for position in &mut account.positions {
@@ -616,13 +662,25 @@ impl Pool {
                 position.trigger = Some(price);
             }
         }
+        // Without a debt or a position nothing can come of what collateral is worth.
+        if account.positions.is_empty() && account.debt() == 0 {
+            return;
+        }
+        for held in &mut account.collateral {
+            if let Ok(place) = markets.binary_search_by_key(&held.market, |market| market.id) {
+                let market = &mut markets[place];
+                let price = if held.lots == Size(0) { Price(i64::MIN) } else { trigger(held.lots, market, allotment) };
+                market.triggers.held.insert((price, id));
+                held.trigger = Some(price);
+            }
+        }
     }
 
     /// Takes an account into or out of distress.
     pub(crate) fn set_distressed(&mut self, id: AccountId, since: Option<Timestamp>) {
         let Some(account) = self.accounts.get(&id) else { return };
-        for position in &account.positions {
-            if let Ok(place) = self.markets.binary_search_by_key(&position.market, |market| market.id) {
+        for market in account.markets() {
+            if let Ok(place) = self.markets.binary_search_by_key(&market, |market| market.id) {
                 let distressed = &mut self.markets[place].distressed;
                 if since.is_some() {
                     distressed.insert(id)
@@ -661,12 +719,13 @@ impl Pool {
     /// Has an account that is in distress since `since` looked at when what keeps it from being liquidated is over.
     fn await_turn(&mut self, id: AccountId, since: Timestamp) {
         let Some(account) = self.accounts.get(&id) else { return };
-        let markets = account.positions.iter().filter_map(|position| self.market(position.market));
+        let markets = account.markets().filter_map(|id| self.market(id));
         let waits = markets.flat_map(|market| {
+            let sold = account.holds_collateral(market.id).then(|| since.plus(market.params.collateral.auction));
             let confirmed = since.plus(market.params.liquidation.single_lineage_confirm);
             let graced = market.activity.outage.grace_until;
             let confirmed = market.single_lineage().then_some(confirmed);
-            confirmed.into_iter().chain((since < graced).then_some(graced))
+            confirmed.into_iter().chain((since < graced).then_some(graced)).chain(sold)
         });
         let waits: Vec<(Timestamp, AccountId)> = waits.map(|at| (at, id)).collect();
         self.alarms.extend(waits);
@@ -700,12 +759,18 @@ impl Pool {
 
     /// Whether the next price will have the account looked at: it is in distress, or a trigger of it is crossed.
     fn is_seen(&self, id: AccountId, account: &Account) -> bool {
-        self.distressed.contains_key(&id)
-            || account.positions.iter().any(|position| {
-                let mark = self.market(position.market).map_or(Price(0), |market| market.mark.price);
-                let crossed = |trigger| if 0 < position.size.0 { mark <= trigger } else { trigger <= mark };
-                position.trigger.is_none_or(crossed)
-            })
+        self.distressed.contains_key(&id) || self.is_crossed(account)
+    }
+
+    /// Whether a trigger of the account is crossed, or missing where there must be one.
+    pub(crate) fn is_crossed(&self, account: &Account) -> bool {
+        let mark = |market: MarketId| self.market(market).map_or(Price(0), |market| market.mark.price);
+        let position = |position: &Position| {
+            let mark = mark(position.market);
+            position.trigger.is_none_or(|trigger| if 0 < position.size.0 { mark <= trigger } else { trigger <= mark })
+        };
+        let held = |held: &Held| held.trigger.is_some_and(|trigger| mark(held.market) <= trigger);
+        account.positions.iter().any(position) || account.collateral.iter().any(held)
     }
 
     fn check(&self, at: Timestamp) -> Result<(), Broken> {
@@ -725,16 +790,21 @@ impl Pool {
             if long != market.open_interest {
                 return broken(3, market.open_interest, long);
             }
-            let triggers = market.triggers.longs.len() + market.triggers.shorts.len();
-            let armed = |account: &&Account| {
-                account.positions.iter().any(|position| position.market == market.id && position.trigger.is_some())
+            let triggers = market.triggers.longs.len() + market.triggers.shorts.len() + market.triggers.held.len();
+            let armed = |account: &Account| {
+                let held = account.collateral.iter().map(|held| (held.market, held.trigger));
+                let positions = account.positions.iter().map(|position| (position.market, position.trigger));
+                positions.chain(held).filter(|(of, trigger)| *of == market.id && trigger.is_some()).count()
             };
-            let armed = self.accounts.values().filter(armed).count();
+            let armed: usize = self.accounts.values().map(armed).sum();
             if triggers != armed {
                 return broken(4, triggers as i128, armed as i128);
             }
-            let holds =
-                |id: &&AccountId| self.accounts.get(id).is_some_and(|account| account.size_in(market.id) != Size(0));
+            let lots: i128 = self.accounts.values().map(|account| i128::from(account.held_in(market.id).0)).sum();
+            if lots != market.collateral {
+                return broken(22, market.collateral, lots);
+            }
+            let holds = |id: &&AccountId| self.accounts.get(id).is_some_and(|account| account.holds(market.id));
             if !market.distressed.iter().eq(self.distressed.keys().filter(holds)) {
                 return broken(
                     20,
@@ -753,6 +823,10 @@ impl Pool {
                 }
             }
         }
+        let owed: i128 = self.accounts.values().map(Account::debt).sum();
+        if owed != self.owed {
+            return broken(23, self.owed, owed);
+        }
         for (name, amount) in [(5, self.insurance), (6, self.deficit), (7, self.deposited)] {
             if amount < 0 {
                 return broken(name, amount, 0);
@@ -760,7 +834,7 @@ impl Pool {
         }
         let mut resting = 0;
         for (id, account) in &self.accounts {
-            if account.positions.is_empty() && account.cash < Notional(0) {
+            if account.is_flat() && account.cash < Notional(0) {
                 return broken(8, i128::from(account.cash.0), 0);
             }
             let sorted = account.positions.windows(2).all(|pair| pair[0].market < pair[1].market);
@@ -780,7 +854,19 @@ impl Pool {
                     return broken(21, i128::from(id.0), 0);
                 }
             }
-            let listed = account.positions.iter().all(|position| self.place_of(position.market).is_some());
+            let sorted = account.collateral.windows(2).all(|pair| pair[0].market < pair[1].market);
+            let sound = |held: &Held| {
+                let ripe = held.ripening == Size(0) && held.ripe_at == Timestamp::MIN;
+                let waits = ripe || Size(0) < held.ripening && self.alarms.contains(&(held.ripe_at, *id));
+                Size(0) <= held.lots && Size(0) <= held.ripening && Size(0) < held.all() && waits
+            };
+            if !sorted
+                || !account.collateral.iter().all(sound)
+                || account.isolated.is_some() && !account.collateral.is_empty()
+            {
+                return broken(24, i128::from(id.0), 0);
+            }
+            let listed = account.markets().all(|market| self.place_of(market).is_some());
             if !listed {
                 return broken(13, i128::from(id.0), 0);
             }
@@ -788,9 +874,10 @@ impl Pool {
             if !known {
                 return broken(14, i128::from(id.0), 0);
             }
-            let watched =
-                account.positions.iter().all(|position| position.trigger.is_some() != self.distressed.contains_key(id));
-            if !watched {
+            let at_ease = !self.distressed.contains_key(id);
+            let watched = account.positions.iter().all(|position| position.trigger.is_some() == at_ease);
+            let may_lose = at_ease && (!account.positions.is_empty() || 0 < account.debt());
+            if !watched || account.collateral.iter().any(|held| held.trigger.is_some() != may_lose) {
                 return broken(12, i128::from(id.0), 0);
             }
             let taken = account.taken.iter().all(|(market, closed)| self.place_of(*market).is_some() && 0 < *closed);
@@ -820,7 +907,7 @@ impl Pool {
         if resting != self.orders.len() || !self.orders.iter().all(knows) {
             return broken(11, resting as i128, self.orders.len() as i128);
         }
-        let holds = |id: &AccountId| self.accounts.get(id).is_some_and(|account| !account.positions.is_empty());
+        let holds = |id: &AccountId| self.accounts.get(id).is_some_and(|account| !account.is_flat());
         if let Some(id) = self.distressed.keys().find(|id| !holds(id)) {
             return broken(15, i128::from(id.0), 0);
         }
@@ -847,6 +934,7 @@ impl State {
                 alarms: BTreeSet::new(),
                 insurance: 0,
                 deficit: 0,
+                owed: 0,
                 deposited: 0,
             });
         }
@@ -883,6 +971,18 @@ impl State {
             market.open_interest += i128::from(holding.size.0.max(0));
             account.positions.push(Position { market: holding.market, size: holding.size, cost, trigger: None });
         }
+        for (id, lots) in &genesis.collateral {
+            let market = pool.place_of(*id).and_then(|place| pool.markets.get_mut(place))?;
+            let in_order = account.collateral.last().is_none_or(|last| last.market < *id);
+            market.collateral += i128::from(lots.0);
+            let fits = market.collateral <= i128::from(market.params.collateral.deposit_max.0);
+            if !in_order || *lots <= Size(0) || LOTS_MAX < lots.lots() || !fits {
+                return None;
+            }
+            let (ripening, ripe_at) = (Size(0), Timestamp::MIN);
+            account.collateral.push(Held { market: *id, lots: *lots, ripening, ripe_at, trigger: None });
+        }
+        pool.owed += account.debt();
         // Entry values need not add up to zero over a market; what they leave is money that moved in.
         pool.deposited += account.booked();
         pool.accounts.insert(genesis.account, account);
@@ -916,14 +1016,15 @@ impl State {
     /// 3. Open interest is the sum of the long sizes.
     /// 4. Every armed position has its trigger in the market's index and nobody else has.
     /// 5. The insurance fund, 6. the deficit and 7. what was paid in less what was paid out are not negative.
-    /// 8. An account without positions owes nothing.
+    /// 8. An account without positions or collateral owes nothing.
     /// 9. Positions are in order of market and none is empty.
     /// 10. An account's reserve is the sum of its orders' reserves.
     /// 11. Every order belongs to an account that knows it.
-    /// 12. Every position is either watched by a trigger or its account is in distress.
-    /// 13. Every position is in a market of the pool.
+    /// 12. Every position is either watched by a trigger or its account is in distress; collateral likewise, where there is a position or a
+    ///     debt.
+    /// 13. Every position and all collateral is in a market of the pool.
     /// 14. A liquidation's order is among its account's orders.
-    /// 15. Whoever is in distress holds a position.
+    /// 15. Whoever is in distress holds a position or collateral.
     /// 16. Whoever is under maintenance at the marks is in distress or a trigger of it is crossed, so that the next
     ///     price of that market has it looked at.
     /// 17. In every market the lots of resting opening orders are counted, bought and sold apart.
@@ -932,6 +1033,10 @@ impl State {
     ///     the chain stands still and it has.
     /// 20. In every market those in distress are the accounts in distress that hold it.
     /// 21. An isolated account holds and asks for nothing but in its market, and is not its own owner.
+    /// 22. Collateral is the sum of what accounts have of it.
+    /// 23. What is owed is the sum of what accounts owe in cash.
+    /// 24. Collateral is in order of market, of none there is nothing or less, isolated accounts have none, and for what does not count
+    ///     yet there is an alarm.
     ///
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.

@@ -7,11 +7,11 @@
 //! With buffer `B = equity - maintenance` at the mark, and position `i` of notional `n_i` allotted
 //! `B_i = B · n_i / Σ n`: a long of `s` lots loses `B_i` when its price falls by `B_i / s` (its requirement falls too,
 //! which is left out); a short loses `B_i` by loss and rising requirement together when the price rises by
-//! `B_i / (s · (1 + r))`, with `r` the highest marginal maintenance rate. If no position has lost more than its
+//! `B_i / (s · (1 + r))`, with `r` the highest marginal maintenance rate. Collateral is like a long that loses no more than that. If no position has lost more than its
 //! allotment, the account has not lost more than its buffer.
 
 use crate::margin::{Lens, PARTS, notional, risk};
-use crate::state::{Account, Market, Position};
+use crate::state::{Account, Market};
 use alloc::collections::BTreeSet;
 use protocol::{AccountId, MarketId};
 use units::{Price, Ratio, Rounding, Size, div, mul_div};
@@ -26,16 +26,20 @@ pub struct Triggers {
     pub longs: BTreeSet<(Price, AccountId)>,
     /// Shorts are looked at when the mark is at or above.
     pub shorts: BTreeSet<(Price, AccountId)>,
+    /// Whoever has the base asset as collateral is looked at when the mark is at or below.
+    pub held: BTreeSet<(Price, AccountId)>,
 }
 
 impl Triggers {
     /// An account whose trigger the mark has crossed, if there is one.
     #[must_use]
     pub fn crossed(&self, mark: Price) -> Option<AccountId> {
-        if let Some((trigger, account)) = self.longs.last()
-            && mark <= *trigger
-        {
-            return Some(*account);
+        for falling in [&self.longs, &self.held] {
+            if let Some((trigger, account)) = falling.last()
+                && mark <= *trigger
+            {
+                return Some(*account);
+            }
         }
         match self.shorts.first() {
             Some((trigger, account)) if *trigger <= mark => Some(*account),
@@ -67,8 +71,10 @@ pub struct Allotment {
 pub fn allotment<'a>(account: &Account, market_of: impl Fn(MarketId) -> Option<&'a Market>) -> Allotment {
     let risk = risk(account, &market_of, Lens::Mark);
     let buffer = risk.map_or(0, |risk| risk.equity.saturating_sub(risk.maintenance_micro()));
-    let own = |position: &Position| market_of(position.market).map_or(0, |market| marked(position.size, market));
-    let notional = account.positions.iter().map(own).fold(0, i128::saturating_add);
+    let own = |id: MarketId, size: Size| market_of(id).map_or(0, |market| marked(size, market));
+    let positions = account.positions.iter().map(|position| own(position.market, position.size));
+    let collateral = account.collateral.iter().map(|held| own(held.market, held.lots));
+    let notional = positions.chain(collateral).fold(0, i128::saturating_add);
     Allotment { buffer, notional }
 }
 

@@ -140,6 +140,10 @@ fn in_turn(batch: &Batch) -> Vec<(u32, &Input)> {
         Input::Deposit(money) | Input::Withdraw(money) => {
             drawn(money.account, [0, money.pool.0.into(), money.amount.0, 0, 0])
         }
+        Input::Collateral(said) => drawn(said.account, [2, said.market.0.into(), said.size.0, 0, 0]),
+        Input::Buy(said) => {
+            drawn(said.account, [said.market.0.into(), bits(said.from.0), said.size.0, said.limit.0, 0])
+        }
         Input::Isolate(said) => drawn(said.owner, [said.amount.0, bits(said.account.0), said.market.0.into(), 0, 0]),
         Input::Cancel(cancel) => drawn(cancel.account, [1, cancel.market.0.into(), bits(cancel.order.0), 0, 0]),
         Input::Order(order) => {
@@ -327,8 +331,9 @@ impl Model {
         venue.top_ups(walk)?;
         venue.moves(walk)?;
         venue.entered(after);
+        venue.ripen();
         venue.liquidations(walk)?;
-        venue.distress(after);
+        venue.distress(after, walk);
         venue.orders(walk)?;
         venue.withdrawals(walk)?;
         same("no effect without a cause", at, walk.next(), None)?;
@@ -524,7 +529,7 @@ impl Model {
         }
         same("a grace", id, kernel.activity.outage, market.outage)?;
         market.observed_until = at;
-        venue.priced(id, [market.mark.price, market.mark.target], quality, restriction);
+        venue.priced(id, [market.mark.price, market.mark.target], kernel.stable.price(), quality, restriction);
         let closed = Side::BOTH.iter().any(|side| !restriction.permits(Action::Open, *side));
         if old.mode < mode && closed {
             venue.take_back_opening(id, walk)?;
@@ -782,7 +787,8 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 }
                 continue;
             }
-            Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) | Input::Isolate(_) => {
+            Input::Isolate(_) | Input::Collateral(_) | Input::Buy(_) => continue,
+            Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) => {
                 continue;
             }
             Input::Deposit(_)

@@ -98,6 +98,10 @@ table! { REJECTS: Reject coded by codes;
         means "the id can't be used"
         cause "it rests already in the pool, or has the kernel's bit set"
         remedy "correct the sequencer, which assigns ids: a fresh one below 2^63 for each order, never one that a client chose";
+    CollateralFull { max: "the most lots" }
+        means "the pool takes no more of this as collateral"
+        cause "what accounts have of it and this would be more than `collateral.deposit_max`, which is zero where the policy takes none"
+        remedy "pay in money or something else";
     TooSmall { min: "the least, micro-USD" }
         means "too little to open an account with"
         cause "a first deposit below the pool's `account_min`"
@@ -205,6 +209,14 @@ table! { EFFECTS: Effect;
         means "holders of one side of a market paid those of the other"
         cause "a funding payment was sequenced that mode, price, rate and interval permit"
         remedy "nothing: cash has moved; what rounding kept is in the insurance fund";
+    CollateralSold { market: "the market whose base asset it is", account: "whose it was", buyer: "who has it now", size: "lots", price: "in the market's unit" }
+        means "collateral went to somebody else for cash"
+        cause "its owner is under maintenance and owes cash; somebody offered for it, or the auction was over and the backstop took it"
+        remedy "book it for both; where it is always the backstop, look at why nobody else comes";
+    HandOut { market: "the market whose base asset it is", account: "to whom", size: "lots" }
+        means "collateral to be handed out"
+        cause "it was asked back, and what the account needs is covered without it"
+        remedy "hand it out, once: an effect's id is the batch's height and its place in it";
     PayOut { pool: "the pool", account: "to whom", amount: "micro-USD to pay", haircut: "what stays in the pool, micro-USD" }
         means "money to be paid out; both amounts together left the account"
         cause "a withdrawal was granted"

@@ -66,6 +66,8 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::Session(session) => pool_of(session.market),
         Input::Redenomination(said) => pool_of(said.market),
         Input::Isolate(said) => pool_of(said.market),
+        Input::Collateral(said) => pool_of(said.market),
+        Input::Buy(said) => pool_of(said.market),
         Input::Deposit(transfer) | Input::Withdraw(transfer) => Some(transfer.pool),
         Input::Order(order) => pool_of(order.market),
         Input::Cancel(cancel) => pool_of(cancel.market),
@@ -80,6 +82,8 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         | Effect::Mode { market, .. }
         | Effect::Withdraw { market, .. }
         | Effect::Funded { market, .. }
+        | Effect::CollateralSold { market, .. }
+        | Effect::HandOut { market, .. }
         | Effect::Deleveraged { market, .. } => pool_of(*market),
         Effect::Admit { order } | Effect::Liquidate { order, .. } => pool_of(order.market),
         Effect::InsurancePaid { pool, .. }

@@ -89,6 +89,8 @@ fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> 
         | Effect::Admit { .. }
         | Effect::PayOut { .. }
         | Effect::Funded { .. }
+        | Effect::CollateralSold { .. }
+        | Effect::HandOut { .. }
         | Effect::InsurancePaid { .. }
         | Effect::Socialized { .. }
         | Effect::Deficit { .. } => None,

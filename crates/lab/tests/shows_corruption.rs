@@ -135,6 +135,7 @@ fn accounts() -> Vec<Genesis> {
                 let holding =
                     Holding { market: MarketId(0), size: Size(side * notional * 10), entry: Price(100 * USD) };
                 accounts.push(Genesis {
+                    collateral: Vec::new(),
                     pool: PoolId(0),
                     account: AccountId(accounts.len() as u64 + 1),
                     cash: Notional(notional / leverage * 1_000_000),
@@ -224,6 +225,8 @@ impl Stage {
                 | Effect::Socialized { .. }
                 | Effect::Deficit { .. }
                 | Effect::Funded { .. }
+                | Effect::CollateralSold { .. }
+                | Effect::HandOut { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

@@ -317,6 +317,8 @@ impl Observer {
                 | Effect::Socialized { .. }
                 | Effect::Deficit { .. }
                 | Effect::Funded { .. }
+                | Effect::CollateralSold { .. }
+                | Effect::HandOut { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

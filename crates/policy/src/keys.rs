@@ -50,6 +50,18 @@ pub(crate) const POOL: &[Key] = &[
     key("account_min", Form::Money, "10 USD", "A first deposit below this opens no account."),
     key("orders_per_account_max", U16, "100", "Largest number of resting orders of one account."),
     key(
+        "account_borrow_max",
+        Form::Money,
+        "1_000_000 USD",
+        "Once an account owes so much against its collateral, that carries nothing new.",
+    ),
+    key(
+        "borrow_max",
+        Form::Money,
+        "10_000_000 USD",
+        "Once all accounts owe so much, nobody's collateral carries anything new.",
+    ),
+    key(
         "insurance_share_per_account",
         Form::Ratio,
         "10%",
@@ -134,6 +146,25 @@ pub(crate) const MARKET: &[Key] = &[
     key("mark.step_window", Form::Span, "1s", "See step_max."),
     key("funding.rate_max", Form::Ratio, "0.08%", "Largest funding payment over the notional, either way."),
     key("funding.interval", Form::Span, "1h", "Least time from one funding payment to the next."),
+    key(
+        "collateral.deposit_max",
+        Form::Money,
+        "0 USD",
+        "Most of the base asset that the pool takes as collateral, valued at the reference price of the listing; zero for none.",
+    ),
+    key("collateral.haircut", Form::Ratio, "10%", "The share of collateral's value that counts for nothing."),
+    key(
+        "collateral.ramp",
+        Form::Span,
+        "10m",
+        "What is paid in counts after this, where the market lets exposure grow.",
+    ),
+    key(
+        "collateral.auction",
+        Form::Span,
+        "10m",
+        "Sold for a debt, collateral is offered at a discount that reaches the haircut after this.",
+    ),
     key("detectors.exit", Form::Ratio, "50%", "The share of a threshold below which a detector lets go."),
     key(
         "detectors.velocity.cautious",

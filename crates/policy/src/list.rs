@@ -9,8 +9,9 @@ use crate::quantity::{self, Form, decimal, grouped, shown};
 use crate::read::join;
 use crate::{DEFAULT, MarketSaid, Policy, Value, Values};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, Invalid, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, Invalid,
+    LiquidationParams, MarkParams, MarketParams, OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier,
+    VenueParams,
 };
 use protocol::{LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
@@ -186,6 +187,12 @@ impl Policy {
             funding: FundingParams {
                 rate_max: view.ratio("funding.rate_max")?,
                 interval: view.span("funding.interval")?,
+            },
+            collateral: CollateralParams {
+                deposit_max: lots(view.int("collateral.deposit_max")?, listing).0,
+                haircut: view.ratio("collateral.haircut")?,
+                ramp: view.span("collateral.ramp")?,
+                auction: view.span("collateral.auction")?,
             },
             tiers: self.tiers(&listing.name).1.to_vec(),
             detectors: detectors(&view)?,
@@ -535,6 +542,8 @@ pub(crate) fn pool(view: &View<'_>) -> Result<PoolParams, PolicyError> {
         accounts_max: view.small("accounts_max")?,
         account_min: Notional(view.int("account_min")?),
         orders_per_account_max: view.small("orders_per_account_max")?,
+        account_borrow_max: Notional(view.int("account_borrow_max")?),
+        borrow_max: Notional(view.int("borrow_max")?),
         insurance_share_per_account: view.ratio("insurance_share_per_account")?,
         // An account is the venue's to name, not the policy's: whoever lists the venue sets it.
         backstop: None,

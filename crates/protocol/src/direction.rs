@@ -10,8 +10,8 @@
 //! Start at [`VenueParams::compare`].
 
 use crate::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use Direction::{Loosen, Mixed, Tighten};
 use alloc::vec::Vec;
@@ -113,6 +113,7 @@ pub struct Difference {
 }
 
 const MAINTENANCE: &str = "tier.maintenance";
+const HAIRCUT: &str = "collateral.haircut";
 
 impl Difference {
     /// The venue's pools are others, or stand in another order.
@@ -123,10 +124,10 @@ impl Difference {
         Difference { subject: Subject::Venue, field: "pools", direction: Mixed, why }
     }
 
-    /// Whether it raises what an open position needs: the venue is safer, and whoever has less is liquidated.
+    /// Whether it raises what an open position needs, or lowers what it is held with: the venue is safer, and whoever has less is liquidated.
     #[must_use]
     pub fn raises_maintenance(&self) -> bool {
-        self.field == MAINTENANCE && self.direction == Mixed
+        [MAINTENANCE, HAIRCUT].contains(&self.field) && self.direction == Mixed
     }
 }
 
@@ -139,7 +140,8 @@ impl VenueParams {
     /// let (accounts_max, orders_per_account_max) = (1_000, 100);
     /// let (account_min, share) = (Notional(10_000_000), Ratio::percent(10));
     /// let pool = PoolParams {
-    ///     accounts_max, account_min, orders_per_account_max, insurance_share_per_account: share, backstop: None,
+    ///     accounts_max, account_min, orders_per_account_max, account_borrow_max: Notional(0), borrow_max: Notional(0),
+    ///     insurance_share_per_account: share, backstop: None,
     /// };
     /// let old = VenueParams { pools: vec![pool.clone()], markets: vec![] };
     /// let new = VenueParams { pools: vec![PoolParams { accounts_max: 2_000, ..pool }], markets: vec![] };
@@ -205,7 +207,15 @@ fn check_venue(found: &mut Found, old: &VenueParams, new: &VenueParams) {
 }
 
 fn check_pool(found: &mut Found, old: &PoolParams, new: &PoolParams) {
-    let PoolParams { accounts_max, account_min, orders_per_account_max, insurance_share_per_account, backstop } = old;
+    let PoolParams {
+        accounts_max,
+        account_min,
+        orders_per_account_max,
+        account_borrow_max,
+        borrow_max,
+        insurance_share_per_account,
+        backstop,
+    } = old;
     found.ordered(
         "accounts_max",
         Loosen,
@@ -226,6 +236,23 @@ fn check_pool(found: &mut Found, old: &PoolParams, new: &PoolParams) {
         ["an account may rest more orders", "an account may rest fewer orders"],
         orders_per_account_max,
         &new.orders_per_account_max,
+    );
+    found.ordered(
+        "account_borrow_max",
+        Loosen,
+        [
+            "collateral of an account that owes more carries something new",
+            "collateral of an account that owes less carries nothing new",
+        ],
+        account_borrow_max,
+        &new.account_borrow_max,
+    );
+    found.ordered(
+        "borrow_max",
+        Loosen,
+        ["collateral carries something new while more is owed", "collateral carries nothing new once less is owed"],
+        borrow_max,
+        &new.borrow_max,
     );
     found.ordered(
         "insurance_share_per_account",
@@ -256,6 +283,7 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         oracle,
         mark,
         funding: FundingParams { rate_max, interval },
+        collateral: CollateralParams { deposit_max, haircut, ramp, auction },
         tiers,
         detectors,
         activity,
@@ -306,6 +334,31 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         interval,
         &new.funding.interval,
     );
+    found.ordered(
+        "collateral.deposit_max",
+        Loosen,
+        ["more of the asset backs positions", "less of the asset backs positions; what is there stays"],
+        deposit_max,
+        &new.collateral.deposit_max,
+    );
+    found.differences.extend(haircut_differs(found.subject, *haircut, new.collateral.haircut));
+    found.ordered(
+        "collateral.ramp",
+        Tighten,
+        ["what is paid in counts later", "what is paid in counts sooner"],
+        ramp,
+        &new.collateral.ramp,
+    );
+    found.ordered(
+        "collateral.auction",
+        Mixed,
+        [
+            "collateral that is sold brings its owner more, and a debt stands longer",
+            "collateral that is sold brings its owner less, and a debt stands shorter",
+        ],
+        auction,
+        &new.collateral.auction,
+    );
     check_oracle(found, oracle, &new.oracle);
     check_mark(found, mark, &new.mark);
     check_detectors(found, detectors, &new.detectors);
@@ -324,6 +377,16 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         found.subject = Subject::Source(id, source);
         check_source(found, old, new);
     }
+}
+
+/// A larger haircut is safer for the venue, and takes from whoever has an open position.
+fn haircut_differs(subject: Subject, old: Ratio, new: Ratio) -> Option<Difference> {
+    let (direction, why) = match old.cmp(&new) {
+        Ordering::Equal => return None,
+        Ordering::Less => (Mixed, "collateral counts for less, and whoever has not enough without that is liquidated"),
+        Ordering::Greater => (Loosen, "collateral counts for more"),
+    };
+    Some(Difference { subject, field: HAIRCUT, direction, why })
 }
 
 fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
@@ -958,6 +1021,8 @@ mod tests {
                 accounts_max: 10,
                 account_min: Notional(10),
                 orders_per_account_max: 10,
+                account_borrow_max: Notional(10),
+                borrow_max: Notional(10),
                 insurance_share_per_account: ratio,
                 backstop: None,
             }],
@@ -968,6 +1033,7 @@ mod tests {
                 open_interest_max: Size(10),
                 open_interest_margin_from: ratio,
                 funding: FundingParams { rate_max: ratio, interval: span },
+                collateral: CollateralParams { deposit_max: Size(10), haircut: ratio, ramp: span, auction: span },
                 sources: vec![SourceParams {
                     weight: 10,
                     lineage: LineageId(0),
@@ -1069,6 +1135,8 @@ mod tests {
         ("accounts_max", Subject::Pool(0), Loosen, |v| v.pools[0].accounts_max += 1),
         ("account_min", Subject::Pool(0), Tighten, |v| v.pools[0].account_min.0 += 1),
         ("orders_per_account_max", Subject::Pool(0), Loosen, |v| v.pools[0].orders_per_account_max += 1),
+        ("account_borrow_max", Subject::Pool(0), Loosen, |v| v.pools[0].account_borrow_max.0 += 1),
+        ("borrow_max", Subject::Pool(0), Loosen, |v| v.pools[0].borrow_max.0 += 1),
         ("insurance_share_per_account", Subject::Pool(0), Mixed, |v| v.pools[0].insurance_share_per_account.0 += 1),
         ("backstop", Subject::Pool(0), Mixed, |v| v.pools[0].backstop = Some(AccountId(1))),
         ("pool", MARKET, Mixed, |v| v.markets[0].pool.0 += 1),
@@ -1077,6 +1145,10 @@ mod tests {
         ("open_interest_margin_from", MARKET, Loosen, |v| v.markets[0].open_interest_margin_from.0 += 1),
         ("funding.rate_max", MARKET, Mixed, |v| v.markets[0].funding.rate_max.0 += 1),
         ("funding.interval", MARKET, Mixed, |v| v.markets[0].funding.interval.0 += 1),
+        ("collateral.deposit_max", MARKET, Loosen, |v| v.markets[0].collateral.deposit_max.0 += 1),
+        ("collateral.haircut", MARKET, Mixed, |v| v.markets[0].collateral.haircut.0 += 1),
+        ("collateral.ramp", MARKET, Tighten, |v| v.markets[0].collateral.ramp.0 += 1),
+        ("collateral.auction", MARKET, Mixed, |v| v.markets[0].collateral.auction.0 += 1),
         ("oracle.confidence_scale", MARKET, Mixed, |v| v.markets[0].oracle.confidence_scale.0 += 1),
         ("open_interest_max", MARKET, Loosen, |v| v.markets[0].open_interest_max.0 += 1),
         ("sources", MARKET, Mixed, |v| v.markets[0].sources.extend_from_within(..)),

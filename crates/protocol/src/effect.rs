@@ -127,6 +127,28 @@ pub enum Effect {
         /// What the payers paid together, micro-USD; what rounding kept of it went to the insurance fund.
         paid: Notional,
     },
+    /// Collateral was sold for its owner's debt.
+    CollateralSold {
+        /// The market whose base asset it is.
+        market: MarketId,
+        /// Whose it was.
+        account: AccountId,
+        /// Who paid and has it now.
+        buyer: AccountId,
+        /// Lots.
+        size: Size,
+        /// The price.
+        price: Price,
+    },
+    /// Collateral to be handed out.
+    HandOut {
+        /// The market whose base asset it is.
+        market: MarketId,
+        /// To whom.
+        account: AccountId,
+        /// Lots.
+        size: Size,
+    },
     /// Money to be paid out. `amount` and `haircut` together left the account.
     PayOut {
         /// The pool.

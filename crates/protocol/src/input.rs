@@ -16,6 +16,10 @@ pub enum Input {
     Withdraw(Transfer),
     /// Money that an owner sets apart for one market, or takes back from there.
     Isolate(Isolate),
+    /// Something else than money paid in as collateral, or asked back.
+    Collateral(Collateral),
+    /// An offer to buy collateral of an account that is sold for its debt.
+    Buy(Buy),
     /// An order that asks to enter the venue's book.
     Order(Order),
     /// An order that its owner takes back.
@@ -156,6 +160,32 @@ pub struct Isolate {
     pub account: AccountId,
     /// Micro-USD: positive from the owner to the isolated account, negative back.
     pub amount: Notional,
+}
+
+/// Some of a market's base asset paid in as collateral, or asked back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collateral {
+    /// The market whose base asset it is, and with it the pool.
+    pub market: MarketId,
+    /// The account: one that exists and is not isolated.
+    pub account: AccountId,
+    /// Lots: positive in, negative asked back.
+    pub size: Size,
+}
+
+/// An offer to buy collateral of an account that is sold for its debt. It is paid from cash, at once or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buy {
+    /// The market whose base asset it is, and with it the pool.
+    pub market: MarketId,
+    /// Who buys.
+    pub account: AccountId,
+    /// Whose collateral.
+    pub from: AccountId,
+    /// Lots, positive; at most what its debt needs.
+    pub size: Size,
+    /// The worst price accepted.
+    pub limit: Price,
 }
 
 /// An order that asks to enter the book.

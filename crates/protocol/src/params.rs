@@ -24,6 +24,10 @@ pub struct PoolParams {
     pub account_min: Notional,
     /// Largest number of resting orders an account may have.
     pub orders_per_account_max: u16,
+    /// Once one account owes so much against its collateral, that carries nothing new. Micro-USD.
+    pub account_borrow_max: Notional,
+    /// Likewise everybody's collateral, once all accounts together owe so much: what they owe is other people's cash. Micro-USD.
+    pub borrow_max: Notional,
     /// The share of the insurance fund that one account's liquidation may be allowed to cost.
     pub insurance_share_per_account: Ratio,
     /// The account of the backstop liquidity provider, if there is one: its orders trade against liquidations and
@@ -53,6 +57,8 @@ pub struct MarketParams {
     pub mark: MarkParams,
     /// How much holders may have to pay each other.
     pub funding: FundingParams,
+    /// What its base asset counts for as collateral.
+    pub collateral: CollateralParams,
     /// Margin tiers by notional, lower bounds rising from zero; at most [`MarketParams::TIERS_MAX`].
     pub tiers: Vec<Tier>,
     /// Thresholds of the market's detectors.
@@ -228,6 +234,19 @@ pub struct FundingParams {
     pub rate_max: Ratio,
     /// The least time from one payment to the next.
     pub interval: Duration,
+}
+
+/// What a market's base asset counts for as collateral in its pool, at the market's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollateralParams {
+    /// The most lots of it that the pool takes; none where it is no collateral.
+    pub deposit_max: Size,
+    /// The share of its value that counts for nothing.
+    pub haircut: Ratio,
+    /// What is paid in counts after this time, and not before the market lets exposure grow.
+    pub ramp: Duration,
+    /// Sold for a debt, it is offered at the mark at first, and after this time at the mark less the haircut.
+    pub auction: Duration,
 }
 
 /// A margin tier: from `notional_from` on, the marginal rates are these.
@@ -497,6 +516,12 @@ impl MarketParams {
         check(fraction(self.open_interest_margin_from), "open_interest_margin_from", "lie in 0 ..= 1")?;
         check(fraction(self.funding.rate_max), "funding.rate_max", "lie in 0 ..= 1")?;
         check(span(self.funding.interval), "funding.interval", "be positive and at most ten years")?;
+        check(Size(0) <= self.collateral.deposit_max, "collateral.deposit_max", "not be negative")?;
+        // Without one a sale below the mark would lower what the account has.
+        let haircut = Ratio::ZERO < self.collateral.haircut && self.collateral.haircut < Ratio::ONE;
+        check(haircut, "collateral.haircut", "be above 0 and below 1")?;
+        check(span(self.collateral.ramp), "collateral.ramp", "be positive and at most ten years")?;
+        check(span(self.collateral.auction), "collateral.auction", "be positive and at most ten years")?;
         self.validate_tiers(&check)?;
         let detectors = &self.detectors;
         check(fraction(detectors.exit), "detectors.exit", "lie in 0 ..= 1")?;
@@ -579,6 +604,11 @@ impl MarketParams {
         let paid = i128::from(self.liquidation.fee.0) + i128::from(self.funding.rate_max.0);
         // A short's notional grows with the step. In parts of a part: nothing is rounded.
         let lost = step * one + paid * (one + step);
+        // What collateral loses by a step is within what of it counts for nothing.
+        if Size(0) < self.collateral.deposit_max && self.collateral.haircut < self.mark.step_max {
+            let must = "be at least mark.step_max: one step of the mark could carry a healthy account past bankruptcy";
+            return Err(Invalid { place: Place::Market(id), field: "collateral.haircut", must });
+        }
         let lowest = self.tiers.iter().map(|tier| i128::from(tier.maintenance.0)).min().unwrap_or(0);
         if lost <= lowest * one {
             return Ok(());
@@ -687,6 +717,12 @@ impl VenueParams {
             }
             if pool.account_min <= Notional(0) {
                 return Err(Invalid { place, field: "account_min", must: "be positive" });
+            }
+            if pool.account_borrow_max < Notional(0) {
+                return Err(Invalid { place, field: "account_borrow_max", must: "not be negative" });
+            }
+            if pool.borrow_max < pool.account_borrow_max {
+                return Err(Invalid { place, field: "borrow_max", must: "be at least account_borrow_max" });
             }
             let share = pool.insurance_share_per_account;
             if share < Ratio::ZERO || Ratio::ONE < share {

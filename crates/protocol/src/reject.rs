@@ -52,6 +52,11 @@ pub enum Reject {
         /// The limit in lots.
         max: Size,
     },
+    /// The pool takes no more of this as collateral.
+    CollateralFull {
+        /// The most lots.
+        max: Size,
+    },
     /// Margin would not cover it.
     Margin {
         /// Free margin before, micro-USD, rounded down.
@@ -102,6 +107,7 @@ impl Reject {
             Reject::Mismatch => 19,
             Reject::Overflow => 20,
             Reject::TooSmall { .. } => 21,
+            Reject::CollateralFull { .. } => 22,
         }
     }
 }

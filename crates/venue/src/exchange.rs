@@ -62,7 +62,9 @@ impl Exchange {
             | Effect::Socialized { .. }
             | Effect::Deficit { .. }
             | Effect::PayOut { .. }
-            | Effect::Funded { .. } => Ok(()),
+            | Effect::Funded { .. }
+            | Effect::CollateralSold { .. }
+            | Effect::HandOut { .. } => Ok(()),
         }
     }
 

@@ -5,13 +5,13 @@ use protocol::batch::Batch;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
-    Redenomination, Session, Trade, Transfer,
+    BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation,
+    Order, OrderDone, Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, MarketParams, OracleParams, PoolParams, SourceKind, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -175,15 +175,18 @@ draw_struct! {
     Session { market, opens }
     Redenomination { market, from, into, at }
     Isolate { market, owner, account, amount }
+    Collateral { market, account, size }
+    Buy { market, account, from, size, limit }
+    CollateralParams { deposit_max, haircut, ramp, auction }
     Depth { market, bid, ask }
     ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
     PriceQuality { value, confidence, age, coverage, lineages, state, rung }
     VenueParams { pools, markets }
-    PoolParams { accounts_max, account_min, orders_per_account_max, insurance_share_per_account, backstop }
+    PoolParams { accounts_max, account_min, orders_per_account_max, account_borrow_max, borrow_max, insurance_share_per_account, backstop }
     MarketParams {
         pool, scale, order_size_max, open_interest_max, open_interest_margin_from, sources, oracle, mark,
-        funding, tiers, detectors, activity, chain,
+        funding, collateral, tiers, detectors, activity, chain,
         breaker, liquidation,
     }
     SourceParams { weight, lineage, heartbeat, price_min, price_max, kind, rung, quote }
@@ -209,7 +212,7 @@ draw_struct! {
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r), Isolate(i),
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r), Isolate(i), Collateral(c), Buy(b),
     }
     Effect {
         Rejected { input, reject },
@@ -225,13 +228,15 @@ draw_enum! {
         Deficit { pool, account, amount },
         PayOut { pool, account, amount, haircut },
         Funded { market, rate, paid },
+        CollateralSold { market, account, buyer, size, price },
+        HandOut { market, account, size },
     }
     SourceKind { Trades, Quotes }
     Reject {
         UnknownPool, UnknownMarket, UnknownSource, UnknownAccount, UnknownOrder, OutOfRange, OutOfOrder,
         ReceivedAfterBatch, OrderIdTaken, TooManyAccounts { max }, TooManyOrders { max }, Restricted, PriceQuality,
         TooLarge { max }, OpenInterest { max }, Margin { free, needed }, BeyondLimit { limit },
-        BeyondSize { remaining }, Mismatch, Overflow, TooSmall { min },
+        BeyondSize { remaining }, Mismatch, Overflow, TooSmall { min }, CollateralFull { max },
     }
     Action { Deposit, Cancel, Reduce, Open, Withdraw, LiquidateSolvent, LiquidateInsolvent, Fund, Settle }
     Mode { Normal, Cautious, ReduceOnly, CancelOnly, Halted, Settling }

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
-    Redenomination, Session, Trade, Transfer,
+    BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation,
+    Order, OrderDone, Redenomination, Session, Trade, Transfer,
 };
 use protocol::mode::{Action, Mode};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
 };
 use protocol::quality::{Exclusion, PriceQuality, QualityState, Rung};
 use protocol::reject::Reject;
@@ -78,9 +78,9 @@ round_trips! {
     oracle_params: (OracleParams, MarkParams),
     activity_params: (ActivityParams, ChainParams),
     depth: Depth,
-    funding: (Funding, FundingParams),
+    funding: (Funding, FundingParams, CollateralParams),
     session: (Session, Redenomination),
-    isolate: Isolate,
+    isolate: (Isolate, Collateral, Buy),
     chain_health: ChainHealth,
     tier: Tier,
     detector_params: (DetectorParams, Thresholds),

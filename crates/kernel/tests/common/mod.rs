@@ -4,8 +4,8 @@
 use kernel::{Genesis, Holding, Kernel};
 use protocol::input::{InsuranceDeposit, Observation, Order, Trade, Transfer};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, Mode, OrderId, PoolId, PoolParams, Rung,
@@ -43,6 +43,12 @@ pub fn market(sources: u8) -> MarketParams {
 
         open_interest_margin_from: Ratio::ONE,
         funding: FundingParams { rate_max: Ratio::percent(1), interval: Duration::seconds(3_600) },
+        collateral: CollateralParams {
+            deposit_max: Size(0),
+            haircut: Ratio::percent(10),
+            ramp: Duration::seconds(60),
+            auction: Duration::seconds(100),
+        },
         sources: (0..sources).map(source).collect(),
         oracle: OracleParams {
             age_max: Duration::seconds(10),
@@ -140,6 +146,8 @@ pub fn pool() -> PoolParams {
         accounts_max: 1_000_000,
         account_min: Notional(1_000_000),
         orders_per_account_max: 32,
+        account_borrow_max: Notional(1_000_000_000_000),
+        borrow_max: Notional(1_000_000_000_000),
         insurance_share_per_account: Ratio::ONE,
         backstop: None,
     }
@@ -156,6 +164,7 @@ pub fn account(id: u64, cash: i64, holdings: &[(u16, i64, i64)]) -> Genesis {
         pool: PoolId(0),
         account: AccountId(id),
         cash: Notional(cash * 1_000_000),
+        collateral: Vec::new(),
         holdings: holdings
             .iter()
             .map(|(market, lots, usd)| Holding {

@@ -11,7 +11,7 @@ use kernel::activity::Outage;
 use kernel::state::{Isolated, Liquidation, OpenOrder, Pool};
 use protocol::input::ChainHealth;
 use protocol::params::Tier;
-use protocol::{AccountId, MarketId, MarketParams, OrderId, PriceQuality};
+use protocol::{AccountId, Action, MarketId, MarketParams, OrderId, PriceQuality, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use units::{Price, Ratio, Size, Timestamp};
@@ -27,6 +27,8 @@ pub(super) struct Purse {
     pub(super) cash: i128,
     /// Costs of the positions, micro-USD.
     pub(super) costs: BTreeMap<MarketId, i128>,
+    /// Lots of base assets as collateral: those that count, those that don't yet, and when they may.
+    pub(super) held: BTreeMap<MarketId, (i128, i128, Timestamp)>,
     /// Lots; none is zero.
     pub(super) sizes: BTreeMap<MarketId, i128>,
     /// In order of admission.
@@ -54,6 +56,8 @@ pub(super) struct Terms {
     pub(super) quality: PriceQuality,
     pub(super) restriction: protocol::Restriction,
     pub(super) lineages: usize,
+    /// Where the index has been for long.
+    pub(super) stable: Option<Price>,
 }
 
 /// Every market as it was listed. The model looks at its parameters once, so that the kernel can't change them.
@@ -84,6 +88,8 @@ pub(super) struct Need {
     pub(super) equity: i128,
     pub(super) initial: Q,
     pub(super) maintenance: Q,
+    /// What collateral is worth beyond what it counts for.
+    pub(super) haircut: i128,
 }
 
 /// The two columns of a tier.
@@ -109,6 +115,17 @@ impl Terms {
 
     pub(super) fn value(&self, lots: i128, price: Price) -> i128 {
         floor(&worth(price, Size(lots as i64), self.per_micro))
+    }
+
+    /// The part of a value that counts for nothing as collateral.
+    pub(super) fn haircut(&self, worth: i128) -> i128 {
+        ceil(&(part(self.params.collateral.haircut) * q(worth)))
+    }
+
+    /// Whether the market would let somebody open at its price.
+    pub(super) fn is_believed(&self) -> bool {
+        [Side::Long, Side::Short].into_iter().all(|side| self.restriction.permits(Action::Open, side))
+            && super::money::permits(Action::Open, &self.quality, self.single_lineage())
     }
 
     pub(super) fn maintenance(&self, lots: i128) -> Q {
@@ -167,6 +184,11 @@ impl Need {
     pub(super) fn under(&self) -> bool {
         q(self.equity) < self.maintenance
     }
+
+    /// Equity with all that collateral is worth.
+    pub(super) fn worth(&self) -> i128 {
+        self.equity + self.haircut
+    }
 }
 
 impl Books {
@@ -178,6 +200,11 @@ impl Books {
             cash: account.cash.0.into(),
             costs: account.positions.iter().map(|position| (position.market, position.cost.0.into())).collect(),
             sizes: account.positions.iter().map(|position| (position.market, position.size.0.into())).collect(),
+            held: account
+                .collateral
+                .iter()
+                .map(|held| (held.market, (held.lots.0.into(), held.ripening.0.into(), held.ripe_at)))
+                .collect(),
             orders: account.orders.clone(),
             liquidation: account.liquidation,
             exhausted: account.exhausted,
@@ -207,12 +234,48 @@ impl Books {
 
     /// At the marks; `None` where something that the account holds has never had a price.
     pub(super) fn need(&self, id: AccountId) -> Option<Need> {
-        self.need_at(id, |_, terms, _| terms.mark)
+        self.need_at(id, |_, terms, _| terms.mark, |_, terms| terms.mark)
     }
 
     /// Judged kindly, where the markets in `carrying` are those whose prices carry a liquidation; `None` likewise.
-    pub(super) fn need_kindly(&self, id: AccountId, carrying: &BTreeSet<MarketId>) -> Option<Need> {
-        self.need_at(id, |market, terms, lots| terms.kindly(lots, carrying.contains(&market)))
+    pub(super) fn need_kindly(&self, id: AccountId, carrying: &[BTreeSet<MarketId>; 2]) -> Option<Need> {
+        let [positions, held] = carrying;
+        self.need_at(
+            id,
+            |market, terms, lots| terms.kindly(lots, positions.contains(&market)),
+            |market, terms| terms.kindly(1, held.contains(&market)),
+        )
+    }
+
+    /// What all accounts owe in cash.
+    pub(super) fn owed(&self) -> i128 {
+        self.accounts.values().map(|purse| (-purse.cash).max(0)).sum()
+    }
+
+    /// Lots of a base asset that the pool has as collateral.
+    pub(super) fn held(&self, market: MarketId) -> i128 {
+        self.accounts
+            .values()
+            .filter_map(|purse| purse.held.get(&market))
+            .map(|(lots, ripening, _)| lots + ripening)
+            .sum()
+    }
+
+    /// Lots come, or go: those that don't count yet first.
+    pub(super) fn hold(&mut self, id: AccountId, market: MarketId, lots: i128, ripe_at: Option<Timestamp>) {
+        let Some(purse) = self.accounts.get_mut(&id) else { return };
+        let held = purse.held.entry(market).or_insert((0, 0, Timestamp::MIN));
+        match ripe_at {
+            Some(ripe_at) => (held.1, held.2) = (held.1 + lots, ripe_at),
+            None => {
+                let unripe = held.1.min((-lots).max(0));
+                (held.0, held.1) = (held.0 + lots + unripe, held.1 - unripe);
+                held.2 = if held.1 == 0 { Timestamp::MIN } else { held.2 };
+            }
+        }
+        if held.0 + held.1 == 0 {
+            purse.held.remove(&market);
+        }
     }
 
     /// Lots that are open.
@@ -236,9 +299,14 @@ impl Books {
         by_tiers + q(ceil(&(share * uncovered * &parts))) / parts
     }
 
-    fn need_at(&self, id: AccountId, price_of: impl Fn(MarketId, &Terms, i128) -> Price) -> Option<Need> {
+    fn need_at(
+        &self,
+        id: AccountId,
+        price_of: impl Fn(MarketId, &Terms, i128) -> Price,
+        price_of_held: impl Fn(MarketId, &Terms) -> Price,
+    ) -> Option<Need> {
         let purse = self.accounts.get(&id)?;
-        let mut need = Need { equity: purse.booked, initial: q(0), maintenance: q(0) };
+        let mut need = Need { equity: purse.booked, initial: q(0), maintenance: q(0), haircut: 0 };
         for (market, lots) in &purse.sizes {
             let terms = self.terms.get(market)?;
             if terms.mark.0 <= 0 {
@@ -249,6 +317,15 @@ impl Books {
             need.equity += terms.value(*lots, price);
             need.initial += self.initial(*market, notional, self.open(*market));
             need.maintenance += requirement(notional, &terms.params.tiers, |tier| tier.maintenance);
+        }
+        for (market, (lots, _, _)) in &purse.held {
+            let terms = self.terms.get(market)?;
+            if 0 < terms.mark.0 {
+                let worth = terms.value(*lots, price_of_held(*market, terms));
+                let cut = terms.haircut(worth);
+                need.equity += worth - cut;
+                need.haircut += cut;
+            }
         }
         Some(need)
     }
@@ -307,7 +384,9 @@ impl Books {
 
     /// Whoever has nothing and asks for nothing is gone.
     pub(super) fn forget_who_left(&mut self, id: AccountId) {
-        let gone = |purse: &Purse| purse.cash == 0 && purse.sizes.is_empty() && purse.orders.is_empty();
+        let gone = |purse: &Purse| {
+            purse.cash == 0 && purse.sizes.is_empty() && purse.held.is_empty() && purse.orders.is_empty()
+        };
         if self.accounts.get(&id).is_some_and(gone) {
             self.accounts.remove(&id);
         }
@@ -354,6 +433,7 @@ impl Terms {
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: lineages.len(),
+            stable: None,
             params: Arc::new(market.params.clone()),
         }
     }
@@ -370,6 +450,7 @@ impl Terms {
             quality: market.ladder.quality,
             restriction: market.breaker.restriction,
             lineages: self.lineages,
+            stable: market.stable.price(),
         }
     }
 }

@@ -8,8 +8,8 @@ use kernel::activity::Outage;
 use kernel::margin::{Lens, risk};
 use kernel::state::{Isolated, Liquidation, OpenOrder};
 use protocol::effect::AdmittedOrder;
+use protocol::input::{Buy, Collateral, Isolate, Order, Trade, Transfer};
 use protocol::input::{ChainHealth, Funding};
-use protocol::input::{Isolate, Order, Trade, Transfer};
 use protocol::{
     AccountId, Action, Effect, Input, MarketId, OrderId, PoolId, PriceQuality, QualityState, Reject, Restriction, Rung,
     Side,
@@ -56,7 +56,7 @@ fn side(lots: i128) -> Side {
 }
 
 /// Who may act on which price, as the table in the kernel's documentation says.
-fn permits(action: Action, price: &PriceQuality, single: bool) -> bool {
+pub(super) fn permits(action: Action, price: &PriceQuality, single: bool) -> bool {
     let column = match (price.state, price.rung) {
         (QualityState::None, _) | (_, Rung::None) => 5,
         (QualityState::Disputed, _) => 4,
@@ -123,7 +123,7 @@ impl Venue {
                         let dropped = books.remove_order(done.order).filter(|_| done.order.is_kernel());
                         let owner = dropped.map(|order| order.account);
                         // The book had nothing for who was insolvent.
-                        if let Some(id) = owner.filter(|id| books.need(*id).is_some_and(|need| need.equity < 0))
+                        if let Some(id) = owner.filter(|id| books.need(*id).is_some_and(|need| need.worth() < 0))
                             && let Some(purse) = books.accounts.get_mut(&id)
                         {
                             purse.exhausted = true;
@@ -141,6 +141,8 @@ impl Venue {
             | Input::Session(_)
             | Input::Redenomination(_)
             | Input::Isolate(_)
+            | Input::Collateral(_)
+            | Input::Buy(_)
             | Input::Deposit(_)
             | Input::Withdraw(_)
             | Input::Order(_)
@@ -229,6 +231,22 @@ impl Venue {
         }
         let owed = -purse.cash;
         purse.exhausted = false;
+        // What it owes may be paid for by what it has beside.
+        if !purse.held.is_empty() {
+            let under = self.books[pool].need(id).is_some_and(|need| need.under());
+            let books = &mut self.books[pool];
+            if under {
+                if books.distressed.insert(id) {
+                    books.since.insert(id, self.at);
+                }
+            } else {
+                books.distressed.remove(&id);
+                if let Some(purse) = books.accounts.get_mut(&id) {
+                    purse.taken.clear();
+                }
+            }
+            return Ok(());
+        }
         // Those share the loss who hold what was liquidated, or what the account lost with its own trade.
         let taken = std::mem::take(&mut purse.taken);
         let lost_in = if taken.is_empty() { BTreeMap::from([(market, 1)]) } else { taken };
@@ -323,11 +341,13 @@ impl Venue {
         &mut self,
         id: MarketId,
         [mark, target]: [Price; 2],
+        stable: Option<Price>,
         quality: PriceQuality,
         restriction: Restriction,
     ) {
         let Some(pool) = self.pool_of(id) else { return };
         if let Some(terms) = self.books[pool].terms.get_mut(&id) {
+            terms.stable = stable;
             (terms.mark, terms.target) = (mark, target);
             (terms.quality, terms.restriction) = (quality, restriction);
         }
@@ -359,6 +379,7 @@ impl Venue {
                         Ok(())
                     }
                 },
+                Input::Collateral(said) if 0 <= said.size.0 => self.pay_in(said),
                 Input::Cancel(cancel) => match self.known(cancel.market, cancel.order) {
                     Ok(_) if cancel.order.is_kernel() => Err(Reject::UnknownOrder),
                     Ok(pool) if self.books[pool].orders[&cancel.order].account != cancel.account => {
@@ -381,6 +402,8 @@ impl Venue {
                 | Input::Session(_)
                 | Input::Redenomination(_)
                 | Input::Isolate(_)
+                | Input::Collateral(_)
+                | Input::Buy(_)
                 | Input::Withdraw(_)
                 | Input::Order(_)
                 | Input::OrderDone(_)
@@ -474,7 +497,17 @@ impl Venue {
                     let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
                     self.deleverage(pool, account, walk)?;
                 }
-                Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } => break,
+                Effect::CollateralSold { market, buyer, .. } => {
+                    // Whoever else buys has asked to.
+                    let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
+                    if self.books[pool].params.backstop != Some(buyer) {
+                        break;
+                    }
+                    self.sold_to_backstop(effect, walk)?;
+                }
+                Effect::Rejected { .. } | Effect::Admit { .. } | Effect::PayOut { .. } | Effect::HandOut { .. } => {
+                    break;
+                }
                 Effect::Funded { .. } => return Err(("no effect without a cause", format!("{effect:?}"))),
                 Effect::Source { .. }
                 | Effect::Quality { .. }
@@ -628,7 +661,7 @@ impl Venue {
     }
 
     /// The markets in which the account holds something and whose mode and price let it be taken.
-    fn carrying(&self, pool: usize, id: AccountId, insolvent: bool) -> BTreeSet<MarketId> {
+    fn carried(&self, pool: usize, id: AccountId, insolvent: bool, of_held: bool) -> BTreeSet<MarketId> {
         let action = if insolvent { Action::LiquidateInsolvent } else { Action::LiquidateSolvent };
         let books = &self.books[pool];
         let carries = |market: &MarketId, lots: i128| {
@@ -646,16 +679,184 @@ impl Venue {
             let waits = waits || !insolvent && graced;
             allowed && !waits && terms.restriction.permits(action, side(lots))
         };
-        let sizes = books.accounts[&id].sizes.iter();
-        sizes.filter(|(market, lots)| carries(market, **lots)).map(|(market, _)| *market).collect()
+        let purse = &books.accounts[&id];
+        let held = purse.held.keys().map(|market| (market, 1));
+        let sizes = purse.sizes.iter().map(|(market, lots)| (market, *lots));
+        let all: Vec<(&MarketId, i128)> = if of_held { held.collect() } else { sizes.collect() };
+        all.into_iter().filter(|(market, lots)| carries(market, *lots)).map(|(market, _)| *market).collect()
+    }
+
+    /// The positions that may be taken.
+    fn carrying(&self, pool: usize, id: AccountId, insolvent: bool) -> BTreeSet<MarketId> {
+        self.carried(pool, id, insolvent, false)
+    }
+
+    /// The collateral whose price carries a sale.
+    fn selling(&self, pool: usize, id: AccountId, insolvent: bool) -> BTreeSet<MarketId> {
+        self.carried(pool, id, insolvent, true)
+    }
+
+    /// What of an account's collateral is for sale: the most lots, the price, and whether it has fallen as far as it will.
+    fn offer(&self, pool: usize, id: AccountId, market: MarketId) -> Option<(i128, i128, bool)> {
+        let books = self.books.get(pool)?;
+        let purse = books.accounts.get(&id)?;
+        let (lots, ripening, _) = purse.held.get(&market)?;
+        let need = books.need(id)?;
+        let (verdict, kindly) = self.judged(pool, id)?;
+        let under = books.distressed.contains(&id) && need.under() && kindly.under();
+        let terms = &books.terms[&market];
+        let stalled = !verdict.insolvent && terms.is_stalled(self.at);
+        if 0 <= purse.cash || !under || stalled || !self.selling(pool, id, verdict.insolvent).contains(&market) {
+            return None;
+        }
+        let params = &terms.params.collateral;
+        let (stood, auction) = (self.stood(pool, id), params.auction.0);
+        let farthest = q(floor(&(part(params.haircut) * q(terms.mark.0))));
+        let price = i128::from(terms.mark.0) - floor(&(farthest * q(stood.min(auction)) / q(auction)));
+        let needed = ceil(&(q(-purse.cash) * q(terms.per_micro) / q(price)));
+        Some((needed.min(lots + ripening), price, auction <= stood))
+    }
+
+    /// Collateral of an account in distress goes to somebody for cash.
+    fn sold(&mut self, pool: usize, said: &Buy, price: i128, walk: &mut Walk<'_>) -> Demand<()> {
+        let Buy { market, account, from, size, limit: _ } = *said;
+        let books = &mut self.books[pool];
+        let paid = books.terms[&market].notional(size.0.into(), Price(price as i64));
+        let told = Effect::CollateralSold { market, account: from, buyer: account, size, price: Price(price as i64) };
+        walk.expect("a sale of collateral", told)?;
+        books.pay(account, -paid);
+        books.pay(from, paid);
+        books.hold(from, market, -i128::from(size.0), None);
+        books.hold(account, market, size.0.into(), None);
+        self.disturbed.insert((pool, from));
+        self.settle(pool, from, market, walk)
+    }
+
+    /// Whether somebody may buy, and at what price.
+    fn buys(&self, said: &Buy) -> Result<(usize, i128), Reject> {
+        let pool = self.pool_of(said.market).ok_or(Reject::UnknownMarket)?;
+        let books = &self.books[pool];
+        let buyer = books.accounts.get(&said.account).ok_or(Reject::UnknownAccount)?;
+        if !books.accounts.contains_key(&said.from) {
+            return Err(Reject::UnknownAccount);
+        }
+        if said.account == said.from || buyer.isolated.is_some() {
+            return Err(Reject::Mismatch);
+        }
+        if said.size.0 <= 0 || said.limit.0 <= 0 {
+            return Err(Reject::OutOfRange);
+        }
+        let offer = self.offer(pool, said.from, said.market).filter(|_| !books.distressed.contains(&said.account));
+        let (most, price, _) = offer.ok_or(Reject::Restricted)?;
+        if most < said.size.0.into() {
+            return Err(Reject::BeyondSize { remaining: Size(most as i64) });
+        }
+        if i128::from(said.limit.0) < price {
+            return Err(Reject::BeyondLimit { limit: said.limit });
+        }
+        let needed = books.terms[&said.market].notional(said.size.0.into(), Price(price as i64));
+        let free = leaves(books, buyer)?;
+        if free < needed {
+            return Err(Reject::Margin { free: money(free), needed: money(needed) });
+        }
+        Ok((pool, price))
+    }
+
+    /// What the backstop takes because nobody else has.
+    fn sold_to_backstop(&mut self, effect: Effect, walk: &mut Walk<'_>) -> Demand<()> {
+        let Effect::CollateralSold { market, account: from, buyer: account, size, price } = effect else {
+            return Err(("a sale", format!("{effect:?}")));
+        };
+        let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
+        let offer = self.offer(pool, from, market);
+        same(
+            "only what is for sale, and nobody took, goes to the backstop",
+            from,
+            offer,
+            Some((size.0.into(), price.0.into(), true)),
+        )?;
+        same("who takes it", from, Some(account), self.books[pool].params.backstop)?;
+        let said = Buy { market, account, from, size, limit: price };
+        same("the backstop buys like anybody", from, self.buys(&said), Ok((pool, price.0.into())))?;
+        self.sold(pool, &said, price.0.into(), walk)
+    }
+
+    /// Collateral in, whoever pays it.
+    fn pay_in(&mut self, said: &Collateral) -> Result<(), Reject> {
+        let (pool, at) = (self.pool_of(said.market).ok_or(Reject::UnknownMarket)?, self.at);
+        let books = &mut self.books[pool];
+        let held = holdable(books, said)?;
+        let params = &books.terms[&said.market].params.collateral;
+        let (max, ripe_at) = (params.deposit_max, at.plus(params.ramp));
+        if i64::try_from(held + i128::from(said.size.0)).is_err() {
+            return Err(Reject::Overflow);
+        }
+        if i128::from(max.0) < books.held(said.market) + i128::from(said.size.0) {
+            return Err(Reject::CollateralFull { max });
+        }
+        if i128::from(i64::MAX / 4) < held + i128::from(said.size.0) {
+            return Err(Reject::Overflow);
+        }
+        books.hold(said.account, said.market, said.size.0.into(), Some(ripe_at));
+        Ok(())
+    }
+
+    /// Collateral out.
+    fn hand_out(&mut self, said: &Collateral) -> Result<Effect, Reject> {
+        let pool = self.pool_of(said.market).ok_or(Reject::UnknownMarket)?;
+        let books = &mut self.books[pool];
+        let held = holdable(books, said)?;
+        let asked = -i128::from(said.size.0);
+        if held < asked {
+            return Err(Reject::BeyondSize { remaining: Size(held as i64) });
+        }
+        let mut after = books.clone();
+        after.hold(said.account, said.market, -asked, None);
+        let purse = &after.accounts[&said.account];
+        let spare = spare(&after, purse)?;
+        if spare < 0 {
+            return Err(Reject::Margin { free: money(spare), needed: Notional(0) });
+        }
+        books.hold(said.account, said.market, -asked, None);
+        let left = &books.accounts[&said.account];
+        if left.held.is_empty() && left.sizes.is_empty() {
+            books.distressed.remove(&said.account);
+            if let Some(purse) = books.accounts.get_mut(&said.account) {
+                (purse.exhausted, _) = (false, purse.taken.clear());
+            }
+        }
+        books.forget_who_left(said.account);
+        Ok(Effect::HandOut { market: said.market, account: said.account, size: Size(asked as i64) })
+    }
+
+    /// What was paid in long enough ago counts where its market lets exposure grow, and waits as long again elsewhere.
+    pub(super) fn ripen(&mut self) {
+        for books in &mut self.books {
+            for purse in books.accounts.values_mut() {
+                for (market, (lots, ripening, ripe_at)) in &mut purse.held {
+                    let terms = &books.terms[market];
+                    if *ripening == 0 || self.at < *ripe_at {
+                        continue;
+                    }
+                    if terms.is_believed() {
+                        (*lots, *ripening, *ripe_at) = (*lots + *ripening, 0, Timestamp::MIN);
+                    } else {
+                        *ripe_at = self.at.plus(terms.params.collateral.ramp);
+                    }
+                }
+            }
+        }
     }
 
     /// First whether it is insolvent, by the markets that give up the positions of the insolvent; then what may be taken
     /// from an account of its kind, and what it owns and needs judged accordingly.
     fn judged(&self, pool: usize, id: AccountId) -> Option<(Verdict, Need)> {
         let books = &self.books[pool];
-        let kindly = |insolvent: bool| books.need_kindly(id, &self.carrying(pool, id, insolvent));
-        let insolvent = books.need(id)?.equity < 0 && kindly(true)?.equity < 0;
+        let kindly = |insolvent: bool| {
+            let carrying = [self.carrying(pool, id, insolvent), self.selling(pool, id, insolvent)];
+            books.need_kindly(id, &carrying)
+        };
+        let insolvent = books.need(id)?.worth() < 0 && kindly(true)?.worth() < 0;
         Some((Verdict { insolvent, from: self.carrying(pool, id, insolvent) }, kindly(insolvent)?))
     }
 
@@ -739,7 +940,7 @@ impl Venue {
         // One lot less must not do, but rounding to a whole micro-USD may make a lot of nothing worth nothing.
         let fewest = insolvent || closed == 1 || !restored(closed - 1);
         demand("a liquidation takes the fewest lots that restore", fewest, || format!("{id:?} {order:?} of {lots}"))?;
-        let affordable = (need.equity + books.allowance()).max(0);
+        let affordable = (need.worth() + books.allowance()).max(0);
         let paid_for = floor(&(q(affordable) * q(terms.per_micro) / q(closed)));
         let away = terms.farthest(order.size.0.signum().into()).min(paid_for);
         let limit = i128::from(terms.mark.0) + away * i128::from(order.size.0.signum());
@@ -765,7 +966,7 @@ impl Venue {
         let from = self.verdict(pool, id).filter(|verdict| verdict.insolvent).map(|verdict| verdict.from);
         let from = from.ok_or(("only the insolvent are deleveraged", format!("{id:?} {need:?}")))?;
         let allowance = self.books[pool].allowance();
-        let last = self.books[pool].accounts[&id].exhausted || allowance < -need.equity;
+        let last = self.books[pool].accounts[&id].exhausted || allowance < -need.worth();
         demand("deleveraging is the last resort", last, || format!("{id:?} {need:?} allowance {allowance}"))?;
         let orders = self.books[pool].accounts[&id].orders.len();
         same("who is deleveraged has no orders", id, orders, 0)?;
@@ -777,7 +978,7 @@ impl Venue {
         let all: i128 = positions.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
         let closed: Vec<(MarketId, i128)> = positions.into_iter().filter(|(market, _)| from.contains(market)).collect();
         let mut total: i128 = closed.iter().map(|(market, lots)| own(&self.books[pool], market, *lots)).sum();
-        let debt = floor(&(q(-need.equity) * q(total) / q(all)));
+        let debt = floor(&(q(-need.worth()) * q(total) / q(all)));
         let paid = debt.min(allowance);
         if 0 < paid {
             let told = Effect::InsurancePaid { pool: name, account: id, amount: money(paid) };
@@ -902,10 +1103,32 @@ impl Venue {
 
     /// Who is in distress once liquidations are decided: as stored, since [`Venue::agrees`] judges it. Whoever left it
     /// remembers nothing of it, even where it came back with this very batch.
-    pub(super) fn distress(&mut self, after: &State) {
+    pub(super) fn distress(&mut self, after: &State, walk: &Walk<'_>) {
+        // Whose collateral is yet to be bought, or handed out, may be well after that and not before.
+        let mut yet: BTreeSet<(MarketId, AccountId, bool)> = BTreeSet::new();
+        for effect in walk.effects.clone() {
+            match effect {
+                Effect::CollateralSold { market, account, .. } => yet.insert((*market, *account, true)),
+                Effect::HandOut { market, account, .. } => yet.insert((*market, *account, false)),
+                _ => false,
+            };
+        }
+        let pools: Vec<(usize, AccountId, bool)> = yet
+            .into_iter()
+            .filter_map(|(market, account, sold)| Some((self.pool_of(market)?, account, sold)))
+            .collect();
         for (place, (books, pool)) in self.books.iter_mut().zip(&after.pools).enumerate() {
-            books.distressed = pool.distressed.keys().copied().collect();
-            for (id, purse) in &mut books.accounts {
+            let mut distressed: BTreeSet<AccountId> = pool.distressed.keys().copied().collect();
+            let yet = pools.iter().filter(|(of, _, _)| *of == place);
+            let flat = |id: &AccountId| {
+                let left = pool.accounts.get(id);
+                left.is_none_or(|account| account.positions.is_empty() && account.collateral.is_empty())
+            };
+            let yet = yet.filter(|(_, id, sold)| *sold || books.distressed.contains(id) && flat(id));
+            let yet: BTreeSet<AccountId> = yet.map(|(_, id, _)| *id).collect();
+            distressed.extend(&yet);
+            books.distressed = distressed;
+            for (id, purse) in books.accounts.iter_mut().filter(|(id, _)| !yet.contains(id)) {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
                 // A batch may have the time of the one before, in which it was in distress already, or an outage that is over may
@@ -923,31 +1146,37 @@ impl Venue {
 
     /// Orders that only reduce, and then the others.
     pub(super) fn orders(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
-        let orders = walk.inputs.clone().into_iter().filter_map(|(n, input)| match input {
-            Input::Order(order) => Some((n, order)),
-            Input::Observation(_)
-            | Input::BookTop(_)
-            | Input::Depth(_)
-            | Input::Chain(_)
-            | Input::Funding(_)
-            | Input::Restart
-            | Input::Session(_)
-            | Input::Redenomination(_)
-            | Input::Isolate(_)
-            | Input::Deposit(_)
-            | Input::Withdraw(_)
-            | Input::Cancel(_)
-            | Input::OrderDone(_)
-            | Input::Trade(_)
-            | Input::InsuranceDeposit(_) => None,
-        });
         let mut later = Vec::new();
-        for (n, order) in orders {
-            let pool = self.pool_of(order.market);
-            if pool.is_some_and(|pool| reduces(&self.books[pool], order)) {
-                self.order(n, order, walk)?;
-            } else {
-                later.push((n, order));
+        for (n, input) in walk.inputs.clone() {
+            match input {
+                Input::Buy(said) => match self.buys(said) {
+                    Ok((pool, price)) => self.sold(pool, said, price, walk)?,
+                    Err(reject) => walk.expect("an offer is refused", rejected(n, reject))?,
+                },
+                Input::Order(order) => {
+                    let pool = self.pool_of(order.market);
+                    if pool.is_some_and(|pool| reduces(&self.books[pool], order)) {
+                        self.order(n, order, walk)?;
+                    } else {
+                        later.push((n, order));
+                    }
+                }
+                Input::Observation(_)
+                | Input::BookTop(_)
+                | Input::Depth(_)
+                | Input::Chain(_)
+                | Input::Funding(_)
+                | Input::Restart
+                | Input::Session(_)
+                | Input::Redenomination(_)
+                | Input::Isolate(_)
+                | Input::Collateral(_)
+                | Input::Deposit(_)
+                | Input::Withdraw(_)
+                | Input::Cancel(_)
+                | Input::OrderDone(_)
+                | Input::Trade(_)
+                | Input::InsuranceDeposit(_) => {}
             }
         }
         for (n, order) in later {
@@ -980,6 +1209,15 @@ impl Venue {
     /// Money out.
     pub(super) fn withdrawals(&mut self, walk: &mut Walk<'_>) -> Demand<()> {
         for (n, input) in walk.inputs.clone() {
+            if let Input::Collateral(said) = input
+                && said.size.0 < 0
+            {
+                match self.hand_out(said) {
+                    Ok(told) => walk.expect("collateral is handed out", told)?,
+                    Err(reject) => walk.expect("collateral is kept", rejected(n, reject))?,
+                }
+                continue;
+            }
             let Input::Withdraw(transfer) = input else { continue };
             let (pool, account, amount) = (transfer.pool, transfer.account, transfer.amount);
             let told = match self.books.get(usize::from(pool.0)).ok_or(Reject::UnknownPool) {
@@ -1028,12 +1266,13 @@ impl Venue {
         let books = &self.books[place];
         let need = books.need(id);
         let told = risk(&pool.accounts[&id], |market| pool.market(market), Lens::Mark);
-        let model =
-            need.as_ref().map(|need| (need.equity, floor(&scaled(&need.initial)), floor(&scaled(&need.maintenance))));
+        let model = need
+            .as_ref()
+            .map(|need| (need.equity, need.haircut, floor(&scaled(&need.initial)), floor(&scaled(&need.maintenance))));
         same(
             "equity and margin",
             (pool.id, id),
-            told.map(|risk| (risk.equity, risk.initial, risk.maintenance)),
+            told.map(|risk| (risk.equity, risk.haircut, risk.initial, risk.maintenance)),
             model,
         )?;
         let Some(need) = need else { return Ok(()) };
@@ -1047,7 +1286,9 @@ impl Venue {
             terms.single_lineage() && over.is_some_and(|over| self.before < over && over <= self.at)
                 || self.before < graced && graced <= self.at && books.since.contains_key(&id)
         };
-        let of = |held: &dyn Fn(&MarketId) -> bool| account.positions.iter().any(|position| held(&position.market));
+        let held = account.collateral.iter().map(|held| held.market);
+        let touched: Vec<MarketId> = account.positions.iter().map(|position| position.market).chain(held).collect();
+        let of = |held: &dyn Fn(&MarketId) -> bool| touched.iter().any(held);
         let looked_at = undisturbed && (of(&|market| evaluated.contains(market)) || of(&waited));
         let insolvent = self.judged(place, id).is_some_and(|(verdict, _)| verdict.insolvent);
         let stalled = |market: MarketId| !insolvent && books.terms[&market].is_stalled(self.at);
@@ -1069,11 +1310,21 @@ impl Venue {
             let mark = books.terms[&position.market].mark;
             position.trigger.is_some_and(|at| if 0 < position.size.0 { mark <= at } else { at <= mark })
         });
-        let seen = pool.distressed.contains_key(&id) || crossed;
+        let fallen =
+            account.collateral.iter().any(|held| held.trigger.is_some_and(|at| books.terms[&held.market].mark <= at));
+        let seen = pool.distressed.contains_key(&id) || crossed || fallen;
         demand("nobody under maintenance goes unseen", seen, || format!("{:?} {id:?} {need:?}", pool.id))?;
         if !looked_at {
             return Ok(());
         }
+        let over = |market: &MarketId| {
+            let (most, price, _) = self.offer(place, id, *market).filter(|(_, _, is_over)| *is_over)?;
+            let (account, limit) = (books.params.backstop?, Price(price as i64));
+            let said = Buy { market: *market, account, from: id, size: Size(most as i64), limit };
+            self.buys(&said).ok()
+        };
+        let left: Vec<_> = books.accounts[&id].held.keys().filter_map(over).collect();
+        demand("the backstop takes what it can pay for", left.is_empty(), || format!("{:?} {id:?} {left:?}", pool.id))?;
         let opens = |order: &OrderId| books.orders.get(order).is_some_and(|order| order.opening);
         let harmless = books.params.backstop == Some(id) || !account.orders.iter().any(opens);
         demand("nobody under maintenance has orders that open", harmless, || format!("{:?} {id:?}", pool.id))?;
@@ -1233,17 +1484,14 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
 /// Cash and what every position is worth at the least kind edge of its price, where a profit is worth something only if
 /// the market would let somebody open at that price. `None` where something has never had one.
 fn least(books: &Books, purse: &Purse) -> Option<i128> {
-    let mut equity = purse.cash;
+    let mut equity = purse.cash + credit(books, purse);
     for (market, lots) in &purse.sizes {
         let terms = books.terms.get(market)?;
         if terms.mark.0 <= 0 {
             return None;
         }
-        let sides = [Side::Long, Side::Short];
-        let believed = sides.into_iter().all(|side| terms.restriction.permits(Action::Open, side))
-            && permits(Action::Open, &terms.quality, terms.single_lineage());
         let gain = terms.value(*lots, terms.unkindest(*lots)) - purse.costs[market];
-        equity += if believed || gain < 0 { gain } else { 0 };
+        equity += if terms.is_believed() || gain < 0 { gain } else { 0 };
     }
     Some(equity)
 }
@@ -1276,8 +1524,13 @@ fn pays_out(books: &Books, transfer: &Transfer) -> Result<(), Reject> {
     Ok(())
 }
 
-/// What may leave an account.
+/// What of an account's cash may leave it.
 fn leaves(books: &Books, purse: &Purse) -> Result<i128, Reject> {
+    Ok(spare(books, purse)?.min(purse.cash))
+}
+
+/// What an account can do without.
+fn spare(books: &Books, purse: &Purse) -> Result<i128, Reject> {
     for (market, lots) in &purse.sizes {
         let terms = &books.terms[market];
         if !terms.restriction.permits(Action::Withdraw, side(*lots)) {
@@ -1289,5 +1542,32 @@ fn leaves(books: &Books, purse: &Purse) -> Result<i128, Reject> {
     }
     let equity = least(books, purse).ok_or(Reject::PriceQuality)?;
     let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
-    Ok(equity.min(purse.cash) - ceil(&locked) - books.reserved(purse))
+    Ok(equity.min(purse.cash + credit(books, purse)) - ceil(&locked) - books.reserved(purse))
+}
+
+/// What collateral counts for at its least: nothing where too much is owed, or the market would let nobody open.
+fn credit(books: &Books, purse: &Purse) -> i128 {
+    let trusted = -purse.cash < books.params.account_borrow_max.0.into();
+    if !trusted || i128::from(books.params.borrow_max.0) <= books.owed() {
+        return 0;
+    }
+    let counted = |(market, (lots, _, _)): (&MarketId, &(i128, i128, Timestamp))| {
+        let terms = &books.terms[market];
+        let price = terms.stable.filter(|_| 0 < terms.mark.0 && terms.is_believed());
+        let worth = price.map_or(0, |stable| terms.value(*lots, terms.unkindest(1).min(stable)));
+        worth - terms.haircut(worth)
+    };
+    purse.held.iter().map(counted).sum()
+}
+
+/// What an account has, where it may have something beside money.
+fn holdable(books: &Books, said: &Collateral) -> Result<i128, Reject> {
+    let purse = books.accounts.get(&said.account).ok_or(Reject::UnknownAccount)?;
+    if purse.isolated.is_some() {
+        return Err(Reject::Mismatch);
+    }
+    if said.size.0 == 0 || said.size.0.unsigned_abs() > (i64::MAX / 4) as u64 {
+        return Err(Reject::OutOfRange);
+    }
+    Ok(purse.held.get(&said.market).map_or(0, |(lots, ripening, _)| lots + ripening))
 }

@@ -8,8 +8,8 @@ use super::traffic::Traffic;
 use kernel::state::Account;
 use kernel::{Kernel, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
-    Redenomination, Session, Trade, Transfer,
+    BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order,
+    OrderDone, Redenomination, Session, Trade, Transfer,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, MarketId, Mode, OrderId, PoolId, QualityState, Reject, Side, SourceId, VenueParams,
@@ -181,6 +181,15 @@ impl Storm {
                 Input::Cancel(Cancel { market, account, order: old })
             }
             17 => Input::OrderDone(OrderDone { market, order: old }),
+            18 if dice.once_in(3) => {
+                let size = Size(if dice.once_in(2) { extreme(dice) } else { dice.between(-1_000, 100_000) });
+                if dice.once_in(3) {
+                    let from = AccountId(dice.below(12));
+                    Input::Buy(Buy { market, account, from, size, limit: Price(some_price(dice)) })
+                } else {
+                    Input::Collateral(Collateral { market, account, size })
+                }
+            }
             18 => match dice.below(8) {
                 0 if dice.once_in(4) => Input::Restart,
                 1 if dice.once_in(8) => Input::Session(Session { market, opens: !dice.once_in(4) }),
@@ -284,6 +293,8 @@ impl Storm {
             | Input::Session(_)
             | Input::Redenomination(_)
             | Input::Isolate(_)
+            | Input::Collateral(_)
+            | Input::Buy(_)
             | Input::Withdraw(_)
             | Input::OrderDone(_)
             | Input::Trade(_)

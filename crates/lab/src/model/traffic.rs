@@ -11,12 +11,12 @@ use kernel::index::{Denomination, Parts};
 use kernel::state::{OpenOrder, Pool};
 use kernel::{Genesis, Holding, State};
 use protocol::input::{
-    BookTop, Cancel, ChainHealth, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order, OrderDone,
-    Redenomination, Session, Trade, Transfer,
+    BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, InsuranceDeposit, Isolate, Observation, Order,
+    OrderDone, Redenomination, Session, Trade, Transfer,
 };
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Input, LineageId, MarketId, MarketParams, OrderId, Panel, PoolId, PoolParams, Rung, SourceId,
@@ -339,6 +339,42 @@ impl Traffic {
             let owner = AccountId(owner);
             inputs.push(Input::Isolate(Isolate { market, owner, account, amount: Notional(amount) }));
         }
+        let takes = |market: &&kernel::state::Market| Size(0) < market.params.collateral.deposit_max;
+        let taken: Vec<MarketId> = pool.markets.iter().filter(takes).map(|market| market.id).collect();
+        if dice.percent(12)
+            && let Some(market) = dice.one_of(&taken)
+            && let Some(world) = self.worlds.get(usize::from(market.0))
+        {
+            let account = AccountId(dice.below(ACCOUNTS + 1));
+            let held = pool.accounts.get(&account).map_or(0, |account| account.held_in(market).0);
+            let size = match dice.below(8) {
+                0 => -held,
+                1 => -held / 2,
+                2 => dice.between(-2, 2),
+                _ => dice.magnitude(6_000) * world.dollar,
+            };
+            inputs.push(Input::Collateral(Collateral { market, account, size: Size(size) }));
+        }
+        // Somebody looks for what is for sale.
+        for (from, account) in &pool.accounts {
+            let Some(held) = account.collateral.first().filter(|_| pool.distressed.contains_key(from)) else {
+                continue;
+            };
+            let Some(market) = pool.market(held.market).filter(|_| dice.percent(15)) else { continue };
+            let price = i128::from(market.mark.price.0.max(1));
+            let needed = i128::from(account.cash.0.min(0).abs()) * market.per_micro / price;
+            let size = match dice.below(3) {
+                0 => needed as i64 + dice.between(-1, 2),
+                1 => dice.between(0, 3),
+                _ => dice.between(1, held.all().0.max(1)).min(needed as i64 + 1),
+            };
+            let limit = Price(price as i64 / 100 * dice.between(80, 103));
+            let buyer = AccountId(if dice.percent(70) { ACCOUNTS - 2 + dice.below(2) } else { dice.below(ACCOUNTS) });
+            if pool.params.backstop != Some(buyer) {
+                let market = market.id;
+                inputs.push(Input::Buy(Buy { market, account: buyer, from: *from, size: Size(size), limit }));
+            }
+        }
         if dice.once_in(60) {
             let amount = Notional(dice.magnitude(3_000) * usd);
             inputs.push(Input::InsuranceDeposit(InsuranceDeposit { pool: pool.id, amount }));
@@ -457,6 +493,8 @@ fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
         accounts_max: ACCOUNTS as u32 + 1,
         account_min: Notional(dice.between(1, 50_000_000)),
         orders_per_account_max: 12,
+        account_borrow_max: Notional(dice.between(100, 20_000) * 1_000_000),
+        borrow_max: Notional(dice.between(20_000, 60_000) * 1_000_000),
         insurance_share_per_account: Ratio::percent(dice.between(5, 100)),
         backstop: dice.once_in(2).then_some(AccountId(ACCOUNTS - 3)),
     };
@@ -560,6 +598,12 @@ fn market(dice: &mut Dice, id: u16, pool: PoolId) -> MarketParams {
             rate_max: Ratio::bps(dice.between(0, 100)),
             interval: Duration::seconds(dice.between(1, 20)),
         },
+        collateral: CollateralParams {
+            deposit_max: Size(if dice.percent(60) { dice.magnitude(100_000) * dollar } else { 0 }),
+            haircut: Ratio::percent(dice.between(1, 30)),
+            ramp: Duration::seconds(dice.between(1, 20)),
+            auction: Duration::seconds(dice.between(1, 20)),
+        },
         sources,
         oracle: OracleParams {
             age_max: Duration::seconds(dice.between(4, 15)),
@@ -652,7 +696,13 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
         let account = |id| {
             let cash =
                 if ACCOUNTS - 2 <= id && !poor { dice.between(100_000, 2_000_000) } else { dice.magnitude(4_000) };
-            Genesis { pool, account: AccountId(id), cash: Notional(cash * usd), holdings: Vec::new() }
+            Genesis {
+                pool,
+                account: AccountId(id),
+                cash: Notional(cash * usd),
+                holdings: Vec::new(),
+                collateral: Vec::new(),
+            }
         };
         let mut traders: Vec<Genesis> = (0..ACCOUNTS).map(account).collect();
         // In a chain the first trader's gains are owed by a second who is owed by a third: in all markets but the last
@@ -666,7 +716,7 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
         }
         let listed = || (0..).map(MarketId).zip(&params.markets).zip(worlds).filter(|((_, of), _)| of.pool == pool);
         let last = listed().count().saturating_sub(1);
-        for (place, ((id, _), world)) in listed().enumerate() {
+        for (place, ((id, listed_as), world)) in listed().enumerate() {
             let mut links = Vec::new();
             if chain {
                 links.push(if place == last { (1, 2, 7_500 * last as i64) } else { (0, 1, 7_500) });
@@ -675,6 +725,18 @@ fn genesis(dice: &mut Dice, params: &VenueParams, worlds: &[World]) -> Vec<Genes
                 if dice.percent(60) {
                     let sign = if dice.percent(50) { 1 } else { -1 };
                     links.push((one, one + 1, sign * dice.magnitude(15_000)));
+                }
+            }
+            if Size(0) < listed_as.collateral.deposit_max {
+                for trader in &mut traders {
+                    if dice.percent(70) {
+                        continue;
+                    }
+                    let most = listed_as.collateral.deposit_max.0 / ACCOUNTS as i64;
+                    let lots = (dice.magnitude(8_000) * world.dollar).min(most);
+                    if 0 < lots {
+                        trader.collateral.push((id, Size(lots)));
+                    }
                 }
             }
             for (one, other, dollars) in links {
@@ -706,6 +768,8 @@ pub fn shuffle(inputs: &mut [Input], dice: &mut Dice) {
                 | Input::Deposit(_)
                 | Input::Withdraw(_)
                 | Input::Isolate(_)
+                | Input::Collateral(_)
+                | Input::Buy(_)
                 | Input::Order(_)
                 | Input::Cancel(_)
         )

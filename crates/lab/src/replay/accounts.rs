@@ -92,7 +92,13 @@ impl Accounts {
                 let cash = Notional((notional / leverage * 1e6).round() as i64);
                 let holdings = vec![Holding { market: MarketId(id), size, entry }];
                 accounts.names.insert(AccountId(number), format!("{}-{number}", market.name));
-                accounts.genesis.push(Genesis { pool: PoolId(0), account: AccountId(number), cash, holdings });
+                accounts.genesis.push(Genesis {
+                    pool: PoolId(0),
+                    account: AccountId(number),
+                    cash,
+                    holdings,
+                    collateral: Vec::new(),
+                });
             }
         }
         accounts
@@ -116,7 +122,13 @@ impl Accounts {
                 let account = AccountId(next as u64 + 1);
                 accounts.names.insert(account, row.account.clone());
                 let pool = PoolId(u16::try_from(pool).unwrap_or(u16::MAX));
-                accounts.genesis.push(Genesis { pool, account, cash: Notional(0), holdings: Vec::new() });
+                accounts.genesis.push(Genesis {
+                    pool,
+                    account,
+                    cash: Notional(0),
+                    holdings: Vec::new(),
+                    collateral: Vec::new(),
+                });
                 next
             });
             add_row(&mut accounts.genesis[place], row, world).map_err(at)?;
@@ -163,10 +175,10 @@ impl Accounts {
             if !holdings.is_empty() {
                 let account = AccountId(next);
                 self.names.insert(account, "counterparty".to_owned());
-                self.genesis.push(Genesis { pool, account, cash: Notional(cash), holdings });
+                self.genesis.push(Genesis { pool, account, cash: Notional(cash), holdings, collateral: Vec::new() });
             }
             let cash = Notional(BACKSTOP_CASH);
-            self.genesis.push(Genesis { pool, account: BACKSTOP, cash, holdings: Vec::new() });
+            self.genesis.push(Genesis { pool, account: BACKSTOP, cash, holdings: Vec::new(), collateral: Vec::new() });
         }
         Ok(())
     }

@@ -300,7 +300,12 @@ impl Tally {
                 self.lose(*account, usd);
                 self.line(at, None, "deficit", usd, || "covered by nobody".to_owned());
             }
-            Effect::Admit { .. } | Effect::Withdraw { .. } | Effect::PayOut { .. } | Effect::Funded { .. } => {}
+            Effect::Admit { .. }
+            | Effect::Withdraw { .. }
+            | Effect::PayOut { .. }
+            | Effect::Funded { .. }
+            | Effect::CollateralSold { .. }
+            | Effect::HandOut { .. } => {}
         }
     }
 

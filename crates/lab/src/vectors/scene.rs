@@ -4,8 +4,8 @@ use kernel::margin::{Lens, Risk, risk};
 use kernel::{Genesis, Holding, Kernel, State};
 use protocol::input::Observation;
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    OracleParams, SourceParams, Thresholds, Tier,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, OracleParams, SourceParams, Thresholds, Tier,
 };
 use protocol::{
     AccountId, Batch, Effect, Input, LineageId, MarketId, MarketParams, PoolId, PoolParams, Rung, SourceId, SourceKind,
@@ -67,6 +67,12 @@ pub(super) fn market() -> MarketParams {
 
         open_interest_margin_from: Ratio::ONE,
         funding: FundingParams { rate_max: Ratio::percent(1), interval: Duration::seconds(3_600) },
+        collateral: CollateralParams {
+            deposit_max: Size(0),
+            haircut: Ratio::percent(10),
+            ramp: Duration::seconds(60),
+            auction: Duration::seconds(100),
+        },
         sources: vec![source(0), source(1)],
         oracle: OracleParams {
             age_max: Duration::seconds(10),
@@ -160,13 +166,27 @@ pub(super) fn play(market: &MarketParams, cash: i64, held: &[Held]) -> Told {
         positions.map(one).collect()
     };
     let genesis = [
-        Genesis { pool: PoolId(0), account: ALICE, cash: Notional(cash), holdings: holdings(1) },
-        Genesis { pool: PoolId(0), account: BOB, cash: Notional(i64::MAX / 8), holdings: holdings(-1) },
+        Genesis {
+            pool: PoolId(0),
+            account: ALICE,
+            cash: Notional(cash),
+            holdings: holdings(1),
+            collateral: Vec::new(),
+        },
+        Genesis {
+            pool: PoolId(0),
+            account: BOB,
+            cash: Notional(i64::MAX / 8),
+            holdings: holdings(-1),
+            collateral: Vec::new(),
+        },
     ];
     let pool = PoolParams {
         accounts_max: 16,
         account_min: Notional(1),
         orders_per_account_max: 16,
+        account_borrow_max: Notional(1_000_000_000_000),
+        borrow_max: Notional(1_000_000_000_000),
         insurance_share_per_account: Ratio::ONE,
         backstop: None,
     };

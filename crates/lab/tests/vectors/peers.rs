@@ -68,7 +68,13 @@ fn held(lots: i64, entry: i64) -> Vec<Holding> {
 }
 
 fn genesis(id: u64, micro: i64, lots: i64, entry: i64) -> Genesis {
-    Genesis { pool: PoolId(0), account: AccountId(id), cash: Notional(micro), holdings: held(lots, entry) }
+    Genesis {
+        pool: PoolId(0),
+        account: AccountId(id),
+        cash: Notional(micro),
+        holdings: held(lots, entry),
+        collateral: Vec::new(),
+    }
 }
 
 fn deleveraged(effects: &[Effect]) -> Vec<(u64, i64, i64, i64)> {

@@ -6,8 +6,8 @@ use protocol::effect::{AdmittedOrder, Effect};
 use protocol::ids::{AccountId, MarketId, OrderId, PoolId};
 use protocol::input::{BookTop, Input, OrderDone, Trade};
 use protocol::params::{
-    ActivityParams, BreakerParams, ChainParams, DetectorParams, FundingParams, LiquidationParams, MarkParams,
-    MarketParams, OracleParams, PoolParams, Thresholds, VenueParams,
+    ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
+    MarkParams, MarketParams, OracleParams, PoolParams, Thresholds, VenueParams,
 };
 use protocol::{Mode, Restriction};
 use units::{Duration, Notional, Price, Ratio, Scale, Size};
@@ -38,6 +38,8 @@ fn params() -> VenueParams {
         accounts_max: 1,
         account_min: Notional(1),
         orders_per_account_max: 1,
+        account_borrow_max: Notional(1_000_000_000_000),
+        borrow_max: Notional(1_000_000_000_000),
         insurance_share_per_account: Ratio::ZERO,
         backstop,
     };
@@ -51,6 +53,12 @@ fn params() -> VenueParams {
 
         open_interest_margin_from: ratio,
         funding: FundingParams { rate_max: ratio, interval: span },
+        collateral: CollateralParams {
+            deposit_max: Size(0),
+            haircut: Ratio::percent(10),
+            ramp: Duration::seconds(60),
+            auction: Duration::seconds(100),
+        },
         sources: vec![],
         oracle: OracleParams {
             age_max: span,

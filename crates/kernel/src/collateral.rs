@@ -1,0 +1,294 @@
+//! Collateral that is no money: a market's base asset, counted at the market's mark less a haircut.
+//!
+//! What is paid in counts after its ramp, and not before the market lets exposure grow: whoever pays in at a price that nobody
+//! trusts has nothing of it yet. For what opens or leaves it counts at the stable price where that is less, for nothing where the
+//! market lets nobody open, and for nothing once too much is owed against collateral ([`Lens::Bare`]).
+//!
+//! A debt is cash below zero. Nobody is paid out what is not there in cash, so debts are made by losses alone. Whoever is under
+//! maintenance and owes cash has collateral sold for it: whoever offers cash has it at the mark less a discount that grows, over
+//! `collateral.auction` since the distress began, from nothing to the haircut, and never beyond: a sale raises what the account has, as
+//! it is counted. After that the backstop takes it, as far as it can pay. No more is sold than the debt needs.
+
+use crate::liquidation::{Verdict, carries, is_stalled, judge};
+use crate::margin::{Lens, credit, notional, risk, shown};
+use crate::state::{Account, LOTS_MAX, Pool};
+use alloc::vec::Vec;
+use protocol::input::{Buy, Collateral};
+use protocol::{AccountId, Effect, MarketId, Reject};
+use units::{Notional, Price, Rounding, Size, Timestamp, div, mul_div};
+
+/// Lots of a market's base asset that an account has as collateral.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The market.
+    pub market: MarketId,
+    /// Lots that count; not negative.
+    pub lots: Size,
+    /// Lots that don't yet; not negative.
+    pub ripening: Size,
+    /// When they will, if the market lets exposure grow then; `MIN` where there are none.
+    pub ripe_at: Timestamp,
+    /// Where the account must be looked at; see [`crate::triggers`].
+    pub trigger: Option<Price>,
+}
+
+impl Held {
+    /// All of it.
+    #[must_use]
+    pub const fn all(&self) -> Size {
+        Size(self.lots.0.saturating_add(self.ripening.0))
+    }
+}
+
+/// Collateral for sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    /// The most lots that the debt needs.
+    most: Size,
+    price: Price,
+    /// Whether the discount has grown as far as it will.
+    is_over: bool,
+}
+
+impl Account {
+    /// What it holds of `market`'s base asset; none where it holds none.
+    #[must_use]
+    pub fn held_in(&self, market: MarketId) -> Size {
+        self.collateral.iter().find(|held| held.market == market).map_or(Size(0), Held::all)
+    }
+
+    /// What it owes in cash, micro-USD.
+    pub(crate) const fn debt(&self) -> i128 {
+        let cash = self.cash.0 as i128;
+        if cash < 0 { -cash } else { 0 }
+    }
+
+    /// Adds lots, of which `ripening` don't count yet, or takes some away: those that don't count first.
+    fn put(&mut self, market: MarketId, change: Size, ripens_at: Option<Timestamp>) {
+        let place = self.collateral.binary_search_by_key(&market, |held| held.market);
+        let place = place.unwrap_or_else(|place| {
+            let (lots, ripening, ripe_at) = (Size(0), Size(0), Timestamp::MIN);
+            self.collateral.insert(place, Held { market, lots, ripening, ripe_at, trigger: None });
+            place
+        });
+        let Some(held) = self.collateral.get_mut(place) else { return };
+        if change.0 < 0 {
+            let unripe = held.ripening.0.min(change.0.saturating_neg());
+            held.ripening = Size(held.ripening.0.saturating_sub(unripe));
+            held.lots = Size(held.lots.0.saturating_add(change.0).saturating_add(unripe));
+            if held.ripening == Size(0) {
+                held.ripe_at = Timestamp::MIN;
+            }
+        } else if let Some(ripe_at) = ripens_at {
+            (held.ripening, held.ripe_at) = (Size(held.ripening.0.saturating_add(change.0)), ripe_at);
+        } else {
+            held.lots = Size(held.lots.0.saturating_add(change.0));
+        }
+    }
+}
+
+impl Pool {
+    /// Sets an account's cash and counts what accounts owe.
+    pub(crate) fn set_cash(&mut self, id: AccountId, cash: Notional) {
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        let before = account.debt();
+        account.cash = cash;
+        self.owed = self.owed.saturating_add(account.debt()).saturating_sub(before);
+    }
+
+    /// How an account is judged for what it asks for: once too much is owed, without its collateral.
+    pub(crate) fn lens_of(&self, account: &Account) -> Lens {
+        let own = account.debt() < i128::from(self.params.account_borrow_max.0);
+        if own && self.owed < i128::from(self.params.borrow_max.0) { Lens::Unkind } else { Lens::Bare }
+    }
+
+    /// Changes what an account holds, and what the pool does.
+    pub(crate) fn put(&mut self, id: AccountId, market: MarketId, change: Size, ripens_at: Option<Timestamp>) {
+        if let Some(place) = self.place_of(market)
+            && let Some(market) = self.markets.get_mut(place)
+        {
+            market.collateral = market.collateral.saturating_add(i128::from(change.0));
+        }
+        // Triggers are written anew with what is held then.
+        self.disarm(id);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.put(market, change, ripens_at);
+        }
+        let in_distress = self.distressed.contains_key(&id);
+        let gone = |held: &Held| held.all() == Size(0);
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        account.collateral.retain(|held| !gone(held));
+        let holds = account.holds(market);
+        if let Some(place) = self.place_of(market)
+            && let Some(market) = self.markets.get_mut(place)
+        {
+            if in_distress && holds {
+                market.distressed.insert(id);
+            } else {
+                market.distressed.remove(&id);
+            }
+        }
+        self.rearm(id);
+    }
+
+    /// Collateral in, or asked back.
+    ///
+    /// # Errors
+    /// `UnknownMarket` and `UnknownAccount`; `Mismatch` for an isolated account; `OutOfRange` for no lots; `CollateralFull` beyond what the
+    /// pool takes; going out `BeyondSize`, and what a withdrawal of money is refused for. Nothing is changed then.
+    pub(crate) fn collateral(&mut self, said: &Collateral, at: Timestamp, out: &mut Vec<Effect>) -> Result<(), Reject> {
+        let market = self.market(said.market).ok_or(Reject::UnknownMarket)?;
+        let account = self.accounts.get(&said.account).ok_or(Reject::UnknownAccount)?;
+        if account.isolated.is_some() {
+            return Err(Reject::Mismatch);
+        }
+        if said.size == Size(0) || LOTS_MAX < said.size.lots() {
+            return Err(Reject::OutOfRange);
+        }
+        let held = account.held_in(said.market);
+        if 0 < said.size.0 {
+            let max = market.params.collateral.deposit_max;
+            let held = held.0.checked_add(said.size.0).ok_or(Reject::Overflow)?;
+            if i128::from(max.0) < market.collateral.saturating_add(i128::from(said.size.0)) {
+                return Err(Reject::CollateralFull { max });
+            }
+            if LOTS_MAX < held.unsigned_abs() {
+                return Err(Reject::Overflow);
+            }
+            let ripe_at = at.plus(market.params.collateral.ramp);
+            self.alarms.insert((ripe_at, said.account));
+            self.put(said.account, said.market, said.size, Some(ripe_at));
+            return Ok(());
+        }
+        let asked = Size(said.size.0.saturating_neg());
+        if held < asked {
+            return Err(Reject::BeyondSize { remaining: held });
+        }
+        self.lets_leave(account)?;
+        let mut after = account.clone();
+        after.put(said.market, said.size, None);
+        let spare = self.spare(&after).ok_or(Reject::PriceQuality)?;
+        if spare < 0 {
+            return Err(Reject::Margin { free: shown(spare), needed: Notional(0) });
+        }
+        self.put(said.account, said.market, said.size, None);
+        if self.accounts.get(&said.account).is_some_and(Account::is_flat) {
+            self.set_distressed(said.account, None);
+        }
+        self.make_room(said.account);
+        out.push(Effect::HandOut { market: said.market, account: said.account, size: asked });
+        Ok(())
+    }
+
+    /// What an account paid in counts from now on, where its time has come and its market lets exposure grow.
+    pub(crate) fn ripen(&mut self, id: AccountId, at: Timestamp) {
+        let Some(account) = self.accounts.get(&id) else { return };
+        let due = |held: &&Held| Size(0) < held.ripening && held.ripe_at <= at;
+        let due: Vec<Held> = account.collateral.iter().filter(due).copied().collect();
+        for held in due {
+            let Some(market) = self.market(held.market) else { continue };
+            let later = at.plus(market.params.collateral.ramp);
+            let counts = market.lets_open();
+            let Some(account) = self.accounts.get_mut(&id) else { continue };
+            let Some(held) = account.collateral.iter_mut().find(|other| other.market == held.market) else { continue };
+            if counts {
+                held.lots = held.all();
+                (held.ripening, held.ripe_at) = (Size(0), Timestamp::MIN);
+            } else {
+                held.ripe_at = later;
+                self.alarms.insert((later, id));
+            }
+            self.rearm(id);
+        }
+    }
+
+    /// What of an account's collateral is for sale now, and at what price.
+    fn offer(&self, id: AccountId, market: MarketId, at: Timestamp) -> Option<Offer> {
+        let account = self.accounts.get(&id).filter(|account| 0 < account.debt())?;
+        let since = *self.distressed.get(&id)?;
+        let risk = risk(account, |market| self.market(market), Lens::Mark).filter(|risk| risk.liquidatable())?;
+        let (verdict, kindly) = judge(self, account, &risk, since, at)?;
+        let held = account.held_in(market);
+        if !kindly.liquidatable() || held == Size(0) || !self.sells(market, held, verdict) {
+            return None;
+        }
+        let market = self.market(market)?;
+        let params = &market.params.collateral;
+        let (stood, auction) = (i128::from(at.since(since).0.max(0)), i128::from(params.auction.0));
+        let whole = i128::from(market.mark.price.0);
+        let farthest = params.haircut.of(whole, Rounding::Down)?;
+        let discount = mul_div(farthest, stood.min(auction), auction, Rounding::Down)?;
+        let price = Price(i64::try_from(whole.saturating_sub(discount).max(1)).ok()?);
+        let needed = div(account.debt().checked_mul(market.per_micro)?, i128::from(price.0), Rounding::Up)?;
+        let most = Size(i64::try_from(needed).unwrap_or(i64::MAX)).min(held);
+        Some(Offer { most, price, is_over: auction <= stood })
+    }
+
+    fn sells(&self, market: MarketId, held: Size, verdict: Verdict) -> bool {
+        let carried = self.market(market).is_some_and(|market| carries(market, held, verdict));
+        carried && (verdict.insolvent || !is_stalled(self, market, verdict.at))
+    }
+
+    /// Somebody buys collateral that is for sale.
+    ///
+    /// # Errors
+    /// `UnknownMarket` and `UnknownAccount`; `Mismatch` for one's own, and for an isolated account; `OutOfRange`; `Restricted` where nothing
+    /// is for sale and for who is in distress; `BeyondSize`, `BeyondLimit`, and `Margin` for who has not as much cash to spare. Nothing is
+    /// changed then.
+    pub(crate) fn buy(&mut self, said: &Buy, at: Timestamp, out: &mut Vec<Effect>) -> Result<(), Reject> {
+        let market = self.market(said.market).ok_or(Reject::UnknownMarket)?;
+        let buyer = self.accounts.get(&said.account).ok_or(Reject::UnknownAccount)?;
+        let owner = self.accounts.get(&said.from).ok_or(Reject::UnknownAccount)?;
+        if said.account == said.from || buyer.isolated.is_some() {
+            return Err(Reject::Mismatch);
+        }
+        if said.size <= Size(0) || said.limit <= Price(0) {
+            return Err(Reject::OutOfRange);
+        }
+        let offer = self.offer(said.from, said.market, at).filter(|_| !self.distressed.contains_key(&said.account));
+        let offer = offer.ok_or(Reject::Restricted)?;
+        if offer.most < said.size {
+            return Err(Reject::BeyondSize { remaining: offer.most });
+        }
+        if said.limit < offer.price {
+            return Err(Reject::BeyondLimit { limit: said.limit });
+        }
+        let needed = shown(notional(market, said.size, offer.price));
+        let free = self.may_leave(buyer)?;
+        if free < i128::from(needed.0) {
+            return Err(Reject::Margin { free: shown(free), needed });
+        }
+        let paid = Notional(buyer.cash.0.checked_sub(needed.0).ok_or(Reject::Overflow)?);
+        let got = Notional(owner.cash.0.checked_add(needed.0).ok_or(Reject::Overflow)?);
+        let holds = buyer.held_in(said.market).0.checked_add(said.size.0).ok_or(Reject::Overflow)?;
+        if LOTS_MAX < holds.unsigned_abs() {
+            return Err(Reject::Overflow);
+        }
+        self.set_cash(said.account, paid);
+        self.set_cash(said.from, got);
+        self.put(said.from, said.market, Size(said.size.0.saturating_neg()), None);
+        self.put(said.account, said.market, said.size, None);
+        let (market, size, price) = (said.market, said.size, offer.price);
+        out.push(Effect::CollateralSold { market, account: said.from, buyer: said.account, size, price });
+        self.settle_account(said.from, market, at, out);
+        Ok(())
+    }
+
+    /// The backstop takes what nobody else bought in time, as far as it can pay.
+    pub(crate) fn sell_to_backstop(&mut self, id: AccountId, at: Timestamp, out: &mut Vec<Effect>) {
+        let (Some(backstop), Some(account)) = (self.params.backstop, self.accounts.get(&id)) else { return };
+        let markets: Vec<MarketId> = account.collateral.iter().map(|held| held.market).collect();
+        for market in markets {
+            let Some(offer) = self.offer(id, market, at).filter(|offer| offer.is_over) else { continue };
+            let (size, limit) = (offer.most, offer.price);
+            // Where it can't pay, the debt stands.
+            let _ = self.buy(&Buy { market, account: backstop, from: id, size, limit }, at, out);
+        }
+    }
+
+    /// What an account's collateral counts for at its least, micro-USD.
+    pub(crate) fn credited(&self, account: &Account, lens: Lens) -> i128 {
+        let of = |held: &Held| self.market(held.market).map_or(0, |market| credit(market, held.lots, lens).counted);
+        account.collateral.iter().map(of).fold(0, i128::saturating_add)
+    }
+}
