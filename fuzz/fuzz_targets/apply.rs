@@ -56,7 +56,7 @@ fn accounts() -> Vec<Genesis> {
             |market, size| Holding { market: MarketId(market), size: Size(size), entry: Price(10_000_000_000) };
         let holdings =
             [(0, a), (1, b)].into_iter().filter(|(_, size)| *size != 0).map(|(m, s)| holding(m, s)).collect();
-        Genesis { pool: PoolId(0), account: AccountId(id), cash: Notional(cash), holdings }
+        Genesis { collateral: Vec::new(), pool: PoolId(0), account: AccountId(id), cash: Notional(cash), holdings }
     };
     vec![
         account(1, 140_000_000, 40_000, 0),

@@ -333,6 +333,7 @@ fn an_order_that_claims_a_market_of_another_pool_is_withdrawn_there_by_nobody() 
 fn a_size_that_no_position_may_have_is_refused_at_genesis() {
     let genesis = |lots: i64, other: i64| {
         let one = |id, lots| Genesis {
+            collateral: Vec::new(),
             pool: PoolId(0),
             account: AccountId(id),
             cash: Notional(0),

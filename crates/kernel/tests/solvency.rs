@@ -75,7 +75,8 @@ fn an_exit_at_any_price_is_admitted_at_one_that_its_owner_can_pay_for() {
             _ => None,
         })
         .collect();
-    assert_eq!(limits, [104 * common::USD, 103 * common::USD]);
+    // The second account's lot is drawn first.
+    assert_eq!(limits, [103 * common::USD, 104 * common::USD]);
     let accomplice = rejects(&story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_401, 10_000)]));
     assert_eq!(accomplice, [Reject::BeyondLimit { limit: Price(104 * common::USD) }]);
     story.batch(vec![trade(0, OrderId(1), OrderId(2), 10_400, 10_000)]);

@@ -325,9 +325,12 @@ impl Model {
         evaluated.sort();
         let funded = markets.iter().filter(|market| market.funded_at != Timestamp::MIN);
         let mut funded: BTreeMap<MarketId, Timestamp> = funded.map(|market| (market.id, market.funded_at)).collect();
+        let funded_before = funded.clone();
         venue.funding(&mut funded, walk)?;
         // Whom it brings under maintenance is looked at.
-        evaluated.extend(funded.iter().filter(|(_, last)| **last == at).map(|(market, _)| *market));
+        evaluated.extend(
+            funded.iter().filter(|(market, last)| funded_before.get(market) != Some(last)).map(|(market, _)| *market),
+        );
         venue.top_ups(walk)?;
         venue.moves(walk)?;
         venue.entered(after);

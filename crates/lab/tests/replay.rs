@@ -350,6 +350,7 @@ fn liquidations_that_sell_and_that_buy_together_are_offered_a_tenth_of_a_bar() {
     let price = |usd: i128| world.markets[0].price(usd * 1_000_000_000_000);
     let lots = 100 * world.markets[0].lots_of(1.0) as i64;
     let account = |account, lots, entry, usd: i64| kernel::Genesis {
+        collateral: Vec::new(),
         pool: PoolId(0),
         account: AccountId(account),
         cash: Notional(usd * 1_000_000),

@@ -430,7 +430,7 @@ mod tests {
     fn pools_are_compared_by_name_and_their_list_by_order() {
         let pool = |name: &str, accounts: u32| {
             format!(
-                "[pool.{name}]\naccounts_max = {accounts}\naccount_min = \"1 USD\"\norders_per_account_max = 1\n\
+                "[pool.{name}]\naccounts_max = {accounts}\naccount_min = \"1 USD\"\norders_per_account_max = 1\naccount_borrow_max = \"1 USD\"\nborrow_max = \"1 USD\"\n\
                  insurance_share_per_account = \"1%\"\n"
             )
         };
@@ -500,8 +500,8 @@ mod tests {
     /// A rise of maintenance is mixed, and its fall loosens.
     fn way_back(change: &Amendment) -> Direction {
         match (change.key, change.direction) {
-            ("tier.maintenance", Mixed) => Loosen,
-            ("tier.maintenance", _) => Mixed,
+            ("tier.maintenance" | "collateral.haircut", Mixed) => Loosen,
+            ("tier.maintenance" | "collateral.haircut", _) => Mixed,
             (_, direction) => direction.reversed(),
         }
     }

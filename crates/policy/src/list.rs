@@ -883,7 +883,7 @@ mod tests {
             "p.toml:LINE:1: source.beta.weight: must lie in 1 ..= 1,000,000 (found in source beta of SOL)",
         );
         refuse(
-            "[pool.second]\naccounts_max = 0\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
+            "[pool.second]\naccounts_max = 0\naccount_min = \"1 USD\"\norders_per_account_max = 1\naccount_borrow_max = \"1 USD\"\nborrow_max = \"1 USD\"\ninsurance_share_per_account = \"1%\"",
             &listing(),
             "p.toml:LINE:1: pool.second.accounts_max: must be positive (found in pool second)",
         );
@@ -973,7 +973,7 @@ mod tests {
         let both = policy("[market.AVAX.source.alpha]\nquote = \"SOL\"").list(&data).unwrap_err();
         assert_eq!(
             both.to_string(),
-            format!("p.toml:138:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
+            format!("p.toml:146:1: market.AVAX.source.alpha.quote: {must} (found in market AVAX, source alpha)")
         );
         data.markets[1].sources[0].quote = Some("SOL".to_owned());
         let said = "SOL at alpha is quoted in AVAX: taken as USD one to one, for that market has sources in other currencies itself";
@@ -1053,7 +1053,7 @@ mod tests {
     #[test]
     fn every_key_that_is_read_reaches_a_parameter() {
         let base = policy(
-            "[pool.other]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"",
+            "[pool.other]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\naccount_borrow_max = \"1 USD\"\nborrow_max = \"1 USD\"\ninsurance_share_per_account = \"1%\"",
         );
         let params = |policy: &Policy| {
             let mut decisions = Vec::new();

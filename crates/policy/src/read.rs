@@ -460,7 +460,7 @@ mod tests {
         );
         check_appended(
             "[market.BTC.oracel]",
-            "p.toml:LINE:13: market.BTC.oracel: unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, detectors, activity, chain, breaker, liquidation, tier, source",
+            "p.toml:LINE:13: market.BTC.oracel: unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, collateral, detectors, activity, chain, breaker, liquidation, tier, source",
         );
         check_appended(
             "[market.BTC.detectors]\nband.caution = \"1%\"",
@@ -483,11 +483,11 @@ mod tests {
         check(
             "[market.default.mark]",
             "[market.default.source.x]",
-            "p.toml:LINE:17: market.default.source: unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, detectors, activity, chain, breaker, liquidation, tier",
+            "p.toml:LINE:17: market.default.source: unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, collateral, detectors, activity, chain, breaker, liquidation, tier",
         );
         check_appended(
             "[market.BTC]\n\"oracle.age_max\" = \"1s\"",
-            "p.toml:LINE:1: market.BTC.\"oracle.age_max\": unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, detectors, activity, chain, breaker, liquidation, tier, source",
+            "p.toml:LINE:1: market.BTC.\"oracle.age_max\": unknown key; known here: pool, order_size_max, open_interest_max, open_interest_margin_from, oracle, mark, funding, collateral, detectors, activity, chain, breaker, liquidation, tier, source",
         );
         check_appended(
             "[[market.BTC.tier]]\nnotional_from = \"0 USD\"\ninitial = \"5%\"\nmaintenance = \"2%\"\nfee = \"1%\"",

@@ -322,7 +322,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_order_of_pools_is_part_of_what_is_said() {
-        let pool = "accounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\ninsurance_share_per_account = \"1%\"\n";
+        let pool = "accounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\naccount_borrow_max = \"1 USD\"\nborrow_max = \"1 USD\"\ninsurance_share_per_account = \"1%\"\n";
         let rest = shipped("default.toml").to_toml();
         let a = Policy::parse(&format!("[pool.b]\n{pool}[pool.a]\n{pool}{rest}"), "p").unwrap();
         let b = Policy::parse(&format!("[pool.a]\n{pool}[pool.b]\n{pool}{rest}"), "p").unwrap();

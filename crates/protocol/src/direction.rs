@@ -1242,7 +1242,7 @@ mod tests {
 
     /// A rise of maintenance is Mixed; its fall only loosens.
     fn way_back(field: &str, direction: Direction) -> Direction {
-        if field == MAINTENANCE { Loosen } else { direction.reversed() }
+        if [MAINTENANCE, HAIRCUT].contains(&field) { Loosen } else { direction.reversed() }
     }
 
     #[test]
@@ -1284,12 +1284,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_higher_maintenance_rate_raises_maintenance() {
+    fn only_a_higher_rate_or_haircut_raises_maintenance() {
         for (field, _, _, raise) in STEPS {
             let old = venue();
             let mut new = venue();
             raise(&mut new);
-            assert_eq!(old.compare(&new)[0].raises_maintenance(), *field == "tier.maintenance", "{field}");
+            assert_eq!(
+                old.compare(&new)[0].raises_maintenance(),
+                ["tier.maintenance", "collateral.haircut"].contains(field),
+                "{field}"
+            );
             assert!(!new.compare(&old)[0].raises_maintenance(), "{field}");
         }
     }

@@ -131,7 +131,7 @@ Mixed: 2 changes in force: 0 tighten, 0 loosen, 2 mixed, 0 neutral
     );
     check(
         &[("confidence_max = \"2%\"", "confidence_max = \"1%\""), ("exit = \"50%\"", "exit = \"60%\"")],
-        "[pool.second]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\n\
+        "[pool.second]\naccounts_max = 1\naccount_min = \"1 USD\"\norders_per_account_max = 1\naccount_borrow_max = \"1 USD\"\nborrow_max = \"1 USD\"\n\
          insurance_share_per_account = \"1%\"\n",
         1,
         "\
