@@ -254,7 +254,8 @@ impl Pool {
             return Err(Reject::BeyondLimit { limit: said.limit });
         }
         let needed = shown(notional(market, said.size, offer.price));
-        let free = self.may_leave(buyer)?;
+        // Nothing leaves the pool, so no mode is asked.
+        let free = self.spare_cash(buyer).ok_or(Reject::PriceQuality)?;
         if free < i128::from(needed.0) {
             return Err(Reject::Margin { free: shown(free), needed });
         }

@@ -132,9 +132,12 @@ impl Pool {
     /// What may leave an account now, by the modes and prices of what it holds and by what it needs.
     pub(crate) fn may_leave(&self, account: &Account) -> Result<i128, Reject> {
         self.lets_leave(account)?;
-        // No more than there is in cash: nobody borrows.
-        let spare = self.spare(account).ok_or(Reject::PriceQuality)?;
-        Ok(spare.min(i128::from(account.cash.0)))
+        self.spare_cash(account).ok_or(Reject::PriceQuality)
+    }
+
+    /// What of an account's cash it can do without, and no more than there is: nobody borrows.
+    pub(crate) fn spare_cash(&self, account: &Account) -> Option<i128> {
+        Some(self.spare(account)?.min(i128::from(account.cash.0)))
     }
 
     /// Whether the modes and prices of an account's positions let anything leave it.

@@ -1020,6 +1020,12 @@ mod tests {
         let (found, text) = found.unwrap();
         assert_eq!(found, "market.default.mark.step_max");
         assert!(text.contains("one step of the mark could carry a healthy account past bankruptcy"), "{text}");
+        // Collateral must lose no more by a step than what of it counts for nothing.
+        let taken = "[market.BTC]\ncollateral = { deposit_max = \"100_000_000 USD\", haircut = \"10%\" }";
+        assert_eq!(key(taken, &taken.replace("10%", "1.9%")), None);
+        let (found, text) = refused(taken, &taken.replace("10%", "1.89%")).unwrap();
+        assert_eq!(found, "market.BTC.collateral.haircut");
+        assert!(text.contains("must be at least mark.step_max"), "{text}");
         let swing = "swing = { cautious = \"8%\", reduce_only = \"15%\" }";
         assert_eq!(key(swing, "swing = { cautious = \"3%\", reduce_only = \"7%\" }"), None);
         let velocity = Some("market.default.detectors.velocity.cautious".to_owned());

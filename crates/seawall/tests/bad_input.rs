@@ -236,6 +236,7 @@ fn accounts_that_do_not_fit_are_refused_with_their_line() {
     check("a,main,X,1,100,USD,50\nb,main,Y,1,100,USD,50\n", &["accounts.csv:3:", "market \"Y\"", "which has X"]);
     check("a,side,X,1,100,USD,50\n", &["accounts.csv:2:", "pool \"side\"", "main"]);
     check("a,main,X,1,100,GOLD,50\n", &["accounts.csv:2:", "GOLD", "in USD"]);
+    check("a,main,X,1,100,X,5\n", &["5 X as collateral", "takes 0", "collateral.deposit_max in [market.X]"]);
     check("a,main,X,nan,100,USD,50\n", &["accounts.csv:2:"]);
     check("a,main,X,1,-100,USD,50\n", &["accounts.csv:2:"]);
     check("a,main,X,1,100,USD,1e400\n", &["accounts.csv:2:"]);

@@ -755,7 +755,7 @@ impl Venue {
             return Err(Reject::BeyondLimit { limit: said.limit });
         }
         let needed = books.terms[&said.market].notional(said.size.0.into(), Price(price as i64));
-        let free = leaves(books, buyer)?;
+        let free = beyond(books, buyer)?.min(buyer.cash);
         if free < needed {
             return Err(Reject::Margin { free: money(free), needed: money(needed) });
         }
@@ -1541,6 +1541,11 @@ fn spare(books: &Books, purse: &Purse) -> Result<i128, Reject> {
             return Err(Reject::PriceQuality);
         }
     }
+    beyond(books, purse)
+}
+
+/// What an account does not need, whether or not anything may leave.
+fn beyond(books: &Books, purse: &Purse) -> Result<i128, Reject> {
     let equity = least(books, purse).ok_or(Reject::PriceQuality)?;
     let locked = worst_case(books, purse, None).ok_or(Reject::PriceQuality)?;
     Ok(equity.min(purse.cash + credit(books, purse)) - ceil(&locked) - books.reserved(purse))

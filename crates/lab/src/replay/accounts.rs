@@ -113,10 +113,6 @@ impl Accounts {
             let pool = pools.iter().position(|name| *name == row.pool).ok_or_else(|| {
                 at(format!("pool {:?} is not in the policy, which has {}", row.pool, pools.join(", ")))
             })?;
-            if !matches!(row.collateral_asset.to_ascii_uppercase().as_str(), "USD" | "USDC" | "USDT" | "") {
-                let asset = &row.collateral_asset;
-                return Err(at(format!("collateral {asset:?} has no price here; give its amount in USD")));
-            }
             let next = known.len();
             let place = *known.entry((pool, row.account.clone())).or_insert_with(|| {
                 let account = AccountId(next as u64 + 1);
@@ -196,9 +192,13 @@ impl Accounts {
 }
 
 fn add_row(genesis: &mut Genesis, row: &AccountRow, world: &World) -> Result<(), String> {
-    let money =
-        i64::try_from(row.collateral_amount / 1_000_000).map_err(|_| "the collateral is too large".to_owned())?;
-    genesis.cash = Notional(genesis.cash.0.checked_add(money).ok_or("the account's collateral is too large")?);
+    if matches!(row.collateral_asset.to_ascii_uppercase().as_str(), "USD" | "USDC" | "USDT" | "") {
+        let money =
+            i64::try_from(row.collateral_amount / 1_000_000).map_err(|_| "the collateral is too large".to_owned())?;
+        genesis.cash = Notional(genesis.cash.0.checked_add(money).ok_or("the account's collateral is too large")?);
+    } else {
+        add_collateral(genesis, row, world)?;
+    }
     if row.size == 0 {
         return Ok(());
     }
@@ -222,6 +222,28 @@ fn add_row(genesis: &mut Genesis, row: &AccountRow, world: &World) -> Result<(),
     }
 }
 
+/// Collateral that is the base asset of a market of the data, in whole lots, rounded down.
+fn add_collateral(genesis: &mut Genesis, row: &AccountRow, world: &World) -> Result<(), String> {
+    let asset = &row.collateral_asset;
+    let priced = (0..).map(MarketId).zip(&world.markets).find(|(_, market)| market.name == *asset);
+    let Some((id, market)) = priced else {
+        return Err(format!(
+            "collateral {asset:?} is no market of the data and has no price here; give its amount in USD"
+        ));
+    };
+    let lots = row.collateral_amount / 10_i128.pow(12 - u32::from(market.scale.lot_decimals()));
+    let lots = i64::try_from(lots).map_err(|_| "the collateral is too large".to_owned())?;
+    match genesis.collateral.binary_search_by_key(&id, |(market, _)| *market) {
+        Ok(place) => {
+            let (_, held) = &mut genesis.collateral[place];
+            *held = Size(held.0.checked_add(lots).ok_or("the account's collateral is too large")?);
+        }
+        Err(place) if 0 < lots => genesis.collateral.insert(place, (id, Size(lots))),
+        Err(_) => {}
+    }
+    Ok(())
+}
+
 /// Base units in counts of 1e-12 as lots, rounded toward zero; at least one lot for a size that is not zero.
 fn lots(base: i128, scale: Scale) -> Result<Size, String> {
     let lots = base / 10_i128.pow(12 - u32::from(scale.lot_decimals()));
@@ -237,5 +259,10 @@ pub fn leverage(genesis: &Genesis, world: &World) -> f64 {
         market.base(holding.size.0.abs() as f64) * market.usd(Price(holding.entry.0))
     };
     let notional: f64 = genesis.holdings.iter().map(usd).sum();
-    if genesis.cash.0 <= 0 { 0.0 } else { notional / (genesis.cash.0 as f64 / 1e6) }
+    let worth = |(id, lots): &(MarketId, Size)| {
+        let market = &world.markets[usize::from(id.0)];
+        market.base(lots.0 as f64) * market.usd(market.price(market.first_price))
+    };
+    let own = genesis.cash.0 as f64 / 1e6 + genesis.collateral.iter().map(worth).sum::<f64>();
+    if own <= 0.0 { 0.0 } else { notional / own }
 }

@@ -48,6 +48,23 @@ pub struct Run<'a> {
     pub tally: Tally,
 }
 
+/// Whether the policy takes what accounts have beside money.
+fn takes(world: &World, params: &VenueParams, accounts: &[Genesis]) -> Result<(), String> {
+    for ((id, listed), market) in (0..).map(MarketId).zip(&params.markets).zip(&world.markets) {
+        let here = accounts.iter().flat_map(|genesis| genesis.collateral.iter().filter(|(of, _)| *of == id));
+        let lots: i128 = here.map(|(_, lots)| i128::from(lots.0)).sum();
+        let max = listed.collateral.deposit_max.0;
+        if i128::from(max) < lots {
+            let (name, lots, max) = (&market.name, market.base(lots as f64), market.base(max as f64));
+            return Err(format!(
+                "the accounts have {lots} {name} as collateral, of which the policy takes {max}: raise \
+                 collateral.deposit_max in [market.{name}], or give the amount in USD"
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl<'a> Run<'a> {
     /// A run before its first batch.
     ///
@@ -60,6 +77,7 @@ impl<'a> Run<'a> {
         insurance_usd: f64,
         impact: Impact,
     ) -> Result<Run<'a>, String> {
+        takes(world, params, accounts)?;
         let kernel =
             Kernel::new(params, accounts).map_err(|bad| format!("the accounts do not fit the policy: {bad:?}"))?;
         let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };

@@ -12,7 +12,7 @@ use protocol::params::Tier;
 use protocol::quality::Exclusion;
 use protocol::{AccountId, Effect, Input, MarketId, Mode, OrderId, QualityState, Rung, SourceId};
 use std::collections::{BTreeMap, BTreeSet};
-use units::{Price, Timestamp};
+use units::{Price, Rounding, Timestamp};
 
 /// The hindsight window on each side of a liquidation, microseconds; with bars wider than this, the bar's width.
 const HINDSIGHT_WINDOW: Micros = 10_000_000;
@@ -26,6 +26,8 @@ struct Snapshot {
     cash: i64,
     /// Market, lots, cost in micro-USD.
     positions: Vec<(MarketId, i64, i64)>,
+    /// Market, lots of its base asset as collateral.
+    collateral: Vec<(MarketId, i64)>,
 }
 
 /// A decided liquidation, kept to be judged in hindsight.
@@ -198,7 +200,8 @@ impl Tally {
             let account = kernel.state().pools.iter().find_map(|pool| pool.accounts.get(&id));
             let Some(account) = account else { continue };
             let positions = account.positions.iter().map(|p| (p.market, p.size.0, p.cost.0)).collect();
-            self.shadows.insert(id, Snapshot { cash: account.cash.0, positions });
+            let collateral = account.collateral.iter().map(|held| (held.market, held.lots.0)).collect();
+            self.shadows.insert(id, Snapshot { cash: account.cash.0, positions, collateral });
         }
     }
 
@@ -304,8 +307,15 @@ impl Tally {
             | Effect::Withdraw { .. }
             | Effect::PayOut { .. }
             | Effect::Funded { .. }
-            | Effect::CollateralSold { .. }
             | Effect::HandOut { .. } => {}
+            Effect::CollateralSold { market, account, buyer, size, price } => {
+                self.touched.extend([*account, *buyer]);
+                let scale = kernel.state().market(*market).map(|market| market.params.scale);
+                let paid = scale.and_then(|scale| scale.notional(*price, *size, Rounding::Up)).map_or(0, |paid| paid.0);
+                self.line(at, Some(*market), "sold", paid as f64 * MICRO, || {
+                    format!("account {} sells collateral for its debt", account.0)
+                });
+            }
         }
     }
 
@@ -387,7 +397,7 @@ impl Tally {
             for (id, account) in &pool.accounts {
                 let equity = kernel::margin::risk(account, |market| pool.market(market), kernel::margin::Lens::Mark);
                 if let (Some(fate), Some(risk)) = (self.fates.get_mut(id), equity) {
-                    fate.equity_usd = risk.equity as f64 / 1e6;
+                    fate.equity_usd = risk.worth() as f64 / 1e6;
                 }
             }
         }
@@ -446,7 +456,7 @@ impl Tally {
 }
 
 /// Equity and maintenance at given prices, micro-USD and [`PARTS`] of it, from first definitions: `cash + Σ (size ×
-/// price − cost)` and `Σ requirement(|size| × price)`.
+/// price − cost) + Σ lots × price × (1 − haircut)` and `Σ requirement(|size| × price)`.
 fn risk_at(before: &Snapshot, kernel: &Kernel, price_of: impl Fn(MarketId) -> Option<i64>) -> Option<(i128, i128)> {
     let (mut equity, mut maintenance) = (i128::from(before.cash), 0);
     for (id, lots, cost) in &before.positions {
@@ -455,6 +465,11 @@ fn risk_at(before: &Snapshot, kernel: &Kernel, price_of: impl Fn(MarketId) -> Op
         let per_micro = market.params.scale.products_per_micro();
         equity += product.div_euclid(per_micro) - i128::from(*cost);
         maintenance += requirement(product.abs() / per_micro + 1, &market.params.tiers, |tier| tier.maintenance);
+    }
+    for (id, lots) in &before.collateral {
+        let params = &kernel.state().market(*id)?.params;
+        let worth = (i128::from(price_of(*id)?) * i128::from(*lots)).div_euclid(params.scale.products_per_micro());
+        equity += worth * i128::from(units::Ratio::ONE.0 - params.collateral.haircut.0) / PARTS;
     }
     Some((equity, maintenance))
 }
@@ -465,9 +480,9 @@ fn risk_at(before: &Snapshot, kernel: &Kernel, price_of: impl Fn(MarketId) -> Op
 fn verdict(decided: &Decided, window: Micros, hindsight: &Hindsight, kernel: &Kernel) -> (bool, bool) {
     let (mut known, mut healthy, mut judged) = (false, true, false);
     let (mut at, until) = (decided.at - window, decided.at + window);
-    let held = decided.before.positions.iter();
-    let held: BTreeMap<MarketId, Stretch> =
-        held.map(|(market, _, _)| (*market, hindsight.stretch(*market, at, until))).collect();
+    let beside = decided.before.collateral.iter().map(|(market, _)| *market);
+    let held = decided.before.positions.iter().map(|(market, _, _)| *market).chain(beside);
+    let held: BTreeMap<MarketId, Stretch> = held.map(|market| (market, hindsight.stretch(market, at, until))).collect();
     while at <= until {
         let risk = risk_at(&decided.before, kernel, |market| Some(held.get(&market)?.at(at)?.price));
         if let Some((equity, maintenance)) = risk {

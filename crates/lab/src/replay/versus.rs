@@ -73,8 +73,8 @@ pub fn versus(feed: &Feed, options: &Options, new: &Policy) -> Result<Versus, St
     Ok(Versus { from, accounts, old, new })
 }
 
-/// An account's number, cash, and market, lots and entry of all that it holds.
-type Person = (AccountId, i64, Vec<(u16, i64, i64)>);
+/// An account's number, cash, market, lots and entry of all that it holds, and market and lots of its collateral.
+type Person = (AccountId, i64, Vec<(u16, i64, i64)>, Vec<(u16, i64)>);
 
 /// The accounts that have a name, so without backstop providers. Which pool they are in is for the policy to say.
 fn people(start: &Start) -> Vec<Person> {
@@ -82,7 +82,8 @@ fn people(start: &Start) -> Vec<Person> {
     let held = |genesis: &kernel::Genesis| {
         genesis.holdings.iter().map(|held| (held.market.0, held.size.0, held.entry.0)).collect()
     };
-    named.map(|genesis| (genesis.account, genesis.cash.0, held(genesis))).collect()
+    let beside = |genesis: &kernel::Genesis| genesis.collateral.iter().map(|(id, lots)| (id.0, lots.0)).collect();
+    named.map(|genesis| (genesis.account, genesis.cash.0, held(genesis), beside(genesis))).collect()
 }
 
 impl Lived {
