@@ -1,7 +1,7 @@
 //! `apply`: the one way in.
 
 use crate::detect::detect;
-use crate::index::{Index, Rate};
+use crate::index::{Index, Rate, jump_limit};
 use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
 use crate::state::{BadGenesis, Genesis, Market, Pool, State};
@@ -109,20 +109,37 @@ impl Kernel {
         self.state.at = batch.at;
         let now = Now { height: batch.height, at: batch.at };
         self.touched.clear();
-        self.step(Phase::Facts, batch, out);
-        if batch.inputs.contains(&Input::Restart) {
+        // Most batches are a price.
+        let phases = batch.inputs.iter().fold(0_u32, |phases, input| phases | phase_of(input).bit());
+        let has = |phase: Phase| phases & phase.bit() != 0;
+        if has(Phase::Facts) {
+            self.step(Phase::Facts, batch, out);
+        }
+        if has(Phase::Prices) && batch.inputs.contains(&Input::Restart) {
             // Before the first batch there was nothing to be away from.
             let away = if batch.height == 1 { Duration::ZERO } else { batch.at.since(before) };
             self.restart(away, batch.at);
         }
-        self.step(Phase::Prices, batch, out);
+        if has(Phase::Prices) {
+            self.step(Phase::Prices, batch, out);
+        }
         self.evaluate(now.at, out);
-        self.step(Phase::Funding, batch, out);
-        self.step(Phase::TopUps, batch, out);
-        self.step(Phase::Moves, batch, out);
+        if has(Phase::Funding) {
+            self.step(Phase::Funding, batch, out);
+        }
+        if has(Phase::TopUps) {
+            self.step(Phase::TopUps, batch, out);
+        }
+        if has(Phase::Moves) {
+            self.step(Phase::Moves, batch, out);
+        }
         self.liquidate(now, out);
-        self.step(Phase::Orders, batch, out);
-        self.step(Phase::Withdrawals, batch, out);
+        if has(Phase::Orders) {
+            self.step(Phase::Orders, batch, out);
+        }
+        if has(Phase::Withdrawals) {
+            self.step(Phase::Withdrawals, batch, out);
+        }
     }
 
     /// Decides the inputs of one step.
@@ -520,7 +537,8 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
         let published_at = from.0.saturating_sub(before.age.0);
         let seen_until = until.min(Timestamp(published_at.saturating_add(detectors.twap_window.0 / SEEN_SHARE)));
         if from < seen_until {
-            market.twap.observe(detectors.twap_window, before.value, from, seen_until);
+            let limit = |elapsed: Duration| jump_limit(&market.params.oracle, elapsed);
+            market.twap.observe(detectors.twap_window, limit, before.value, from, seen_until);
         }
     }
     market.twap.advance(detectors.twap_window, at);
@@ -589,6 +607,12 @@ enum Phase {
     Moves,
     Orders,
     Withdrawals,
+}
+
+impl Phase {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 const fn phase_of(input: &Input) -> Phase {

@@ -370,13 +370,16 @@ impl Canonical for Flow {
 }
 
 impl Canonical for Twap {
-    const SIZE_MIN: usize = 8 + crate::window::TWAP_SLOTS * (16 + 8);
+    const SIZE_MIN: usize = 4 * 8 + crate::window::TWAP_SLOTS * (16 + 8);
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let Twap { newest, sums, observed, total: _, covered: _ } = self;
+        let Twap { newest, sums, observed, total: _, covered: _, filed, low, high } = self;
         newest.encode(out);
         sums.encode(out);
         observed.encode(out);
+        filed.encode(out);
+        low.encode(out);
+        high.encode(out);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -385,7 +388,8 @@ impl Canonical for Twap {
         let observed: [i64; crate::window::TWAP_SLOTS] = Canonical::decode(reader)?;
         let total = sums.iter().copied().fold(0, i128::saturating_add);
         let covered = observed.iter().copied().fold(0, i64::saturating_add);
-        Ok(Twap { newest, sums, observed, total, covered })
+        let (filed, low, high) = Canonical::decode(reader)?;
+        Ok(Twap { newest, sums, observed, total, covered, filed, low, high })
     }
 }
 

@@ -26,6 +26,12 @@ pub struct Twap {
     pub total: i128,
     /// Sum of `observed`.
     pub covered: i64,
+    /// Number of the newest slot into which something was filed.
+    pub filed: i64,
+    /// The lowest that counts in that slot.
+    pub low: Price,
+    /// The highest that counts in it.
+    pub high: Price,
 }
 
 /// The lowest and highest price over a rolling window.
@@ -70,7 +76,16 @@ impl Twap {
     /// Nothing observed.
     #[must_use]
     pub const fn new() -> Twap {
-        Twap { newest: i64::MIN, sums: [0; TWAP_SLOTS], observed: [0; TWAP_SLOTS], total: 0, covered: 0 }
+        Twap {
+            newest: i64::MIN,
+            sums: [0; TWAP_SLOTS],
+            observed: [0; TWAP_SLOTS],
+            total: 0,
+            covered: 0,
+            filed: i64::MIN,
+            low: Price(i64::MIN),
+            high: Price(i64::MAX),
+        }
     }
 
     /// Forgets what has fallen out of the window by `at`.
@@ -91,7 +106,18 @@ impl Twap {
     }
 
     /// Adds that the price was `price` from `from` until `to`. What lies outside the window is left out.
-    pub fn observe(&mut self, window: Duration, price: Price, from: Timestamp, to: Timestamp) {
+    ///
+    /// Truncated per step: a slot counts no farther from the average of the one that was observed before it than a price may step in
+    /// the time between their beginnings (`limit`), so that a spike that is many times the price weighs little more than one that is
+    /// a step away.
+    pub fn observe(
+        &mut self,
+        window: Duration,
+        limit: impl Fn(Duration) -> Ratio,
+        price: Price,
+        from: Timestamp,
+        to: Timestamp,
+    ) {
         self.advance(window, to);
         let length = slot_length(window, TWAP_COUNT);
         let oldest = (self.newest - (TWAP_COUNT - 1)).saturating_mul(length);
@@ -100,6 +126,10 @@ impl Twap {
             let slot = slot_of(Timestamp(from), length, self.newest);
             let until = slot.saturating_add(1).saturating_mul(length).min(to.0);
             let i = place(slot, TWAP_COUNT);
+            if slot != self.filed {
+                self.begin(slot, length, &limit);
+            }
+            let price = price.max(self.low).min(self.high);
             let sum = i128::from(price.0) * i128::from(until - from);
             self.sums[i] = self.sums[i].saturating_add(sum);
             self.total = self.total.saturating_add(sum);
@@ -107,6 +137,23 @@ impl Twap {
             self.covered = self.covered.saturating_add(until - from);
             from = until;
         }
+    }
+
+    /// Begins to file into a slot: what counts in it depends on the slot before.
+    fn begin(&mut self, slot: i64, length: i64, limit: impl Fn(Duration) -> Ratio) {
+        let passed = slot.saturating_sub(self.filed);
+        let i = place(self.filed, TWAP_COUNT);
+        // One that has fallen out of the window says nothing.
+        let before = div(self.sums[i], i128::from(self.observed[i]), Rounding::Down).filter(|_| passed < TWAP_COUNT);
+        (self.low, self.high) = (Price(i64::MIN), Price(i64::MAX));
+        if let Some(before) = before {
+            let reach = limit(Duration(passed.saturating_mul(length))).of(before, Rounding::Up);
+            let reach = reach.unwrap_or(i128::MAX);
+            let fits = |price: i128, else_: i64| Price(i64::try_from(price).unwrap_or(else_));
+            self.low = fits(before.saturating_sub(reach), i64::MIN);
+            self.high = fits(before.saturating_add(reach), i64::MAX);
+        }
+        self.filed = slot;
     }
 
     /// The average over what was observed, rounded down; `None` where nothing was.
@@ -266,17 +313,54 @@ mod tests {
     use super::*;
 
     const WINDOW: Duration = Duration::seconds(60);
+    /// Any step.
+    const FREE: fn(Duration) -> Ratio = |_| Ratio(i64::MAX);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp(seconds * 1_000_000)
     }
 
     #[test]
+    fn a_step_beyond_the_limit_counts_as_one_of_the_limit_a_slot() {
+        // Ten percent a slot of a second, twenty over a gap of four.
+        let limit = |elapsed: Duration| Ratio::percent(if elapsed == Duration::seconds(4) { 20 } else { 10 });
+        let mut twap = Twap::new();
+        twap.observe(WINDOW, limit, Price(1_000), at(0), at(10));
+        let mut spiked = twap.clone();
+        spiked.observe(WINDOW, limit, Price(1_101), at(10), at(11));
+        assert_eq!(spiked.total, 11_100 * 1_000_000);
+        let mut inside = twap.clone();
+        inside.observe(WINDOW, limit, Price(1_100), at(10), at(11));
+        assert_eq!(inside, spiked);
+        inside.observe(WINDOW, limit, Price(900), at(10), at(10));
+        // Inside of a slot it is the slot before that counts; the next one goes on from there, down as up.
+        let mut fallen = twap.clone();
+        for k in 0..4 {
+            fallen.observe(WINDOW, limit, Price(1), at(10 + k), at(11 + k));
+        }
+        // 900, 810, 729 and, of 72.9 rounded up, 656.
+        assert_eq!(fallen.total, (10_000 + 900 + 810 + 729 + 656) * 1_000_000);
+        // One call over many slots is as many calls.
+        let mut at_once = twap.clone();
+        at_once.observe(WINDOW, limit, Price(1), at(10), at(14));
+        assert_eq!(at_once, fallen);
+        // Three slots of which nothing was observed leave it more room, and a whole window all of it.
+        let mut late = twap.clone();
+        late.observe(WINDOW, limit, Price(5_000), at(13), at(14));
+        assert_eq!(late.total, 11_200 * 1_000_000);
+        for (second, counts) in [(67, 1_100), (68, 5_000)] {
+            let mut later = twap.clone();
+            later.observe(WINDOW, limit, Price(5_000), at(second), at(second + 1));
+            assert_eq!(later.average().unwrap(), Price(if counts == 1_100 { (1_000 + 1_100) / 2 } else { 5_000 }));
+        }
+    }
+
+    #[test]
     fn an_average_weighs_by_time_and_says_how_much_it_saw() {
         let mut twap = Twap::new();
         assert_eq!(twap.average(), None);
-        twap.observe(WINDOW, Price(100), at(0), at(10));
-        twap.observe(WINDOW, Price(200), at(10), at(30));
+        twap.observe(WINDOW, FREE, Price(100), at(0), at(10));
+        twap.observe(WINDOW, FREE, Price(200), at(10), at(30));
         assert_eq!(twap.average(), Some(Price(166)));
         assert_eq!(twap.coverage(WINDOW), Ratio::percent(50));
         assert!(twap.covers(WINDOW, Ratio::percent(50)) && !twap.covers(WINDOW, Ratio(Ratio::percent(50).0 + 1)));
@@ -287,7 +371,7 @@ mod tests {
         for step in [1, 7, 59, 600] {
             let mut twap = Twap::new();
             for k in 0..200 {
-                twap.observe(WINDOW, Price(1_000_003), at(k * step), at((k + 1) * step));
+                twap.observe(WINDOW, FREE, Price(1_000_003), at(k * step), at((k + 1) * step));
             }
             assert_eq!(twap.average(), Some(Price(1_000_003)), "cadence {step} s");
         }
@@ -297,23 +381,23 @@ mod tests {
     fn a_median_is_where_the_price_was_for_half_of_the_time() {
         let mut twap = Twap::new();
         assert_eq!(twap.median(), None);
-        twap.observe(WINDOW, Price(100), at(0), at(20));
+        twap.observe(WINDOW, FREE, Price(100), at(0), at(20));
         assert_eq!(twap.median(), Some(Price(100)));
         // As long, a million times as high: the midpoint. One second less: nothing of it.
         let mut spiked = twap.clone();
-        spiked.observe(WINDOW, Price(100_000_000), at(20), at(39));
+        spiked.observe(WINDOW, FREE, Price(100_000_000), at(20), at(39));
         assert_eq!(spiked.median(), Some(Price(100)));
-        spiked.observe(WINDOW, Price(100_000_000), at(39), at(40));
+        spiked.observe(WINDOW, FREE, Price(100_000_000), at(39), at(40));
         assert_eq!(spiked.median(), Some(Price(50_000_050)));
-        spiked.observe(WINDOW, Price(100_000_000), at(40), at(41));
+        spiked.observe(WINDOW, FREE, Price(100_000_000), at(40), at(41));
         assert_eq!(spiked.median(), Some(Price(100_000_000)));
     }
 
     #[test]
     fn what_leaves_the_window_leaves_the_average() {
         let mut twap = Twap::new();
-        twap.observe(WINDOW, Price(100), at(0), at(60));
-        twap.observe(WINDOW, Price(300), at(60), at(90));
+        twap.observe(WINDOW, FREE, Price(100), at(0), at(60));
+        twap.observe(WINDOW, FREE, Price(300), at(60), at(90));
         // Slots of one second: at 90 s those from 31 s on are kept, the one of the 90th second is still empty.
         twap.advance(WINDOW, at(90));
         assert_eq!(twap.covered, 59_000_000);

@@ -402,7 +402,7 @@ impl Model {
             // A quarter of the window after it was published a price is no longer seen, though it may still be true.
             let seen_until = from.0 - was.age.0 + detectors.twap_window.0 / 4;
             if from.0 < seen_until {
-                history.held(was.value, from, until.min(Timestamp(seen_until)));
+                history.held(was.value, &params, from, until.min(Timestamp(seen_until)));
             }
         }
         let listed: BTreeSet<u8> = market.own().params.sources.iter().map(|source| source.lineage.0).collect();

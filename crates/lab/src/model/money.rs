@@ -777,6 +777,10 @@ impl Venue {
         )?;
         same("who takes it", from, Some(account), self.books[pool].params.backstop)?;
         let said = Buy { market, account, from, size, limit: price };
+        // It may have left its own distress with this batch.
+        if self.books[pool].need(account).is_some_and(|need| !need.under()) {
+            self.books[pool].distressed.remove(&account);
+        }
         same("the backstop buys like anybody", from, self.buys(&said), Ok((pool, price.0.into())))?;
         self.sold(pool, &said, price.0.into(), walk)
     }

@@ -762,6 +762,8 @@ fn traded(value: Price, middle: Price, usable: &[Voice], oracle: &OracleParams) 
 pub(super) struct History {
     /// From, until, price.
     held: VecDeque<(i64, i64, Price)>,
+    /// Of the slot that was last observed, its number and the least and most that counts in it.
+    reach: Option<(i64, i128, i128)>,
     /// When it was published, traded price: in the order in which they came.
     seen: VecDeque<(i64, Price)>,
     /// The same, kept for longer.
@@ -773,9 +775,41 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The index was `price` from `from` until `until`.
-    pub(super) fn held(&mut self, price: Price, from: Timestamp, until: Timestamp) {
-        self.held.push_back((from.0, until.0, price));
+    /// The index was `price` from `from` until `until`: slot by slot no farther from the average of the slot before than it may step.
+    pub(super) fn held(&mut self, price: Price, params: &MarketParams, from: Timestamp, until: Timestamp) {
+        let slots = kernel::window::TWAP_SLOTS as i64;
+        let length = (params.detectors.twap_window.0 / slots).max(1);
+        let oldest = (until.0.div_euclid(length) - (slots - 1)) * length;
+        let mut from = from.0.max(oldest);
+        while from < until.0 {
+            let slot = from.div_euclid(length);
+            let end = ((slot + 1) * length).min(until.0);
+            // How far it may be is said once a slot, when something of it is first observed.
+            if self.reach.is_none_or(|(of, _, _)| of != slot) {
+                let before =
+                    self.held.iter().rev().map(|(from, ..)| from.div_euclid(length)).find(|other| *other < slot);
+                // What falls out of the window by then says nothing.
+                let near = before.filter(|before| until.0.div_euclid(length) - before < slots);
+                let of_slot = |(from, ..): &&(i64, i64, Price)| near == Some(from.div_euclid(length));
+                let parts = self.held.iter().filter(of_slot).map(|(from, until, price)| (until - from, price.0));
+                let (mut sum, mut span) = (0_i128, 0_i64);
+                for (part, price) in parts {
+                    sum += i128::from(part) * i128::from(price);
+                    span += part;
+                }
+                let (low, high) = near.map_or((i128::MIN, i128::MAX), |before| {
+                    let average = floor(&(q(sum) / q(span)));
+                    let limit = step_limit(&params.oracle, i128::from((slot - before) * length));
+                    let reach = ceil(&(part(limit) * q(average)));
+                    (average - reach, average + reach)
+                });
+                self.reach = Some((slot, low, high));
+            }
+            let (_, low, high) = self.reach.unwrap_or((slot, i128::MIN, i128::MAX));
+            let counts = i128::from(price.0).clamp(low, high);
+            self.held.push_back((from, end, Price(counts as i64)));
+            from = end;
+        }
     }
 
     /// Trades bore out `price`, published at `at`.

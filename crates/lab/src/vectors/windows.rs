@@ -38,7 +38,7 @@ fn twap_case(name: &str, window: Duration, spans: Spans<'_>) -> (String, Value, 
     let mut listed = Vec::new();
     for (price, from, to) in spans {
         let (from, to) = (Timestamp(from * 1_000_000), Timestamp(to * 1_000_000));
-        twap.observe(window, Price(*price), from, to);
+        twap.observe(window, |_| Ratio(i64::MAX), Price(*price), from, to);
         listed.push(json!({ "price": price, "from": from.0, "to": to.0 }));
     }
     let average = twap.average().map_or(Value::Null, |average| int(average.0));

@@ -241,7 +241,7 @@ mod mango {
         let mut twap = Twap::new();
         for hour in 0..48 {
             let at = |hour: i64| Timestamp(NOW + hour * 3_600_000_000);
-            twap.observe(window, Price(100_000_000), at(hour), at(hour + 1));
+            twap.observe(window, |_| Ratio(i64::MAX), Price(100_000_000), at(hour), at(hour + 1));
             assert_eq!(twap.average(), Some(Price(100_000_000)), "after {} h", hour + 1);
         }
     }
@@ -252,8 +252,8 @@ mod mango {
     fn half_an_hour_each_of_one_and_two_is_one_and_a_half() {
         let mut twap = Twap::new();
         let (window, half) = (Duration::minutes(60), 1_800_000_000);
-        twap.observe(window, Price(1_000_000), Timestamp(0), Timestamp(half));
-        twap.observe(window, Price(2_000_000), Timestamp(half), Timestamp(2 * half));
+        twap.observe(window, |_| Ratio(i64::MAX), Price(1_000_000), Timestamp(0), Timestamp(half));
+        twap.observe(window, |_| Ratio(i64::MAX), Price(2_000_000), Timestamp(half), Timestamp(2 * half));
         assert_eq!(twap.average(), Some(Price((29 * 1_000_000 + 30 * 2_000_000) / 59)));
         assert!(twap.average().unwrap().distance(Price(1_500_000)) <= 10_000);
     }
