@@ -145,6 +145,11 @@ impl Kernel {
     /// Decides the inputs of one step.
     fn step(&mut self, phase: Phase, batch: &Batch, out: &mut Vec<Effect>) {
         let now = Now { height: batch.height, at: batch.at };
+        if let [input] = &batch.inputs[..] {
+            // Whoever is alone has its turn.
+            self.one(0, input, now, out);
+            return;
+        }
         let mut turns = core::mem::take(&mut self.turns);
         turns.clear();
         turns.extend((0_u32..).zip(&batch.inputs).filter(|(_, input)| phase_of(input) == phase).map(|(n, _)| n));
@@ -616,8 +621,7 @@ impl Phase {
 }
 
 const fn phase_of(input: &Input) -> Phase {
-    match input {
-        Input::Collateral(collateral) if collateral.size.0 < 0 => Phase::Withdrawals,
+    let phase = match input {
         Input::Collateral(_) => Phase::TopUps,
         Input::Buy(_) => Phase::Orders,
         Input::Trade(_) | Input::OrderDone(_) | Input::Session(_) | Input::Redenomination(_) => Phase::Facts,
@@ -627,7 +631,13 @@ const fn phase_of(input: &Input) -> Phase {
         Input::Isolate(_) => Phase::Moves,
         Input::Order(_) => Phase::Orders,
         Input::Withdraw(_) => Phase::Withdrawals,
+    };
+    if let Input::Collateral(said) = input
+        && said.size.0 < 0
+    {
+        return Phase::Withdrawals;
     }
+    phase
 }
 
 /// Where an input stands among those of its step, wherever in the batch it is; only of two that are the same, or of what one party
