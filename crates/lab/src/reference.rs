@@ -98,10 +98,6 @@ table! { REJECTS: Reject coded by codes;
         means "the id can't be used"
         cause "it rests already in the pool, or has the kernel's bit set"
         remedy "correct the sequencer, which assigns ids: a fresh one below 2^63 for each order, never one that a client chose";
-    CollateralFull { max: "the most lots" }
-        means "the pool takes no more of this as collateral"
-        cause "what accounts have of it and this would be more than `collateral.deposit_max`, which is zero where the policy takes none"
-        remedy "pay in money or something else";
     TooSmall { min: "the least, micro-USD" }
         means "too little to open an account with"
         cause "a first deposit below the pool's `account_min`"
@@ -131,6 +127,10 @@ table! { REJECTS: Reject coded by codes;
         means "the market's open interest would pass its limit"
         cause "open interest, with every resting opening order of a side counted as filled, would be above `open_interest_max`"
         remedy "wait for reductions and cancels, or raise `open_interest_max`";
+    CollateralFull { max: "the most lots" }
+        means "the pool takes no more of this as collateral"
+        cause "what accounts have of it and this would be more than `collateral.deposit_max`, which is zero where the policy takes none"
+        remedy "pay in money or something else";
     Margin { free: "free margin before, micro-USD", needed: "what it would take, micro-USD" }
         means "margin does not cover it"
         cause "free margin in the worst case of all resting orders, without gains at a doubtful price, is less than is needed; or a \

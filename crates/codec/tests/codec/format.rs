@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "f95a5a199ad58f2efcb043c8340a154c1367c2d5dc83a9aade8b791a4aeee026");
-    assert_eq!(digest::<Effect>(), "7fd794254b990eca69003361bd31d81e8bc60c29a4cb5a6debb1681dab7889e4");
-    assert_eq!(digest::<VenueParams>(), "41b1c6f5ccdd06035e13739ba637fef5ed56772f20ac5242d2e22cf272f02ca6");
+    assert_eq!(digest::<Batch>(), "df45b707834dd9c5cbdfb290c62da6bcc18f206cd685ff625313b615f45bdec8");
+    assert_eq!(digest::<Effect>(), "113963084d7c64dd88de7a03998bdf2d13be45c26045e5f5c6bd83f92ec8598a");
+    assert_eq!(digest::<VenueParams>(), "956772dd743edf81013a9280807833a6af9be0a9ed6a1abe6cfb113d2c7f3f39");
 }
