@@ -15,7 +15,7 @@ use crate::state::{Account, LOTS_MAX, Pool};
 use alloc::vec::Vec;
 use protocol::input::{Buy, Collateral};
 use protocol::{AccountId, Effect, MarketId, Reject};
-use units::{Notional, Price, Rounding, Size, Timestamp, div, mul_div};
+use units::{Duration, Notional, Price, Rounding, Size, Timestamp, div, mul_div};
 
 /// Lots of a market's base asset that an account has as collateral.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,16 @@ struct Offer {
     price: Price,
     /// Whether the discount has grown as far as it will.
     is_over: bool,
+}
+
+/// Parts of a ramp at whose ends collateral may begin to count, so that whoever pays in crumbs keeps no more alarms than these.
+const RAMP_PARTS: i64 = 64;
+
+/// When what is paid in now counts at the earliest: after its ramp, at the end of a part of one.
+fn ripens_at(ramp: Duration, at: Timestamp) -> Timestamp {
+    let part = (ramp.0 / RAMP_PARTS).max(1);
+    let until = at.plus(ramp).0;
+    Timestamp(until.div_euclid(part).saturating_add(i64::from(until.rem_euclid(part) != 0)).saturating_mul(part))
 }
 
 impl Account {
@@ -155,7 +165,7 @@ impl Pool {
             if LOTS_MAX < held.unsigned_abs() {
                 return Err(Reject::Overflow);
             }
-            let ripe_at = at.plus(market.params.collateral.ramp);
+            let ripe_at = ripens_at(market.params.collateral.ramp, at);
             self.alarms.insert((ripe_at, said.account));
             self.put(said.account, said.market, said.size, Some(ripe_at));
             return Ok(());
@@ -187,7 +197,7 @@ impl Pool {
         let due: Vec<Held> = account.collateral.iter().filter(due).copied().collect();
         for held in due {
             let Some(market) = self.market(held.market) else { continue };
-            let later = at.plus(market.params.collateral.ramp);
+            let later = ripens_at(market.params.collateral.ramp, at);
             let counts = market.lets_open();
             let Some(account) = self.accounts.get_mut(&id) else { continue };
             let Some(held) = account.collateral.iter_mut().find(|other| other.market == held.market) else { continue };
@@ -215,7 +225,8 @@ impl Pool {
         let market = self.market(market)?;
         let params = &market.params.collateral;
         let (stood, auction) = (i128::from(at.since(since).0.max(0)), i128::from(params.auction.0));
-        let whole = i128::from(market.mark.price.0);
+        // At the mark or where it is going, whichever is more: nobody gains by a mark that is slow to rise.
+        let whole = i128::from(market.mark.kinder(held).0);
         let farthest = params.haircut.of(whole, Rounding::Down)?;
         let discount = mul_div(farthest, stood.min(auction), auction, Rounding::Down)?;
         let price = Price(i64::try_from(whole.saturating_sub(discount).max(1)).ok()?);

@@ -28,7 +28,8 @@ fn params() -> MarketParams {
     let mut params = quick(2);
     params.collateral.deposit_max = Size(1_000_000);
     params.collateral.haircut = Ratio::percent(10);
-    params.collateral.ramp = Duration::seconds(60);
+    // In whole seconds to its sixty-fourth.
+    params.collateral.ramp = Duration::seconds(64);
     params.collateral.auction = Duration::seconds(100);
     params
 }
@@ -76,10 +77,10 @@ fn what_is_paid_in_counts_after_its_ramp_and_leaves_as_it_came() {
     let mut story = opened(params(), &[account(1, 100, &[]), account(2, 1_000, &[])]);
     assert_eq!(rejects(&second(&mut story, 10_000, vec![paid_in(1, 10_000)])), []);
     let opens = |id: u64, lots: i64| order(id, 1, 0, lots, 10_000);
-    // 1,000 USD of collateral: 100 of cash open 2,000 at 5%, and 900 more after a minute 20,000.
+    // 1,000 USD of collateral: 100 of cash open 2,000 at 5%, and 900 more after 64 seconds 20,000.
     let refused = rejects(&second(&mut story, 10_000, vec![opens(1, 20_001)]));
     assert_eq!(refused, [Reject::Margin { free: Notional(100 * MICRO), needed: Notional(100_005_000) }]);
-    for _ in 0..57 {
+    for _ in 0..61 {
         second(&mut story, 10_000, vec![]);
     }
     let refused = rejects(&second(&mut story, 10_000, vec![opens(2, 20_001)]));
@@ -168,13 +169,13 @@ fn what_is_paid_into_a_market_that_trips_waits_for_it() {
         (account.collateral[0].lots.0, account.collateral[0].ripening.0)
     };
     // In dispute when its time comes; a second later it is not, and it waits as long again.
-    for _ in 0..58 {
+    for _ in 0..62 {
         second(&mut story, 10_000, vec![]);
     }
     story.wait(1).prices(0, &[10_000, 10_500]);
     story.wait(1).prices(0, &[10_000, 10_500]);
     assert_eq!(lots(&story), (0, 1_000));
-    for _ in 0..57 {
+    for _ in 0..61 {
         second(&mut story, 10_000, vec![]);
     }
     assert_eq!(lots(&story), (0, 1_000));
@@ -387,4 +388,47 @@ fn a_price_that_falls_finds_a_debtor_at_once() {
         assert!(seen || !under, "{cents}");
     }
     assert_eq!(story.kernel.state().pools[0].distressed.len(), 1);
+}
+
+#[test]
+fn whoever_pays_in_crumbs_keeps_few_alarms_and_each_crumb_waits_for_its_ramp() {
+    let mut params = params();
+    params.collateral.ramp = Duration::seconds(640);
+    let mut story = opened(params, &[account(1, 100, &[])]);
+    // A ten-second part of the ramp: its end is at the next multiple of ten.
+    story.now = (story.now / 10_000_000 + 1) * 10_000_000;
+    for _ in 0..1_000 {
+        story.now += 10_000;
+        story.batch(vec![paid_in(1, 1)]);
+    }
+    let pool = &story.kernel.state().pools[0];
+    assert_eq!(pool.alarms.len(), 1);
+    let held = pool.accounts[&AccountId(1)].collateral[0];
+    assert_eq!((held.lots, held.ripening, held.ripe_at.0), (Size(0), Size(1_000), story.now + 640_000_000));
+    story.now += 1;
+    story.batch(vec![paid_in(1, 1)]);
+    let held = story.kernel.state().pools[0].accounts[&AccountId(1)].collateral[0];
+    assert_eq!(held.ripe_at.0, story.now - 1 + 650_000_000);
+}
+
+#[test]
+fn a_mark_that_is_slow_to_rise_gives_nobody_a_bargain() {
+    let mut params = params();
+    (params.mark.step_max, params.mark.step_window) = (Ratio::percent(1), Duration::seconds(10));
+    params.collateral.auction = Duration::seconds(1_000_000);
+    let accounts = [having(account(1, -850, &[]), 10_000), account(2, 10_000, &[])];
+    let mut story = opened(params, &accounts);
+    for _ in 0..1_000 {
+        second(&mut story, 8_000, vec![]);
+    }
+    let mark = |story: &Story| story.kernel.state().market(MarketId(0)).unwrap().mark.price;
+    assert_eq!(mark(&story), Price(80 * USD));
+    // It rises to 87.50, at which the collateral counts for 787.50 of 850: still for sale, and not at 80.
+    for _ in 0..3 {
+        second(&mut story, 8_750, vec![]);
+    }
+    assert!(mark(&story) < Price(81 * USD));
+    let refused = rejects(&second(&mut story, 8_750, vec![buy(2, 1, 10, 8_600)]));
+    assert_eq!(refused, [Reject::BeyondLimit { limit: Price(86 * USD) }]);
+    assert_eq!(rejects(&second(&mut story, 8_750, vec![buy(2, 1, 10, 8_750)])), []);
 }

@@ -15,7 +15,7 @@ use protocol::{
     Side,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use units::{Notional, Price, Ratio, Size, Timestamp};
+use units::{Duration, Notional, Price, Ratio, Size, Timestamp};
 
 /// All pools.
 #[derive(Debug)]
@@ -711,8 +711,9 @@ impl Venue {
         }
         let params = &terms.params.collateral;
         let (stood, auction) = (self.stood(pool, id), params.auction.0);
-        let farthest = q(floor(&(part(params.haircut) * q(terms.mark.0))));
-        let price = i128::from(terms.mark.0) - floor(&(farthest * q(stood.min(auction)) / q(auction)));
+        let whole = terms.mark.max(terms.target);
+        let farthest = q(floor(&(part(params.haircut) * q(whole.0))));
+        let price = i128::from(whole.0) - floor(&(farthest * q(stood.min(auction)) / q(auction)));
         let needed = ceil(&(q(-purse.cash) * q(terms.per_micro) / q(price)));
         Some((needed.min(lots + ripening), price, auction <= stood))
     }
@@ -791,7 +792,7 @@ impl Venue {
         let books = &mut self.books[pool];
         let held = holdable(books, said)?;
         let params = &books.terms[&said.market].params.collateral;
-        let (max, ripe_at) = (params.deposit_max, at.plus(params.ramp));
+        let (max, ripe_at) = (params.deposit_max, ripe(params.ramp, at));
         if i64::try_from(held + i128::from(said.size.0)).is_err() {
             return Err(Reject::Overflow);
         }
@@ -845,7 +846,7 @@ impl Venue {
                     if terms.is_believed() {
                         (*lots, *ripening, *ripe_at) = (*lots + *ripening, 0, Timestamp::MIN);
                     } else {
-                        *ripe_at = self.at.plus(terms.params.collateral.ramp);
+                        *ripe_at = ripe(terms.params.collateral.ramp, self.at);
                     }
                 }
             }
@@ -1568,6 +1569,12 @@ fn credit(books: &Books, purse: &Purse) -> i128 {
         worth - terms.haircut(worth)
     };
     purse.held.iter().map(counted).sum()
+}
+
+/// When what is paid in at `at` may count: after the ramp, at the next whole sixty-fourth of one.
+fn ripe(ramp: Duration, at: Timestamp) -> Timestamp {
+    let part = (ramp.0 / 64).max(1);
+    Timestamp(ceil(&(q(at.0 + ramp.0) / q(part))) as i64 * part)
 }
 
 /// What an account has, where it may have something beside money.

@@ -259,7 +259,9 @@ impl Storm {
                     // Whoever took everything out later in the batch made room too late.
                     let left =
                         |effect: &&Effect| matches!(effect, Effect::PayOut { pool, .. } if *pool == transfer.pool);
-                    let left = self.effects.iter().filter(left).count();
+                    let handed = |effect: &&Effect| matches!(effect, Effect::HandOut { .. });
+                    let moved = self.batch.inputs.iter().filter(|input| matches!(input, Input::Isolate(_))).count();
+                    let left = self.effects.iter().filter(|effect| left(effect) || handed(effect)).count() + moved;
                     let pool = state.pools.get(usize::from(transfer.pool.0));
                     pool.is_some_and(|pool| max as usize <= pool.accounts.len() + left)
                 }
