@@ -82,6 +82,8 @@ pub struct Index {
     pub supported_at: Timestamp,
     /// In a dispute, too few who would be believed, or everybody at once so far away.
     pub adrift: Option<Adrift>,
+    /// Where everybody is who went so far away at once, and is not believed yet; zero where nobody did.
+    pub leapt: Price,
     /// What its sources price.
     pub denomination: Denomination,
     /// Nothing was agreed on yet since that changed: the index is to go on where it was.
@@ -116,6 +118,7 @@ impl Index {
             vouched: false,
             supported_at: Timestamp::MIN,
             adrift: None,
+            leapt: Price(0),
             denomination: Denomination::LISTED,
             rebased: false,
             traded: Price(0),
@@ -132,7 +135,11 @@ impl Index {
             return;
         }
         self.agreed = served;
-        if let Some(adrift) = &mut self.adrift {
+        // A leap waits as long wherever the market is priced meanwhile, and is measured from there.
+        (self.footing, self.vouched) = (served, true);
+        if self.leapt == Price(0)
+            && let Some(adrift) = &mut self.adrift
+        {
             adrift.since = at;
         }
     }
@@ -220,6 +227,8 @@ impl Index {
     pub fn redenominate(&mut self, denomination: Denomination, panel: &Panel) -> u16 {
         self.denomination = denomination;
         self.rebased = true;
+        // Nobody has stood for anything in what is priced now.
+        self.adrift = None;
         let mut changed = 0;
         for (place, (source, listed)) in self.sources.iter_mut().zip(&panel.sources).enumerate() {
             let is_heard = source.received_at != Timestamp::MIN && listed.quote.is_none();
@@ -312,8 +321,12 @@ impl Index {
             self.agreed = look.quality.value;
             self.rebased &= look.newest < self.denomination.since;
         }
-        if look.median.is_some() && !look.leaps {
-            (self.footing, self.vouched) = (look.quality.value, look.stands);
+        let value = look.quality.value;
+        self.leapt = look.median.filter(|_| look.leaps).unwrap_or(Price(0));
+        // A moment in which too few speak is no reason to forget where enough stood, as long as they stand there too.
+        let stays = self.vouched && !look.stands && value.within(panel.oracle.dispute, self.footing);
+        if look.median.is_some() && !look.leaps && !stays {
+            (self.footing, self.vouched) = (value, look.stands);
         }
         let oracle = &panel.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
@@ -561,7 +574,9 @@ impl Index {
             let adrift = held.unwrap_or(Adrift { value, since: at });
             let confirm = if leaps { oracle.leap_confirm } else { oracle.dispute_confirm };
             let believed_at = adrift.since.plus(confirm);
-            look.confirmed = !disputed && believed_at <= at;
+            // What was announced and did not come is borne out by nothing, however long it does not.
+            let unsaid = leaps && is_rebased && self.denomination.unsaid(value).within(oracle.dispute, self.footing);
+            look.confirmed = !disputed && believed_at <= at && !unsaid;
             if !look.confirmed {
                 look.leaps = leaps;
                 disputed = true;
@@ -592,6 +607,11 @@ impl Index {
             let value = if is_leap {
                 // In whatever unit they speak, the market has not moved to there.
                 self.footing
+            } else if leaps {
+                // Nor where somebody says so, too.
+                let (low, high) =
+                    heard().fold((value, value), |(low, high), voice| (low.min(voice.price), high.max(voice.price)));
+                self.footing.max(low).min(high)
             } else if self.believed == Price(0) {
                 value
             } else {

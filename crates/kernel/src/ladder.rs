@@ -107,6 +107,18 @@ impl Choices<'_> {
         self.said(rung).filter(|found| found.state == QualityState::Agreed)
     }
 
+    /// Where everybody of the market's own sources went at once, against another's price; or everybody of the secondary set, against one
+    /// that is no agreed price of the market's own.
+    fn leapt(&self, serves: &PriceQuality) -> Option<Price> {
+        let agreed = serves.rung == Rung::Primary && serves.state == QualityState::Agreed;
+        let own = Some(self.primary.leapt).filter(|_| serves.rung != Rung::Primary);
+        let secondary = self.fallback(Rung::Secondary).map(|fallback| fallback.index.leapt);
+        let secondary = secondary.filter(|_| !agreed && serves.rung != Rung::Secondary);
+        let leaps = [own, secondary].into_iter().flatten().filter(|leapt| *leapt != Price(0));
+        let mut against = leaps.filter(|leapt| !serves.value.within(self.params.oracle.dispute, *leapt));
+        against.next().filter(|_| serves.state != QualityState::None)
+    }
+
     /// Whether `other` says that `value` is wrong: by more than `dispute` and its own width.
     fn contradicts(&self, other: &PriceQuality, value: Price) -> bool {
         !value.within(self.params.oracle.dispute, other.value)
@@ -115,11 +127,11 @@ impl Choices<'_> {
 }
 
 /// Whether those who disagree in a set are a contradiction: as many lineages as it takes to agree, and not only too few who left
-/// what was agreed on. One who contradicts himself is one voice.
+/// what was agreed on; everybody who left it at once contradicts what was. One who contradicts himself is one voice.
 fn is_contradicted(panel: &Panel, index: &Index) -> bool {
     index.quality.rung == Rung::Primary
         && index.quality.state == QualityState::Disputed
-        && index.adrift.is_none()
+        && (index.adrift.is_none() || index.leapt != Price(0))
         && panel.oracle.lineages_min.min(panel.lineages.count) <= index.heard
 }
 
@@ -186,6 +198,10 @@ impl Ladder {
                 best
             }
         };
+        // Enough who say that the market is somewhere else altogether are not believed yet, but nor is anybody who is worth less.
+        if let Some(leapt) = choices.leapt(&self.quality) {
+            self.quality = disputed(self.quality, leapt, i128::MAX);
+        }
         if let Some(refused) = self.refused
             && self.quality.state != QualityState::None
         {

@@ -432,6 +432,7 @@ canonical_struct!(Source {
     gaps,
     delays,
     is_late,
+    late_since,
 });
 canonical_enum!(Standing { 0 => Apart, 1 => With(since), 2 => Against(since) });
 canonical_struct!(Adrift { value, since });
@@ -448,6 +449,7 @@ canonical_struct!(Index {
     vouched,
     supported_at,
     adrift,
+    leapt,
     denomination,
     rebased,
     traded,

@@ -416,7 +416,7 @@ impl Market {
     ///
     /// # Errors
     /// `OutOfRange` for no units, for a change of nothing, and where the whole change since the listing does not fit;
-    /// `OutOfOrder` while an earlier one is still ahead, and for one before that.
+    /// `OutOfOrder` for one at or before the last, unless that is still ahead.
     pub(crate) fn redenominate(
         &mut self,
         said: &Redenomination,
@@ -424,14 +424,17 @@ impl Market {
         out: &mut Vec<Effect>,
     ) -> Result<(), Reject> {
         let old = self.index.denomination;
-        if said.from == 0 || said.from == said.into {
+        // What is still ahead is replaced, by nothing where as many become as many.
+        let is_ahead = at < old.since;
+        if said.from == 0 || said.from == said.into && !is_ahead {
             return Err(Reject::OutOfRange);
         }
-        if at < old.since || said.at <= old.since {
+        if said.at <= old.since && !is_ahead {
             return Err(Reject::OutOfOrder);
         }
-        let after = old.after.split(said.from, said.into).ok_or(Reject::OutOfRange)?;
-        let denomination = Denomination { before: old.after, after, since: said.at };
+        let before = if is_ahead { old.before } else { old.after };
+        let after = before.split(said.from, said.into).ok_or(Reject::OutOfRange)?;
+        let denomination = Denomination { before, after, since: said.at };
         let changed = self.index.redenominate(denomination, &self.panel);
         tell(self.id, &self.panel, &self.index, changed, out);
         for Fallback { panel, index } in &mut self.fallbacks {

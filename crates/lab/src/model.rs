@@ -465,7 +465,10 @@ impl Model {
             };
             if other && panel.index.agreed.0 != 0 {
                 panel.index.agreed = served.value;
-                panel.index.adrift = panel.index.adrift.map(|held| kernel::index::Adrift { since: at, ..held });
+                (panel.index.footing, panel.index.vouched) = (served.value, true);
+                if panel.index.leapt.0 == 0 {
+                    panel.index.adrift = panel.index.adrift.map(|held| kernel::index::Adrift { since: at, ..held });
+                }
             }
         }
         let lower = kernel.fallbacks.iter().map(|fallback| &fallback.index);
@@ -707,7 +710,9 @@ fn announced(n: u32, input: &Input, markets: &mut [Market], walk: &mut Walk<'_>)
         }
         Input::Redenomination(said) => {
             let old = market.own().index.denomination;
-            let late = at < old.since || said.at <= old.since;
+            let ahead = at < old.since;
+            let late = !ahead && said.at <= old.since;
+            let old_parts = if ahead { old.before } else { old.after };
             // In lowest terms, by trying every divisor that both have.
             let parts = |of: u64, per: u64| {
                 let (mut of, mut per) = (of, per);
@@ -723,9 +728,11 @@ fn announced(n: u32, input: &Input, markets: &mut [Market], walk: &mut Walk<'_>)
                 Some(Parts { of: fits(of)?, per: fits(per)? })
             };
             let after =
-                parts(u64::from(old.after.of) * u64::from(said.into), u64::from(old.after.per) * u64::from(said.from));
+                parts(u64::from(old_parts.of) * u64::from(said.into), u64::from(old_parts.per) * u64::from(said.from));
             let reject = match after {
-                _ if is_unit || said.from == 0 || said.from == said.into => Some(protocol::Reject::OutOfRange),
+                _ if is_unit || said.from == 0 || said.from == said.into && !ahead => {
+                    Some(protocol::Reject::OutOfRange)
+                }
                 _ if late => Some(protocol::Reject::OutOfOrder),
                 None => Some(protocol::Reject::OutOfRange),
                 Some(_) => None,
@@ -734,7 +741,7 @@ fn announced(n: u32, input: &Input, markets: &mut [Market], walk: &mut Walk<'_>)
                 walk.expect("refused news", Effect::Rejected { input: n, reject })?;
                 return Ok(None);
             }
-            let denomination = Denomination { before: old.after, after: after.unwrap_or(old.after), since: said.at };
+            let denomination = Denomination { before: old_parts, after: after.unwrap_or(old_parts), since: said.at };
             for panel in &mut market.panels {
                 let said = |panel: &Panel| panel.index.sources.iter().map(|s| s.exclusion).collect::<Vec<_>>();
                 let was = said(panel);

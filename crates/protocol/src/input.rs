@@ -74,7 +74,8 @@ pub struct Redenomination {
     pub from: u32,
     /// Units after; positive. A split of five for one is from 1 into 5.
     pub into: u32,
-    /// From when on, by the time of publishing. May be announced in advance and late.
+    /// From when on, by the time of publishing. May be announced in advance and late; while it is still
+    /// ahead another one takes its place, and as many units into as many take it back.
     pub at: Timestamp,
 }
 

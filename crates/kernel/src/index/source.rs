@@ -65,6 +65,8 @@ pub struct Source {
     pub delays: Gaps,
     /// The newest observation came later than nearly all before it.
     pub is_late: bool,
+    /// Since when each one was; `MIN` where the newest was not.
+    pub late_since: Timestamp,
 }
 
 /// Where a source stands to the median of those that are heard.
@@ -201,6 +203,12 @@ impl Denomination {
     /// Nothing ever changed.
     pub const LISTED: Denomination = Denomination { before: Parts::WHOLE, after: Parts::WHOLE, since: Timestamp::MIN };
 
+    /// What a price of the present denomination is in the one before; what does not fit is as large as can be.
+    pub(super) fn unsaid(&self, price: Price) -> Price {
+        let raw = Parts { of: self.after.per, per: self.after.of }.of(price, Rounding::Down);
+        self.before.of(raw, Rounding::Down)
+    }
+
     fn at(&self, published_at: Timestamp) -> Parts {
         if published_at < self.since { self.before } else { self.after }
     }
@@ -268,18 +276,26 @@ impl Source {
             gaps: Gaps::new(),
             delays: Gaps::new(),
             is_late: false,
+            late_since: Timestamp::MIN,
         }
     }
 
     /// Learns how long the newest observation was under way, and says whether that is longer than of all but one in a thousand
-    /// before it, and than the floor. A source that came late for long is no longer late.
+    /// before it, and than the floor. Whoever has come late for `dispute_confirm` is no longer late.
     pub(super) fn travel(&mut self, oracle: &OracleParams) {
         let delay = self.received_at.since(self.published_at).max(Duration::ZERO);
         // What is under the floor needs no history.
-        self.is_late = oracle.silence_floor < delay && {
+        let is_late = oracle.silence_floor < delay && {
             let usual = self.delays.p999();
             usual != Duration::ZERO && usual < delay
         };
+        self.late_since = match self.late_since {
+            Timestamp::MIN if is_late => self.received_at,
+            since if is_late => since,
+            _ => Timestamp::MIN,
+        };
+        // Whoever has come late for long, without a break, comes late.
+        self.is_late = is_late && self.received_at.since(self.late_since) < oracle.dispute_confirm;
         self.delays.learn(delay);
     }
 

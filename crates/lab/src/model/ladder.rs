@@ -129,7 +129,7 @@ impl Climb<'_> {
             let index = &panel.index;
             index.quality.rung == Rung::Primary
                 && index.quality.state == QualityState::Disputed
-                && index.adrift.is_none()
+                && (index.adrift.is_none() || index.leapt != Price(0))
                 && enough_of(panel) <= usize::from(index.heard)
         })
     }
@@ -270,6 +270,21 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
         }
         None => best,
     };
+    // Whole sets that went somewhere else at once, against what is worth less than they.
+    let serving = new.quality;
+    let leapt = |rung: Rung| {
+        let leapt = with.panel(rung).map(|panel| panel.index.leapt).filter(|leapt| *leapt != Price(0))?;
+        (!within(serving.value, oracle.dispute, leapt)).then_some(leapt)
+    };
+    let primary = serving.rung == Rung::Primary;
+    let own = leapt(Rung::Primary).filter(|_| !primary);
+    let sure = primary && serving.state == QualityState::Agreed;
+    let set = leapt(Rung::Secondary).filter(|_| !sure && serving.rung != Rung::Secondary);
+    if let Some(leapt) = own.or(set)
+        && serving.state != QualityState::None
+    {
+        new.quality = against(new.quality, leapt, None);
+    }
     if let Some(refused) = new.refused
         && new.quality.state != QualityState::None
     {

@@ -118,7 +118,11 @@ pub(super) fn observe(
     super::ladder::convert(source, listing, worth, &index.denomination);
     // Later than all but one in a thousand before it, and than the floor.
     let delay = (seen.received_at.0.saturating_sub(seen.published_at.0)).max(0);
-    source.is_late = usual(&source.delays).is_some_and(|usual| usual.max(params.oracle.silence_floor.0) < delay);
+    let late = usual(&source.delays).is_some_and(|usual| usual.max(params.oracle.silence_floor.0) < delay);
+    // For long without a break it is usual.
+    let since = if source.late_since == Timestamp::MIN { source.received_at } else { source.late_since };
+    source.late_since = if late { since } else { Timestamp::MIN };
+    source.is_late = late && source.received_at.0 - since.0 < params.oracle.dispute_confirm.0;
     source.delays.counts[bucket_of(delay)] += 1;
     source.delays.total += 1;
     judge(source, listing, params);
@@ -149,6 +153,7 @@ fn usual(learned: &kernel::index::Gaps) -> Option<i64> {
 pub(super) fn redenominate(index: &mut Index, params: &MarketParams, denomination: Denomination) {
     index.denomination = denomination;
     index.rebased = true;
+    index.adrift = None;
     for (source, listing) in index.sources.iter_mut().zip(&params.sources) {
         let spoke = source.received_at != Timestamp::MIN && listing.quote.is_none();
         if spoke && super::ladder::convert(source, listing, &Worth::new(), &denomination) {
@@ -472,7 +477,10 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
         let since = index.denomination.since;
         index.rebased = index.rebased && last.newest.is_none_or(|newest| newest < since);
     }
-    if last.spoken && !last.leaps {
+    index.leapt = if last.leaps { last.value } else { Price(0) };
+    // Where enough stood is kept while too few who stand there, too, speak.
+    let kept = index.vouched && !last.stands_firm && within(quality.value, oracle.dispute, index.footing);
+    if last.spoken && !last.leaps && !kept {
         (index.footing, index.vouched) = (quality.value, last.stands_firm);
     }
     if overruled || last.stands_firm || stood(&quality, enough) {
@@ -655,7 +663,13 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || leap && same_side(held));
         let begun = begun.unwrap_or(Adrift { value, since: at });
         let confirm = if leap { oracle.leap_confirm.0 } else { oracle.dispute_confirm.0 };
-        if !disputed && confirm <= at.0 - begun.since.0 {
+        // In the denomination before it would be where it was: the announced change has not come.
+        let ratio = |parts: kernel::index::Parts, price: i64| floor(&(q(price) * q(parts.of) / q(parts.per)));
+        let turned = kernel::index::Parts { of: index.denomination.after.per, per: index.denomination.after.of };
+        let raw = ratio(turned, value.0).min(i64::MAX.into()) as i64;
+        let then = Price(ratio(index.denomination.before, raw).min(i64::MAX.into()) as i64);
+        let not_come = leap && index.rebased && spoke && within(then, oracle.dispute, index.footing);
+        if !disputed && !not_come && confirm <= at.0 - begun.since.0 {
             amount.confirmed = true;
         } else {
             disputed = true;
@@ -699,6 +713,12 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let value = match index.believed {
             // The market has not moved to there.
             _ if leapt => index.footing,
+            // Nor where somebody says something else, as long as somebody does.
+            _ if leap => {
+                let said = || heard.iter().map(|voice| voice.price);
+                let (low, high) = (said().min().unwrap_or(value), said().max().unwrap_or(value));
+                index.footing.max(low).min(high)
+            }
             Price(0) => value,
             believed => believed.max(low).min(high),
         };

@@ -1,0 +1,251 @@
+//! Leaps that only a part of those who speak make, that were announced and do not come, or that begin while few speak; and news that
+//! everybody delivers late.
+
+mod common;
+
+use common::{Story, USD, account, observation, opened, quick, source, withdraw};
+use protocol::input::{Order, Redenomination};
+use protocol::params::SourceParams;
+use protocol::quality::Exclusion;
+use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, QualityState, Reject, Rung, SourceId};
+use units::{Price, Ratio, Size, Timestamp};
+
+const RICH: i64 = 1_000_000;
+const GONE: i64 = i64::MIN;
+
+/// Own sources and a secondary set, which leap by more than 45%.
+fn two_sets(own: u8, secondary: u8) -> MarketParams {
+    let mut params = quick(own);
+    params.oracle.leap_max = Ratio::percent(45);
+    let second = |lineage| SourceParams { rung: Rung::Secondary, ..source(lineage) };
+    params.sources.extend((own..own + secondary).map(second));
+    params
+}
+
+#[track_caller]
+fn check(story: &Story, rung: Rung, state: QualityState, cents: i64) {
+    let quality = story.quality(0);
+    assert_eq!((quality.rung, quality.state, quality.value), (rung, state, Price(cents * (USD / 100))), "{quality:?}");
+}
+
+fn mark(story: &Story) -> Price {
+    story.kernel.state().market(MarketId(0)).expect("listed").mark.price
+}
+
+fn rejects(effects: &[Effect]) -> Vec<Reject> {
+    let reject = |effect: &Effect| match effect {
+        Effect::Rejected { reject, .. } => Some(*reject),
+        _ => None,
+    };
+    effects.iter().filter_map(reject).collect()
+}
+
+fn split(from: u32, into: u32, at: i64) -> Input {
+    Input::Redenomination(Redenomination { market: MarketId(0), from, into, at: Timestamp(at) })
+}
+
+#[test]
+fn while_the_own_quorum_leaps_a_secondary_one_at_the_old_price_does_not_serve_undisputed() {
+    let accounts = [account(1, 3_000, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])];
+    let mut story = opened(two_sets(3, 2), &accounts);
+    let fallen = [5_000, 5_000, 5_000, 10_000, 10_000];
+    story.hold(0, &fallen, 1);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    story.hold(0, &fallen, 598);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    // Worth 1,000 USD at 50, it does not leave with what it is worth at 100.
+    assert_eq!(rejects(&story.batch(vec![withdraw(1, 2_600)])), [Reject::Restricted]);
+    // It has stood for its time, whatever the other set says.
+    story.hold(0, &fallen, 3);
+    check(&story, Rung::Primary, QualityState::Agreed, 5_000);
+    // The other set, which follows in steps, is measured from there.
+    for cents in [9_000, 8_000, 7_000, 6_000, 5_000] {
+        story.hold(0, &[5_000, 5_000, 5_000, cents, cents], 2);
+    }
+    story.hold(0, &[5_000; 5], 5);
+    story.hold(0, &[GONE, GONE, GONE, 5_000, 5_000], 30);
+    check(&story, Rung::Secondary, QualityState::Agreed, 5_000);
+}
+
+#[test]
+fn a_secondary_set_that_serves_while_the_own_quorum_comes_back_elsewhere_is_disputed() {
+    let mut story = opened(two_sets(3, 2), &[]);
+    story.hold(0, &[GONE, GONE, GONE, 10_000, 10_000], 30);
+    check(&story, Rung::Secondary, QualityState::Agreed, 10_000);
+    // The filters of jumps first, for sources that were silent: then they are a quorum that leaps.
+    let elsewhere = [5_000, 5_000, 5_000, 10_000, 10_000];
+    story.hold(0, &elsewhere, 30);
+    check(&story, Rung::Secondary, QualityState::Disputed, 10_000);
+    assert_eq!(story.mode(0), Mode::ReduceOnly);
+    story.hold(0, &elsewhere, 620);
+    check(&story, Rung::Primary, QualityState::Agreed, 5_000);
+}
+
+#[test]
+fn one_own_source_that_stays_does_not_keep_a_leap_of_the_secondary_quorum_from_being_seen() {
+    // One of three still speaks, at the old price; or it is the only one.
+    for (own, said) in [(3, [10_000, GONE, GONE]), (1, [10_000, GONE, GONE])] {
+        let accounts = [account(1, 20_000, &[(0, 200_000, 100)]), account(2, RICH, &[(0, -200_000, 100)])];
+        let mut story = Story { prompt: true, ..Story::new(&common::venue(vec![two_sets(own, 3)]), &accounts) };
+        story.hold(0, &vec![10_000; usize::from(own) + 3], 30);
+        let own = usize::from(own);
+        let of = |secondary: i64| -> Vec<i64> { said[..own].iter().copied().chain([secondary; 3]).collect() };
+        story.hold(0, &of(10_000), 20);
+        story.hold(0, &of(5_000), 5);
+        // What serves is the set that did before, or the lone source.
+        let rung = if own == 3 { Rung::Secondary } else { Rung::Primary };
+        check(&story, rung, QualityState::Disputed, 10_000);
+        assert_eq!(story.mode(0), Mode::ReduceOnly);
+        assert_eq!(rejects(&story.batch(vec![withdraw(1, 15_000)])), [Reject::Restricted]);
+        // After ten minutes the set is believed to be there, and what it contradicts stays disputed.
+        story.hold(0, &of(5_000), 700);
+        assert_eq!(story.quality(0).state, QualityState::Disputed);
+        assert_eq!(story.kernel.state().market(MarketId(0)).unwrap().fallbacks[0].index.footing, Price(50 * USD));
+    }
+}
+
+#[test]
+fn what_was_announced_and_does_not_come_is_believed_never() {
+    // Into more and into fewer; sources go on as they were.
+    for (from, into, accounts) in [
+        (1, 5, [account(1, 10_000, &[(0, -40_000, 100)]), account(2, RICH, &[(0, 40_000, 100)])]),
+        (5, 1, [account(1, 10_000, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])]),
+    ] {
+        let mut params = quick(3);
+        params.oracle.leap_max = Ratio::percent(45);
+        let mut story = opened(params, &accounts);
+        let now = story.now;
+        story.batch(vec![split(from, into, now + 1)]);
+        story.effects.clear();
+        story.hold(0, &[10_000; 3], 4_000);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        assert_eq!(mark(&story), Price(100 * USD));
+        let closed = |effect: &Effect| matches!(effect, Effect::Liquidate { .. } | Effect::Deleveraged { .. });
+        assert!(!story.effects.iter().any(closed));
+        // It comes hours later than announced: then it is borne out at once.
+        let mut late = Story { kernel: story.kernel.clone(), effects: vec![], now: story.now, prompt: true };
+        let raw = 10_000 * i64::from(from) / i64::from(into);
+        late.hold(0, &[raw; 3], 15);
+        check(&late, Rung::Primary, QualityState::Agreed, 10_000);
+        // Or it is taken back.
+        let now = story.now;
+        assert_eq!(rejects(&story.batch(vec![split(into, from, now + 1)])), []);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        story.hold(0, &[10_000; 3], 1);
+        check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+    }
+}
+
+#[test]
+fn an_announcement_that_is_ahead_can_be_replaced_and_taken_back() {
+    let mut params = quick(3);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params, &[]);
+    let now = story.now;
+    // A typo, years ahead; the right one; another take on it.
+    assert_eq!(rejects(&story.batch(vec![split(1, 5, i64::MAX)])), []);
+    assert_eq!(rejects(&story.batch(vec![split(1, 2, now + 5_000_000)])), []);
+    assert_eq!(rejects(&story.batch(vec![split(1, 5, now + 5_000_000)])), []);
+    story.hold(0, &[10_000; 3], 4);
+    check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+    story.hold(0, &[2_000; 3], 3);
+    check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+    // What has come is followed by the next, from what it left; nothing is nothing.
+    let now = story.now;
+    assert_eq!(rejects(&story.batch(vec![split(1, 1, now + 1)])), [Reject::OutOfRange]);
+    assert_eq!(rejects(&story.batch(vec![split(1, 4, now + 5_000_000)])), []);
+    assert_eq!(rejects(&story.batch(vec![split(3, 3, now + 1)])), []);
+    story.hold(0, &[2_000; 3], 20);
+    check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+}
+
+#[test]
+fn with_somebody_left_at_the_old_price_a_leap_leaves_the_index_there() {
+    let accounts = [account(1, 1_000, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])];
+    let mut params = quick(3);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params, &accounts);
+    for _ in 0..50 {
+        story.hold(0, &[2_000, 2_000, 10_000], 1);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        assert_eq!(mark(&story), Price(100 * USD));
+    }
+    // An exit at any price is one at a price near there.
+    let (id, account, market) = (OrderId(900), AccountId(1), MarketId(0));
+    let effects = story.batch(vec![Input::Order(Order { id, account, market, size: Size(-40_000), limit: Price(1) })]);
+    let Effect::Admit { order } = effects[0] else { panic!("{effects:?}") };
+    assert!(Price(90 * USD) <= order.limit, "{order:?}");
+    // Overruled or not, they wait as long as everybody would.
+    story.hold(0, &[2_000, 2_000, 10_000], 545);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    story.hold(0, &[2_000, 2_000, 10_000], 10);
+    check(&story, Rung::Primary, QualityState::Agreed, 2_000);
+}
+
+#[test]
+fn the_index_of_a_leap_is_never_outside_of_what_anybody_says() {
+    let mut params = quick(3);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params, &[]);
+    // The third has gone half of the way: there it is.
+    story.hold(0, &[2_000, 2_000, 6_000], 5);
+    check(&story, Rung::Primary, QualityState::Disputed, 6_000);
+}
+
+#[test]
+fn a_moment_in_which_few_speak_does_not_let_everybody_leap() {
+    // Two of three are silent for some seconds.
+    let mut params = quick(3);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params, &[]);
+    story.hold(0, &[10_000, GONE, GONE], 5);
+    check(&story, Rung::Primary, QualityState::Degraded, 10_000);
+    story.hold(0, &[2_000; 3], 5);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    // Or one of two is off for a second.
+    let mut params = quick(2);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params.clone(), &[]);
+    story.hold(0, &[10_000, 10_300], 1);
+    assert_eq!(story.quality(0).state, QualityState::Disputed);
+    story.hold(0, &[2_000; 2], 5);
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    // But where few have carried it elsewhere, there is nothing to leap from.
+    let mut story = opened(params, &[]);
+    for cents in [9_500, 9_000, 8_500] {
+        story.hold(0, &[cents, GONE], 70);
+    }
+    story.hold(0, &[4_000; 2], 5);
+    check(&story, Rung::Primary, QualityState::Agreed, 4_000);
+}
+
+#[test]
+fn what_everybody_delivers_late_is_usual_after_a_minute() {
+    let params = quick(3);
+    let mut story = opened(params, &[]);
+    let deliver = |story: &mut Story, delay: i64| {
+        story.wait(1);
+        let now = story.now;
+        let seen = |source| observation(0, source, 100 * USD, now - delay, now);
+        story.batch((0..3).map(seen).collect())
+    };
+    // Long enough for a minute to be less than a thousandth of it.
+    for _ in 0..70_000 {
+        deliver(&mut story, 1_000);
+    }
+    let exclusion = |story: &Story| story.kernel.state().market(MarketId(0)).unwrap().exclusion(SourceId(0));
+    // A source goes not back in what it publishes.
+    story.wait(4);
+    for _ in 0..60 {
+        deliver(&mut story, 4_000_000);
+        assert_eq!(exclusion(&story), Some(Exclusion::Delayed));
+    }
+    assert_eq!(story.quality(0).rung, Rung::LastGood);
+    deliver(&mut story, 4_000_000);
+    assert_eq!((exclusion(&story), story.quality(0).state), (None, QualityState::Agreed));
+    // One that comes in time ends it: the next late one is late again.
+    deliver(&mut story, 1_000);
+    story.wait(4);
+    deliver(&mut story, 4_000_000);
+    assert_eq!(exclusion(&story), Some(Exclusion::Delayed));
+}
