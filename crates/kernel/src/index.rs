@@ -197,10 +197,14 @@ impl Index {
             source.changed_at = seen.received_at;
         }
         (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
+        // The same once more, from somebody else or asked for again, says nothing of its way.
+        let is_new = source.published_at != seen.published_at || source.received_at == Timestamp::MIN;
         source.published_at = seen.published_at;
         source.received_at = seen.received_at;
         source.convert(listed, rate, &self.denomination);
-        source.travel(&panel.oracle);
+        if is_new {
+            source.travel(&panel.oracle);
+        }
         source.renew(listed, &panel.oracle);
         source.judge(listed, &panel.oracle);
         Ok(())
@@ -319,7 +323,7 @@ impl Index {
         }
         if look.agreed {
             self.agreed = look.quality.value;
-            self.rebased &= look.newest < self.denomination.since;
+            self.rebased &= !look.came;
         }
         let value = look.quality.value;
         self.leapt = look.median.filter(|_| look.leaps).unwrap_or(Price(0));
@@ -561,6 +565,11 @@ impl Index {
         // off so far as a split does.
         let mut disputed = !has_majority || !outvoted;
         let is_rebased = self.rebased && self.denomination.since <= look.newest;
+        if is_rebased {
+            let since = self.denomination.since;
+            let came = voices.iter().filter(supports).filter(|voice| since <= voice.published_at);
+            look.came = needed <= lineages_of(came);
+        }
         let leap_max = if is_rebased { oracle.dispute } else { oracle.leap_max };
         // What only few said is nothing to leap from.
         let leaps = has_majority && self.vouched && !value.within(leap_max, self.footing);
@@ -776,6 +785,8 @@ struct Look {
     confirmed: bool,
     /// Everybody leaps, and is not believed yet.
     leaps: bool,
+    /// As many as an agreed price needs support it with what they published in the present denomination.
+    came: bool,
     /// Somebody was overruled.
     overruled: bool,
     /// Somebody is in or out who was not when the voices were counted.
@@ -806,6 +817,7 @@ impl Look {
             agreed: false,
             confirmed: false,
             leaps: false,
+            came: false,
             overruled: false,
             changed: false,
         }

@@ -304,7 +304,7 @@ impl Kernel {
     /// Files a report of a pool's chain with each of its markets.
     fn chain(&mut self, health: &ChainHealth, at: Timestamp) -> Result<(), Reject> {
         let pool = self.state.pools.get_mut(usize::from(health.pool.0)).ok_or(Reject::UnknownPool)?;
-        let mut outage = None;
+        let (mut outage, last) = (None, pool.last_outage());
         for market in &mut pool.markets {
             let silent = market.activity.report(health, &market.params.chain, at)?;
             if let Some(silent) = silent {
@@ -316,7 +316,7 @@ impl Kernel {
             }
         }
         if let Some(outage) = outage {
-            pool.resume_clocks(outage, at);
+            pool.resume_clocks(outage, last, at);
             self.alarm = self.alarm.min(next_alarm(pool));
         }
         Ok(())
@@ -325,11 +325,12 @@ impl Kernel {
     /// Whoever decides was `away` until `at`.
     fn restart(&mut self, away: Duration, at: Timestamp) {
         for pool in &mut self.state.pools {
+            let last = pool.last_outage();
             for market in &mut pool.markets {
                 market.forget(at);
                 market.begin_grace(away, at);
             }
-            pool.resume_clocks(away, at);
+            pool.resume_clocks(away, last, at);
             self.alarm = self.alarm.min(next_alarm(pool));
         }
         for market in 0..self.state.directory.len() {

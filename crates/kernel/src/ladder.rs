@@ -331,14 +331,19 @@ impl Ladder {
         }
         let few = choices.said(Rung::Secondary).filter(|few| self.refused.is_none() && self.fits(few, reach));
         // Nobody comes to a contradiction from another rung.
-        let few = few.filter(|_| !choices.is_secondary_contradicted()).map(|few| self.beside_anchor(few, choices));
+        let few = few.filter(|_| !choices.is_secondary_contradicted()).map(|few| self.beside_anchor(few, choices, at));
         own.or(few).unwrap_or_else(|| self.remembered(choices, at))
     }
 
-    /// A price that too few say: where it is elsewhere than what was said before, that speaks against it.
-    fn beside_anchor(&self, few: PriceQuality, choices: &Choices<'_>) -> PriceQuality {
-        let stays = self.anchor == Price(0) || few.value.within(choices.params.oracle.dispute, self.anchor);
-        if stays { few } else { disputed(few, self.anchor, i128::MAX) }
+    /// A price that too few say: where it is elsewhere than what was said before, that speaks against it for as long as it would serve.
+    fn beside_anchor(&mut self, few: PriceQuality, choices: &Choices<'_>, at: Timestamp) -> PriceQuality {
+        let oracle = &choices.params.oracle;
+        let lasts_until = self.anchor_at.plus(oracle.last_good_max);
+        if self.anchor == Price(0) || lasts_until < at || few.value.within(oracle.dispute, self.anchor) {
+            return few;
+        }
+        self.deadline = self.deadline.min(lasts_until);
+        disputed(few, self.anchor, i128::MAX)
     }
 
     /// Nobody speaks: the average of what was said, or the last of it.

@@ -473,7 +473,13 @@ impl Market {
         let old = self.activity.outage;
         // News of an outage inside of a grace takes it from nobody.
         let goes_on = old.is_grace(at);
-        let left = if goes_on { old.grace_until.since(at) } else { Duration::ZERO };
+        let left = if old.waits {
+            old.grace
+        } else if goes_on {
+            old.grace_until.since(at)
+        } else {
+            Duration::ZERO
+        };
         let ended_at = if goes_on { old.ended_at } else { at };
         let grace = grace.max(left);
         self.activity.outage = Outage { ended_at, grace, grace_until: at.plus(grace), waits: true };
@@ -734,9 +740,17 @@ impl Pool {
         self.alarms.extend(waits);
     }
 
-    /// An outage of this length is over at `at`: what it stopped goes on where it was. Nobody could act, so no clock ran; and whoever
+    /// When the last outage of which a market was told was over; `MIN` before the first.
+    pub(crate) fn last_outage(&self) -> Timestamp {
+        let ends = self.markets.iter().map(|market| market.activity.outage.ended_at);
+        ends.max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// An outage of this length is over at `at`, and the one before it was at `last`: what it stopped goes on where it was. Nobody could act, so no clock ran; and whoever
     /// came into distress meanwhile comes into it now.
-    pub(crate) fn resume_clocks(&mut self, outage: Duration, at: Timestamp) {
+    pub(crate) fn resume_clocks(&mut self, outage: Duration, last: Timestamp, at: Timestamp) {
+        // One that is told of twice stopped them once.
+        let outage = outage.min(at.since(last));
         let began_at = Timestamp(at.0.saturating_sub(outage.0));
         let ends: Vec<Timestamp> = self.markets.iter().map(|market| market.activity.outage.ended_at).collect();
         let ttls: Vec<(MarketId, Duration)> =

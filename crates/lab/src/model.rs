@@ -235,11 +235,15 @@ impl Model {
         }
         if walk.batch.inputs.contains(&Input::Restart) {
             let away = if height == 0 { 0 } else { at.0 - before_at.0 };
+            let last = |pool: usize| last_outage(&markets, pool);
+            let before: Vec<Timestamp> = (0..markets.len()).map(last).collect();
             let pools: BTreeSet<usize> = markets.iter_mut().map(|market| market.restart(away, at)).collect();
             for market in &markets {
                 venue.health(market.id, market.outage, market.chain);
             }
-            pools.into_iter().for_each(|pool| venue.resume_clocks(pool, away));
+            for pool in pools {
+                venue.resume_clocks(pool, away, before.get(pool).copied().unwrap_or(Timestamp::MIN));
+            }
         }
         let mut looks = observe(&mut markets, &mut venue, walk)?;
         for market in markets.iter().filter(|market| told_of.contains(&market.id)) {
@@ -571,7 +575,11 @@ impl Market {
         // Inside of a grace, or before it could begin, it is still the outage that it was.
         let old = self.outage;
         let inside = old.waits || at < old.grace_until;
-        let left = if inside { i128::from(old.grace_until.0) - i128::from(at.0) } else { 0 };
+        let left = match (old.waits, inside) {
+            (true, _) => i128::from(old.grace.0),
+            (false, true) => i128::from(old.grace_until.0) - i128::from(at.0),
+            (false, false) => 0,
+        };
         let grace = grace.min(breaker.grace_max.0.into()).max(left);
         let until = Timestamp((i128::from(at.0) + grace).min(i64::MAX.into()) as i64);
         let ended_at = if inside { old.ended_at } else { at };
@@ -609,6 +617,12 @@ impl Market {
         let speaks = |panel: &&Panel| panel.rung == self.ladder.quality.rung;
         &self.panels.iter().find(speaks).unwrap_or(self.own()).index
     }
+}
+
+/// When the last outage of which a pool's market was told was over.
+fn last_outage(markets: &[Market], pool: usize) -> Timestamp {
+    let of_pool = markets.iter().filter(|market| usize::from(market.params.pool.0) == pool);
+    of_pool.map(|market| market.outage.ended_at).max().unwrap_or(Timestamp::MIN)
 }
 
 fn worth_of(markets: &[Market], unit: MarketId) -> Option<(exact::Q, exact::Q, Timestamp)> {
@@ -773,6 +787,7 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
             Input::Depth(depth) => depth.market,
             Input::Chain(health) => {
                 let pool = usize::from(health.pool.0);
+                let last = last_outage(markets, pool);
                 let known = venue.has_pool(pool);
                 let mut reject = (!known).then_some(protocol::Reject::UnknownPool);
                 let mut outage = None;
@@ -790,7 +805,7 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                     venue.health(market.id, market.outage, market.chain);
                 }
                 if let Some(outage) = outage {
-                    venue.resume_clocks(pool, outage);
+                    venue.resume_clocks(pool, outage, last);
                 }
                 if let Some(reject) = reject {
                     walk.expect("a refused report", Effect::Rejected { input: n, reject })?;

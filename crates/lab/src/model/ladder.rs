@@ -242,7 +242,9 @@ fn step(old: &Ladder, with: &Climb<'_>) -> Ladder {
                 // What was said before says that too few who are elsewhere are wrong.
                 let elsewhere =
                     |few: &PriceQuality| new.anchor != Price(0) && !within(few.value, oracle.dispute, new.anchor);
-                let few = few.map(|few| if elsewhere(&few) { against(few, new.anchor, None) } else { few });
+                // As long as that would serve itself.
+                let lasts = at.0 <= new.anchor_at.0.saturating_add(oracle.last_good_max.0);
+                let few = few.map(|few| if lasts && elsewhere(&few) { against(few, new.anchor, None) } else { few });
                 few.unwrap_or_else(|| said_last(&new, with))
             }
         }

@@ -633,8 +633,10 @@ impl Venue {
     }
 
     /// Nobody could act for `outage`: what had begun before it goes on where it was.
-    pub(super) fn resume_clocks(&mut self, pool: usize, outage: i64) {
+    pub(super) fn resume_clocks(&mut self, pool: usize, outage: i64, last: Timestamp) {
         let at = self.at.0;
+        // No longer than since the one before was over.
+        let outage = outage.min(at.saturating_sub(last.0));
         let Some(books) = self.books.get_mut(pool) else { return };
         let ends: Vec<i64> = books.terms.values().map(|terms| terms.outage.ended_at.0).collect();
         for (id, since) in &mut books.since {

@@ -114,6 +114,8 @@ pub(super) fn observe(
         source.changed_at = seen.received_at;
     }
     (source.quoted, source.quoted_confidence) = (seen.price, seen.confidence);
+    // Of what was said before nobody learns how long news are under way.
+    let is_new = source.published_at != seen.published_at || source.received_at == Timestamp::MIN;
     (source.published_at, source.received_at) = (seen.published_at, seen.received_at);
     super::ladder::convert(source, listing, worth, &index.denomination);
     // Later than all but one in a thousand before it, and than the floor.
@@ -121,10 +123,12 @@ pub(super) fn observe(
     let late = usual(&source.delays).is_some_and(|usual| usual.max(params.oracle.silence_floor.0) < delay);
     // For long without a break it is usual.
     let since = if source.late_since == Timestamp::MIN { source.received_at } else { source.late_since };
-    source.late_since = if late { since } else { Timestamp::MIN };
-    source.is_late = late && source.received_at.0 - since.0 < params.oracle.dispute_confirm.0;
-    source.delays.counts[bucket_of(delay)] += 1;
-    source.delays.total += 1;
+    if is_new {
+        source.late_since = if late { since } else { Timestamp::MIN };
+        source.is_late = late && source.received_at.0 - since.0 < params.oracle.dispute_confirm.0;
+        source.delays.counts[bucket_of(delay)] += 1;
+        source.delays.total += 1;
+    }
     judge(source, listing, params);
     Ok(())
 }
@@ -410,6 +414,8 @@ struct Amount {
     spoken: bool,
     /// Everybody is as far off as a split, and not for long enough.
     leaps: bool,
+    /// Enough support it with what they published since the denomination changed.
+    came: bool,
     /// When the newest of the usable was published.
     newest: Option<Timestamp>,
     adrift: Option<Adrift>,
@@ -473,9 +479,8 @@ pub(super) fn evaluate(index: &mut Index, params: &MarketParams, at: Timestamp) 
     }
     if last.agreed {
         index.agreed = quality.value;
-        // Whoever agrees speaks of the present denomination.
-        let since = index.denomination.since;
-        index.rebased = index.rebased && last.newest.is_none_or(|newest| newest < since);
+        // Until enough of those who agree have spoken of the present denomination.
+        index.rebased = index.rebased && !last.came;
     }
     index.leapt = if last.leaps { last.value } else { Price(0) };
     // Where enough stood is kept while too few who stand there, too, speak.
@@ -655,6 +660,9 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
     // As far as a split goes, or after one was announced as far as prices contradict, nobody is believed at once.
     let spoke = usable.iter().any(|voice| index.denomination.since <= voice.published_at);
     let limit = if index.rebased && spoke { oracle.dispute } else { oracle.leap_max };
+    let present: Vec<Voice> =
+        backers.iter().filter(|voice| index.denomination.since <= voice.published_at).copied().collect();
+    amount.came = spoke && enough <= count(&present);
     let leap = majority && index.vouched && !within(value, limit, index.footing);
     let leapt = leap && !disputed;
     if leap || majority && few && off(oracle.dispute) {
