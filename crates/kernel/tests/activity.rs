@@ -570,3 +570,67 @@ fn two_liquidations_that_meet_are_closed_once() {
     let market = story.kernel.state().market(MarketId(0)).expect("listed");
     assert_eq!(market.activity.liquidated.total, 4_555);
 }
+
+#[test]
+fn a_second_signal_takes_nothing_from_a_grace_that_waits() {
+    for second in [false, true] {
+        let accounts = [account(1, 400, &[(0, 40_000, 100)]), account(2, 1_000_000, &[(0, -40_000, 100)])];
+        let mut story = opened(quick(3), &accounts);
+        // Twenty minutes away are ten minutes of grace, from when exits are open: no source is back for nearly as long.
+        story.prompt = false;
+        story.wait(1_200).batch(vec![Input::Restart]);
+        story.prompt = true;
+        for _ in 0..590 {
+            story.wait(1).batch(vec![]);
+        }
+        story.prompt = false;
+        story.wait(1).batch(if second { vec![Input::Restart] } else { vec![] });
+        story.prompt = true;
+        story.hold(0, &[9_150; 3], 600);
+        assert_eq!(liquidations(&story.effects), [], "{second}");
+        story.hold(0, &[9_150; 3], 5);
+        assert_eq!(liquidations(&story.effects).len(), 1, "{second}");
+    }
+}
+
+#[test]
+fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
+    for (chain, restart) in [(false, true), (true, false), (true, true)] {
+        let accounts = [account(1, 400, &[(0, 40_000, 100)]), account(2, 1_000_000, &[(0, -40_000, 100)])];
+        let mut story = opened(quick(3), &accounts);
+        let health = |at: i64| {
+            let (pool, produced_at) = (PoolId(0), Timestamp(at));
+            Input::Chain(ChainHealth {
+                pool,
+                produced_at,
+                base_fee: 0,
+                inclusion: Duration::ZERO,
+                finality: Duration::ZERO,
+            })
+        };
+        let look = |story: &mut Story, more: Vec<Input>| {
+            let now = story.now;
+            let seen = (0..3).map(|source| observation(0, source, 9_150 * (USD / 100), now, now));
+            story.batch(more.into_iter().chain(seen).collect());
+        };
+        let now = story.now;
+        story.batch(vec![health(now)]);
+        // Under maintenance for a minute, and the book takes nothing.
+        for _ in 0..60 {
+            let now = story.wait(1).now;
+            look(&mut story, vec![health(now)]);
+        }
+        story.prompt = false;
+        let now = story.wait(1_200).now;
+        let told = [(restart, Input::Restart), (chain, health(now))];
+        look(&mut story, told.into_iter().filter(|(told, _)| *told).map(|(_, input)| input).collect());
+        story.prompt = true;
+        // A calm's time later it goes on where it was.
+        for _ in 0..30 {
+            let now = story.wait(1).now;
+            look(&mut story, vec![health(now)]);
+        }
+        let live = story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
+        assert!(live.is_some(), "{chain} {restart}");
+    }
+}

@@ -8,7 +8,7 @@ use protocol::input::{Order, Redenomination};
 use protocol::params::SourceParams;
 use protocol::quality::Exclusion;
 use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, OrderId, QualityState, Reject, Rung, SourceId};
-use units::{Price, Ratio, Size, Timestamp};
+use units::{Duration, Price, Ratio, Size, Timestamp};
 
 const RICH: i64 = 1_000_000;
 const GONE: i64 = i64::MIN;
@@ -248,4 +248,69 @@ fn what_everybody_delivers_late_is_usual_after_a_minute() {
     story.wait(4);
     deliver(&mut story, 4_000_000);
     assert_eq!(exclusion(&story), Some(Exclusion::Delayed));
+}
+
+#[test]
+fn news_that_come_once_more_say_nothing_of_their_way() {
+    let mut params = quick(3);
+    for source in &mut params.sources {
+        source.heartbeat = Duration::seconds(10);
+    }
+    let mut story = opened(params, &[]);
+    let deliver = |story: &mut Story, published: i64| {
+        let now = story.now;
+        story.batch((0..3).map(|source| observation(0, source, 100 * USD, published, now)).collect())
+    };
+    for _ in 0..2_000 {
+        story.wait(10);
+        let now = story.now;
+        deliver(&mut story, now);
+        // A second observer's copy, four seconds later.
+        story.wait(4);
+        deliver(&mut story, now);
+        assert_eq!(story.quality(0).state, QualityState::Agreed);
+    }
+}
+
+#[test]
+fn a_split_has_come_when_as_many_as_an_agreed_price_needs_say_so() {
+    // Four into five; one source switches in time, the others spoke just before it and go on as they were.
+    let accounts = [account(1, RICH, &[(0, 40_000, 100)]), account(2, 1_000, &[(0, -40_000, 100)])];
+    let mut params = quick(3);
+    params.oracle.leap_max = Ratio::percent(45);
+    let mut story = opened(params, &accounts);
+    let at = story.now + 700_000;
+    story.batch(vec![split(4, 5, at)]);
+    story.effects.clear();
+    story.wait(1);
+    let now = story.now;
+    let seen = |source, usd: i64, published| observation(0, source, usd * USD, published, now);
+    story.batch(vec![seen(1, 100, now - 400_000), seen(2, 100, now - 400_000), seen(0, 80, now)]);
+    assert!(story.kernel.state().market(MarketId(0)).unwrap().index.rebased);
+    for k in 0..900 {
+        story.hold(0, &[8_000 + k % 2, 10_000 + k % 2, 10_000 + k % 2], 1);
+    }
+    check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+    let closed = |effect: &Effect| matches!(effect, Effect::Liquidate { .. } | Effect::Deleveraged { .. });
+    assert!(!story.effects.iter().any(closed));
+    // When a second one switches, too, it has.
+    story.hold(0, &[8_000, 8_000, 10_000], 100);
+    assert_eq!(story.quality(0).value, Price(100 * USD));
+    story.hold(0, &[8_000; 3], 100);
+    check(&story, Rung::Primary, QualityState::Agreed, 10_000);
+    assert!(!story.kernel.state().market(MarketId(0)).unwrap().index.rebased);
+}
+
+#[test]
+fn what_was_said_before_speaks_against_a_lone_secondary_price_only_for_as_long_as_it_would_serve() {
+    let accounts = [account(1, 400, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])];
+    let mut story = opened(two_sets(2, 2), &accounts);
+    // In steps of one percent, down to where the account is bankrupt.
+    for k in 0..30 {
+        story.hold(0, &[GONE, GONE, 10_000 - 100 * k, GONE], 10);
+    }
+    assert_eq!(story.quality(0).state, QualityState::Disputed);
+    story.hold(0, &[GONE, GONE, 7_000, GONE], 330);
+    assert_eq!((story.quality(0).state, story.quality(0).rung), (QualityState::Degraded, Rung::Secondary));
+    assert_eq!(story.quality(0).value, Price(70 * USD));
 }
