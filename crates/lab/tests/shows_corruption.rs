@@ -23,8 +23,10 @@ const STAGGER: i64 = SECOND / SOURCES as i64;
 const START: i64 = 1_760_000_000 * SECOND;
 const WARM_UP: i64 = 300;
 /// Seconds from the start on. A frozen majority is out of band after twenty; a dispute lasts sixty, and sixty more where
-/// it leaves a lone source that would carry the index off.
-const SECONDS: i64 = 130;
+/// it leaves a lone source that would carry the index off; what goes as far as a split waits for ten minutes.
+const SECONDS: i64 = 730;
+/// A walk is over after these.
+const WALK: i64 = 130;
 /// The source's lower bound, at which it gets stuck.
 const BOUND: i64 = 20 * USD;
 
@@ -77,8 +79,13 @@ impl Corruption {
         }
     }
 
+    /// As far away at once as a split: whoever is left is believed later.
+    const fn leaps(self) -> bool {
+        matches!(self, Corruption::Half | Corruption::Double | Corruption::Thousandfold)
+    }
+
     /// What a corrupt source says in place of `honest` this long after the start, and how far ahead it dates it.
-    const fn says(self, honest: i64, last_honest: i64, at: i64) -> (i64, i64) {
+    fn says(self, honest: i64, last_honest: i64, at: i64) -> (i64, i64) {
         match self {
             Corruption::Zero => (0, 0),
             Corruption::Half => (honest / 2, 0),
@@ -89,7 +96,7 @@ impl Corruption {
             Corruption::Future => (honest / 2, 3_600 * SECOND),
             Corruption::Stuck => (BOUND, 0),
             // 0.4% a second, in steps that no filter minds: in two minutes half of the price.
-            Corruption::Walking => (honest - honest / 250 * (at / SECOND), 0),
+            Corruption::Walking => (honest - honest / 250 * (at / SECOND).min(WALK), 0),
         }
     }
 }
@@ -259,7 +266,9 @@ fn run(warm: &Stage, corruption: Corruption, set: u32) -> Run {
     let label = || format!("{} in {set:08b}", corruption.name());
     let is_corrupt = |source: usize| set >> source & 1 == 1;
     let corrupt = set.count_ones() as usize;
-    let confirm = stage.kernel.state().market(MarketId(0)).expect("listed").params.oracle.dispute_confirm.0;
+    let oracle = stage.kernel.state().market(MarketId(0)).expect("listed").params.oracle;
+    let confirm =
+        if corruption.leaps() && SOURCES < corrupt * 2 { oracle.leap_confirm } else { oracle.dispute_confirm }.0;
     let mut found = Run::default();
     let mut moment: Option<i64> = None;
     let mut disputed_at: Option<i64> = None;
@@ -355,8 +364,12 @@ fn every_set_of_corrupt_sources() {
                 assert!(found.undisputed_error <= 31_000, "{label}");
                 let honest_again = corruption.is_nonsense();
                 if honest_again || SOURCES < corrupt * 2 {
-                    let most = if honest_again && corrupt + 1 == SOURCES { 122 } else { 62 };
-                    assert!(found.dispute_lasted.is_some_and(|seconds| 59 <= seconds && seconds <= most), "{label}");
+                    let (least, most) = match (corruption.leaps(), honest_again && corrupt + 1 == SOURCES) {
+                        (true, _) => (599, 602),
+                        (false, true) => (59, 122),
+                        (false, false) => (59, 62),
+                    };
+                    assert!(found.dispute_lasted.is_some_and(|seconds| least <= seconds && seconds <= most), "{label}");
                 } else {
                     // Half against half: nobody is ever believed.
                     assert_eq!((found.dispute_lasted, found.state), (None, Some(QualityState::Disputed)), "{label}");

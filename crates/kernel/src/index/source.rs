@@ -289,11 +289,11 @@ impl Source {
             let usual = self.delays.p999();
             usual != Duration::ZERO && usual < delay
         };
-        self.late_since = match self.late_since {
-            Timestamp::MIN if is_late => self.received_at,
-            since if is_late => since,
-            _ => Timestamp::MIN,
-        };
+        if !is_late {
+            self.late_since = Timestamp::MIN;
+        } else if self.late_since == Timestamp::MIN {
+            self.late_since = self.received_at;
+        }
         // Whoever has come late for long, without a break, comes late.
         self.is_late = is_late && self.received_at.since(self.late_since) < oracle.dispute_confirm;
         self.delays.learn(delay);
