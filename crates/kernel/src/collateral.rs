@@ -2,7 +2,7 @@
 //!
 //! What is paid in counts after its ramp, and not before the market lets exposure grow: whoever pays in at a price that nobody
 //! trusts has nothing of it yet. For what opens or leaves it counts at the stable price where that is less, for nothing where the
-//! market lets nobody open, and for nothing once too much is owed against collateral ([`Lens::Bare`]).
+//! market lets nobody open, and never for more than the account may owe.
 //!
 //! A debt is cash below zero. Nobody is paid out what is not there in cash, so debts are made by losses alone. Whoever is under
 //! maintenance and owes cash has collateral sold for it: whoever offers cash has it at the mark less a discount that grows, over
@@ -15,7 +15,7 @@ use crate::state::{Account, LOTS_MAX, Pool};
 use alloc::vec::Vec;
 use protocol::input::{Buy, Collateral};
 use protocol::{AccountId, Effect, MarketId, Reject};
-use units::{Duration, Notional, Price, Rounding, Size, Timestamp, div, mul_div};
+use units::{Duration, Notional, Price, Ratio, Rounding, Size, Timestamp, div, mul_div};
 
 /// Lots of a market's base asset that an account has as collateral.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,10 +106,21 @@ impl Pool {
         self.owed = self.owed.saturating_add(account.debt()).saturating_sub(before);
     }
 
-    /// How an account is judged for what it asks for: once too much is owed, without its collateral.
-    pub(crate) fn lens_of(&self, account: &Account) -> Lens {
-        let own = account.debt() < i128::from(self.params.account_borrow_max.0);
-        if own && self.owed < i128::from(self.params.borrow_max.0) { Lens::Unkind } else { Lens::Bare }
+    /// What an account's collateral counts for by `lens`, micro-USD: no more than the account may owe, so that nobody borrows more than that
+    /// by losing to an accomplice.
+    pub(crate) fn credited(&self, account: &Account, lens: Lens) -> i128 {
+        let of = |held: &Held| self.market(held.market).map_or(0, |market| credit(market, held.lots, lens).counted);
+        let all = account.collateral.iter().map(of).fold(0, i128::saturating_add);
+        let others = self.owed.saturating_sub(account.debt());
+        let room = i128::from(self.params.borrow_max.0).saturating_sub(others);
+        all.min(room).min(i128::from(self.params.account_borrow_max.0)).max(0)
+    }
+
+    /// Equity at its least, with no more of its collateral than it may owe.
+    pub(crate) fn least(&self, account: &Account) -> Option<i128> {
+        let bare = Account { collateral: Vec::new(), ..account.clone() };
+        let risk = risk(&bare, |market| self.market(market), Lens::Unkind)?;
+        Some(risk.equity.saturating_add(self.credited(account, Lens::Unkind)))
     }
 
     /// Changes what an account holds, and what the pool does.
@@ -128,6 +139,9 @@ impl Pool {
         let gone = |held: &Held| held.all() == Size(0);
         let Some(account) = self.accounts.get_mut(&id) else { return };
         account.collateral.retain(|held| !gone(held));
+        if account.collateral.is_empty() {
+            account.offered_at = Timestamp::MIN;
+        }
         let holds = account.holds(market);
         if let Some(place) = self.place_of(market)
             && let Some(market) = self.markets.get_mut(place)
@@ -224,14 +238,32 @@ impl Pool {
         }
         let market = self.market(market)?;
         let params = &market.params.collateral;
-        let (stood, auction) = (i128::from(at.since(since).0.max(0)), i128::from(params.auction.0));
+        // It stands since it was first for sale, and not while it was not.
+        let stood = if account.offered_at == Timestamp::MIN { Duration::ZERO } else { at.since(account.offered_at) };
+        let (stood, auction) = (i128::from(stood.0.max(0)), i128::from(params.auction.0));
         // At the mark or where it is going, whichever is more: nobody gains by a mark that is slow to rise.
         let whole = i128::from(market.mark.kinder(held).0);
         let farthest = params.haircut.of(whole, Rounding::Down)?;
         let discount = mul_div(farthest, stood.min(auction), auction, Rounding::Down)?;
         let price = Price(i64::try_from(whole.saturating_sub(discount).max(1)).ok()?);
         let needed = div(account.debt().checked_mul(market.per_micro)?, i128::from(price.0), Rounding::Up)?;
-        let most = Size(i64::try_from(needed).unwrap_or(i64::MAX)).min(held);
+        // No more than restores it either: a lot brings what it is sold for, and takes away what it counted for.
+        let buffered = Ratio(Ratio::ONE.0.saturating_add(market.params.liquidation.buffer.0));
+        let target = buffered.of(risk.maintenance_micro(), Rounding::Up)?;
+        let lacks = target.saturating_sub(risk.equity).max(0).checked_mul(market.per_micro)?;
+        let unripe = account.collateral.iter().find(|held| held.market == market.id).map_or(0, |held| held.ripening.0);
+        let by_unripe = div(lacks, i128::from(price.0), Rounding::Up)?;
+        let left = lacks.saturating_sub(i128::from(unripe).saturating_mul(i128::from(price.0)));
+        let haircut = params.haircut.of(i128::from(market.mark.price.0), Rounding::Down)?;
+        let gain = i128::from(price.0).saturating_sub(i128::from(market.mark.price.0)).saturating_add(haircut);
+        let restoring = if left <= 0 {
+            by_unripe
+        } else if gain <= 0 {
+            needed
+        } else {
+            i128::from(unripe).saturating_add(div(left, gain, Rounding::Up)?).saturating_add(1)
+        };
+        let most = Size(i64::try_from(needed.min(restoring)).unwrap_or(i64::MAX)).min(held);
         Some(Offer { most, price, is_over: auction <= stood })
     }
 
@@ -280,10 +312,32 @@ impl Pool {
         self.set_cash(said.from, got);
         self.put(said.from, said.market, Size(said.size.0.saturating_neg()), None);
         self.put(said.account, said.market, said.size, None);
+        // What it leaves owing reaches the markets in which something of it was sold.
+        if let Some(owner) = self.accounts.get_mut(&said.from) {
+            let taken = owner.taken.entry(said.market).or_insert(0);
+            *taken = taken.saturating_add(i128::from(needed.0));
+        }
         let (market, size, price) = (said.market, said.size, offer.price);
         out.push(Effect::CollateralSold { market, account: said.from, buyer: said.account, size, price });
         self.settle_account(said.from, market, at, out);
         Ok(())
+    }
+
+    /// Notes since when something of an account's collateral is for sale, and has it looked at when its price has fallen as far as it will.
+    pub(crate) fn note_offers(&mut self, id: AccountId, at: Timestamp) {
+        let Some(account) = self.accounts.get(&id).filter(|account| !account.collateral.is_empty()) else { return };
+        let markets = account.collateral.iter().map(|held| held.market);
+        let offered: Vec<MarketId> = markets.filter(|market| self.offer(id, *market, at).is_some()).collect();
+        let begins = !offered.is_empty() && account.offered_at == Timestamp::MIN;
+        let auctions = offered.iter().filter_map(|market| Some(self.market(*market)?.params.collateral.auction));
+        let ends: Vec<Timestamp> = auctions.map(|auction| at.plus(auction)).collect();
+        let Some(account) = self.accounts.get_mut(&id) else { return };
+        if begins {
+            account.offered_at = at;
+            self.alarms.extend(ends.into_iter().map(|end| (end, id)));
+        } else if offered.is_empty() {
+            account.offered_at = Timestamp::MIN;
+        }
     }
 
     /// The backstop takes what nobody else bought in time, as far as it can pay.
@@ -292,15 +346,14 @@ impl Pool {
         let markets: Vec<MarketId> = account.collateral.iter().map(|held| held.market).collect();
         for market in markets {
             let Some(offer) = self.offer(id, market, at).filter(|offer| offer.is_over) else { continue };
-            let (size, limit) = (offer.most, offer.price);
+            // As much as it can pay for.
+            let free = self.accounts.get(&backstop).and_then(|account| self.spare_cash(account)).unwrap_or(0);
+            let scale = self.market(market).map(|market| market.per_micro);
+            let products = free.max(0).saturating_mul(scale.unwrap_or(0));
+            let lots = div(products, i128::from(offer.price.0), Rounding::Down).unwrap_or(0);
+            let (size, limit) = (offer.most.min(Size(i64::try_from(lots).unwrap_or(i64::MAX))), offer.price);
             // Where it can't pay, the debt stands.
             let _ = self.buy(&Buy { market, account: backstop, from: id, size, limit }, at, out);
         }
-    }
-
-    /// What an account's collateral counts for at its least, micro-USD.
-    pub(crate) fn credited(&self, account: &Account, lens: Lens) -> i128 {
-        let of = |held: &Held| self.market(held.market).map_or(0, |market| credit(market, held.lots, lens).counted);
-        account.collateral.iter().map(of).fold(0, i128::saturating_add)
     }
 }

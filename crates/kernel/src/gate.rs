@@ -3,6 +3,7 @@
 //! Checks are made in the order of [`Reject`]: cheapest and most basic first.
 
 use crate::backstop;
+use crate::collateral::Held;
 use crate::margin::{Lens, PARTS, initial, notional, risk, shown};
 use crate::quality;
 use crate::state::{Account, Isolated, LOTS_MAX, Market, OpenOrder, Pool, Position};
@@ -199,9 +200,8 @@ impl Pool {
     /// What an account can do without: the smaller of equity at its least, and of cash and what its collateral counts for, less
     /// initial margin and what its orders reserve. `None` where something that it holds has no price.
     pub(crate) fn spare(&self, account: &Account) -> Option<i128> {
-        let lens = self.lens_of(account);
-        let risk = risk(account, |market| self.market(market), lens)?;
-        let owned = i128::from(account.cash.0).saturating_add(self.credited(account, lens)).min(risk.equity);
+        let owned = i128::from(account.cash.0).saturating_add(self.credited(account, Lens::Unkind));
+        let owned = owned.min(self.least(account)?);
         let locked = units::div(self.worst_case(account, None)?, PARTS, Rounding::Up)?;
         Some(owned.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
@@ -349,9 +349,8 @@ impl Pool {
     /// Equity at its least, with the unrealised profit that is beyond doubt, less the initial margin of the worst case
     /// and reserves.
     fn free_for_opening(&self, account: &Account, worst_case: i128) -> Option<i128> {
-        let risk = risk(account, |market| self.market(market), self.lens_of(account))?;
         let locked = units::div(worst_case, PARTS, Rounding::Up)?;
-        Some(risk.equity.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
+        Some(self.least(account)?.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
 
     /// The limit of a reducing order, no farther on its losing side than its owner's equity can pay for, and what that
@@ -395,9 +394,10 @@ impl Pool {
             }
         }
         positions.retain(|position| position.size != Size(0));
-        let collateral = account.collateral.clone();
-        let after = Account { cash: filled.cash, positions, collateral, ..Account::EMPTY };
-        risk(&after, |market| self.market(market), self.lens_of(account)).map(|risk| risk.equity)
+        let after = Account { cash: filled.cash, positions, ..Account::EMPTY };
+        let risk = risk(&after, |market| self.market(market), Lens::Unkind)?;
+        // Whoever leaves pays with what it has, whether or not anybody may open.
+        Some(risk.equity.saturating_add(self.credited(account, Lens::Mark)))
     }
 
     /// What an order sets aside beside its initial margin, until it is gone: the restriction's add-on and the loss
@@ -690,7 +690,9 @@ impl Pool {
     pub(crate) fn settle_account(&mut self, id: AccountId, market: MarketId, at: Timestamp, out: &mut Vec<Effect>) {
         let Some(account) = self.accounts.get(&id) else { return };
         if account.positions.is_empty() {
-            let sold = account.collateral.is_empty();
+            // What has no price pays for nothing.
+            let worthless = |held: &Held| self.market(held.market).is_none_or(|market| market.mark.price <= Price(0));
+            let sold = account.collateral.iter().all(worthless);
             if sold && account.cash < Notional(0) {
                 backstop::cover(self, id, market, out);
             }

@@ -152,6 +152,7 @@ fn is_excessive(pool: &Pool, live: Liquidation, position: &Position, risk: &Risk
 pub fn review(pool: &mut Pool, id: AccountId, now: Now, placed: &mut u16, out: &mut Vec<Effect>) {
     // What nobody bought for a debt in time.
     pool.sell_to_backstop(id, now.at, out);
+    pool.note_offers(id, now.at);
     let Some(account) = pool.accounts.get(&id) else { return };
     let Some(risk) = risk(account, |market| pool.market(market), Lens::Mark) else { return };
     let since = pool.distressed.get(&id).copied().unwrap_or(now.at);

@@ -88,8 +88,6 @@ pub enum Lens {
     /// At the edge that is least kind, and a profit counts only where the market lets exposure grow: what a doubtful
     /// price gave may be gone before what it paid for is. Collateral likewise, and at the stable price where that is less.
     Unkind,
-    /// Likewise, and collateral counts for nothing.
-    Bare,
 }
 
 /// The price of `market` for a position of this sign, or `None` before the first mark.
@@ -101,7 +99,7 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     let mark = match lens {
         Lens::Mark => market.mark.price,
         Lens::Kindest | Lens::Doubted => market.mark.kinder(size),
-        Lens::Unkind | Lens::Bare => market.mark.harsher(size),
+        Lens::Unkind => market.mark.harsher(size),
     };
     let width = i128::from(market.quality().confidence.0.max(0));
     // Whoever is judged kindly has the rounding too, and whoever is not is kept from more.
@@ -109,7 +107,7 @@ pub fn price(market: &Market, size: Size, lens: Lens) -> Option<Price> {
     let kinder = match lens {
         Lens::Mark => 0,
         Lens::Kindest => width,
-        Lens::Unkind | Lens::Bare => -width,
+        Lens::Unkind => -width,
         Lens::Doubted => {
             // Up: whoever is judged kindly has the rounding too.
             let step = jump_limit(&market.params.oracle, market.quality().age);
@@ -196,7 +194,9 @@ pub fn risk_through<'a>(
         let market = market_of(held.market)?;
         let Credit { worth, counted } = credit(market, held.lots, lens_of(market, held.lots));
         risk.equity = risk.equity.saturating_add(counted);
-        risk.haircut = risk.haircut.saturating_add(worth.saturating_sub(counted));
+        // What does not count yet is worth something, too.
+        let unripe = credit(market, held.ripening, lens_of(market, held.ripening)).worth;
+        risk.haircut = risk.haircut.saturating_add(worth.saturating_sub(counted)).saturating_add(unripe);
     }
     Some(risk)
 }
@@ -206,7 +206,7 @@ fn add(risk: &mut Risk, position: &Position, market: &Market, lens: Lens) -> Opt
     let notional = notional(market, position.size, price);
     let tiers = &market.params.tiers;
     let profit = value(market, position.size, price) - i128::from(position.cost.0);
-    let profit = if matches!(lens, Lens::Unkind | Lens::Bare) && !market.lets_open() { profit.min(0) } else { profit };
+    let profit = if lens == Lens::Unkind && !market.lets_open() { profit.min(0) } else { profit };
     risk.equity = risk.equity.saturating_add(profit);
     risk.initial = risk.initial.saturating_add(initial(market, notional, market.open_interest));
     let maintenance = requirement(notional, tiers, |tier| tier.maintenance);
@@ -224,7 +224,7 @@ pub fn credit(market: &Market, lots: Size, lens: Lens) -> Credit {
     let price = match (lens, market.stable.price()) {
         (Lens::Mark | Lens::Kindest | Lens::Doubted, _) => price,
         (Lens::Unkind, Some(stable)) if market.lets_open() => price.min(stable),
-        (Lens::Unkind | Lens::Bare, _) => return NOTHING,
+        (Lens::Unkind, _) => return NOTHING,
     };
     let worth = value(market, lots, price);
     let haircut = market.params.collateral.haircut.of(worth, Rounding::Up).unwrap_or(worth);

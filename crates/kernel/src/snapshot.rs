@@ -402,6 +402,7 @@ canonical_struct!(Account {
     cash,
     positions,
     collateral,
+    offered_at,
     reserved,
     orders,
     liquidation,

@@ -70,6 +70,8 @@ pub struct Account {
     pub positions: Vec<Position>,
     /// What is held beside cash, in order of market.
     pub collateral: Vec<Held>,
+    /// Since when something of that is for sale for a debt; `MIN` where nothing is.
+    pub offered_at: Timestamp,
     /// Set aside for resting orders beside their initial margin, micro-USD.
     pub reserved: Notional,
     /// Resting orders, in order of admission.
@@ -578,6 +580,7 @@ impl Account {
         cash: Notional(0),
         positions: Vec::new(),
         collateral: Vec::new(),
+        offered_at: Timestamp::MIN,
         reserved: Notional(0),
         orders: Vec::new(),
         liquidation: None,
@@ -709,6 +712,7 @@ impl Pool {
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.taken.clear();
                     account.exhausted = false;
+                    account.offered_at = Timestamp::MIN;
                 }
             }
         }
@@ -730,11 +734,10 @@ impl Pool {
         let Some(account) = self.accounts.get(&id) else { return };
         let markets = account.markets().filter_map(|id| self.market(id));
         let waits = markets.flat_map(|market| {
-            let sold = account.holds_collateral(market.id).then(|| since.plus(market.params.collateral.auction));
             let confirmed = since.plus(market.params.liquidation.single_lineage_confirm);
             let graced = market.activity.outage.grace_until;
             let confirmed = market.single_lineage().then_some(confirmed);
-            confirmed.into_iter().chain((since < graced).then_some(graced)).chain(sold)
+            confirmed.into_iter().chain((since < graced).then_some(graced))
         });
         let waits: Vec<(Timestamp, AccountId)> = waits.map(|at| (at, id)).collect();
         self.alarms.extend(waits);
@@ -769,6 +772,16 @@ impl Pool {
                     ttls.iter().find(|(market, _)| *market == live.market).map_or(Duration::ZERO, |(_, ttl)| *ttl);
                 live.expires_at = live.expires_at.plus(outage).min(at.plus(ttl)).max(live.expires_at);
                 self.alarms.insert((live.expires_at, id));
+            }
+            if let Some(account) = self.accounts.get_mut(&id)
+                && account.offered_at != Timestamp::MIN
+            {
+                account.offered_at = account.offered_at.plus(outage).min(at);
+                let began_at = account.offered_at;
+                let held: Vec<MarketId> = account.collateral.iter().map(|held| held.market).collect();
+                let auctions = held.into_iter().filter_map(|id| Some(self.market(id)?.params.collateral.auction));
+                let ends: Vec<Timestamp> = auctions.map(|auction| began_at.plus(auction)).collect();
+                self.alarms.extend(ends.into_iter().map(|end| (end, id)));
             }
             self.await_turn(id, since);
         }

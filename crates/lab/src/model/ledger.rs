@@ -29,6 +29,8 @@ pub(super) struct Purse {
     pub(super) costs: BTreeMap<MarketId, i128>,
     /// Lots of base assets as collateral: those that count, those that don't yet, and when they may.
     pub(super) held: BTreeMap<MarketId, (i128, i128, Timestamp)>,
+    /// Since when something of that is for sale.
+    pub(super) offered_at: Timestamp,
     /// Lots; none is zero.
     pub(super) sizes: BTreeMap<MarketId, i128>,
     /// In order of admission.
@@ -205,6 +207,7 @@ impl Books {
                 .iter()
                 .map(|held| (held.market, (held.lots.0.into(), held.ripening.0.into(), held.ripe_at)))
                 .collect(),
+            offered_at: account.offered_at,
             orders: account.orders.clone(),
             liquidation: account.liquidation,
             exhausted: account.exhausted,
@@ -318,9 +321,10 @@ impl Books {
             need.initial += self.initial(*market, notional, self.open(*market));
             need.maintenance += requirement(notional, &terms.params.tiers, |tier| tier.maintenance);
         }
-        for (market, (lots, _, _)) in &purse.held {
+        for (market, (lots, ripening, _)) in &purse.held {
             let terms = self.terms.get(market)?;
             if 0 < terms.mark.0 {
+                need.haircut += terms.value(*ripening, price_of_held(*market, terms));
                 let worth = terms.value(*lots, price_of_held(*market, terms));
                 let cut = terms.haircut(worth);
                 need.equity += worth - cut;

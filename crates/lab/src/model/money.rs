@@ -229,10 +229,11 @@ impl Venue {
         if !purse.sizes.is_empty() {
             return Ok(());
         }
-        let owed = -purse.cash;
+        let beside: Vec<MarketId> = purse.held.keys().copied().collect();
         purse.exhausted = false;
-        // What it owes may be paid for by what it has beside.
-        if !purse.held.is_empty() {
+        // What it owes may be paid for by what it has beside, if that has a price.
+        let terms = &self.books[pool].terms;
+        if beside.iter().any(|market| 0 < terms[market].mark.0) {
             let under = self.books[pool].need(id).is_some_and(|need| need.under());
             let books = &mut self.books[pool];
             if under {
@@ -247,6 +248,8 @@ impl Venue {
             }
             return Ok(());
         }
+        let Some(purse) = self.books[pool].accounts.get_mut(&id) else { return Ok(()) };
+        let owed = -purse.cash;
         // Those share the loss who hold what was liquidated, or what the account lost with its own trade.
         let taken = std::mem::take(&mut purse.taken);
         let lost_in = if taken.is_empty() { BTreeMap::from([(market, 1)]) } else { taken };
@@ -649,6 +652,9 @@ impl Venue {
                 self.resumed.insert((pool, *id));
             }
         }
+        for purse in books.accounts.values_mut().filter(|purse| purse.offered_at != Timestamp::MIN) {
+            purse.offered_at.0 = purse.offered_at.0.saturating_add(outage).min(at);
+        }
         for id in books.distressed.clone() {
             if let Some(live) = books.accounts.get_mut(&id).and_then(|purse| purse.liquidation.as_mut()) {
                 let ttl = books.terms.get(&live.market).map_or(0, |terms| terms.params.liquidation.order_ttl.0);
@@ -712,12 +718,24 @@ impl Venue {
             return None;
         }
         let params = &terms.params.collateral;
-        let (stood, auction) = (self.stood(pool, id), params.auction.0);
+        let begun = if purse.offered_at == Timestamp::MIN { self.at } else { purse.offered_at };
+        let (stood, auction) = (self.at.0 - begun.0, params.auction.0);
         let whole = terms.mark.max(terms.target);
         let farthest = q(floor(&(part(params.haircut) * q(whole.0))));
         let price = i128::from(whole.0) - floor(&(farthest * q(stood.min(auction)) / q(auction)));
         let needed = ceil(&(q(-purse.cash) * q(terms.per_micro) / q(price)));
-        Some((needed.min(lots + ripening), price, auction <= stood))
+        // The fewest lots that restore the account, those that don't count first, and one for what is rounded.
+        let aim = q(ceil(&need.maintenance)) * (q(1) + part(terms.params.liquidation.buffer));
+        let lacks = (ceil(&aim) - need.equity).max(0) * terms.per_micro;
+        let left = lacks - ripening * price;
+        let cut = floor(&(part(params.haircut) * q(terms.mark.0)));
+        let gain = price - i128::from(terms.mark.0) + cut;
+        let restoring = match (left <= 0, gain <= 0) {
+            (true, _) => ceil(&(q(lacks) / q(price))),
+            (false, true) => needed,
+            (false, false) => ripening + ceil(&(q(left) / q(gain))) + 1,
+        };
+        Some((needed.min(restoring).min(lots + ripening), price, auction <= stood))
     }
 
     /// Collateral of an account in distress goes to somebody for cash.
@@ -731,6 +749,9 @@ impl Venue {
         books.pay(from, paid);
         books.hold(from, market, -i128::from(size.0), None);
         books.hold(account, market, size.0.into(), None);
+        if let Some(purse) = books.accounts.get_mut(&from) {
+            *purse.taken.entry(market).or_default() += paid;
+        }
         self.disturbed.insert((pool, from));
         self.settle(pool, from, market, walk)
     }
@@ -765,6 +786,27 @@ impl Venue {
         Ok((pool, price))
     }
 
+    /// What was sold to the end is no more for sale after the batch: that began when it did, or with this batch.
+    fn begun(&mut self, n: u32, said: &Buy, walk: &mut Walk<'_>) {
+        let Some(pool) = self.pool_of(said.market) else { return };
+        let Some(before) = self.books[pool].accounts.get(&said.from).map(|purse| purse.offered_at) else { return };
+        for begun in [self.at, before] {
+            if let Some(purse) = self.books[pool].accounts.get_mut(&said.from) {
+                purse.offered_at = begun;
+            }
+            let told = match self.buys(said) {
+                Ok((_, price)) => {
+                    let Buy { market, account: buyer, from: account, size, limit: _ } = *said;
+                    Effect::CollateralSold { market, account, buyer, size, price: Price(price as i64) }
+                }
+                Err(reject) => rejected(n, reject),
+            };
+            if walk.peek() == Some(told) {
+                return;
+            }
+        }
+    }
+
     /// What the backstop takes because nobody else has.
     fn sold_to_backstop(&mut self, effect: Effect, walk: &mut Walk<'_>) -> Demand<()> {
         let Effect::CollateralSold { market, account: from, buyer: account, size, price } = effect else {
@@ -772,12 +814,12 @@ impl Venue {
         };
         let pool = self.pool_of(market).ok_or(("a market", String::new()))?;
         let offer = self.offer(pool, from, market);
-        same(
-            "only what is for sale, and nobody took, goes to the backstop",
-            from,
-            offer,
-            Some((size.0.into(), price.0.into(), true)),
-        )?;
+        let provider = self.books[pool].accounts.get(&account).ok_or(("a backstop", format!("{account:?}")))?;
+        let free = beyond(&self.books[pool], provider).map_or(0, |free| free.min(provider.cash)).max(0);
+        let payable = floor(&(q(free) * q(self.books[pool].terms[&market].per_micro) / q(price.0)));
+        let offer = offer.map(|(most, price, is_over)| (most.min(payable), price, is_over));
+        let sold = Some((size.0.into(), price.0.into(), true));
+        same("only what is for sale, and nobody took, goes to the backstop, as far as it can pay", from, offer, sold)?;
         same("who takes it", from, Some(account), self.books[pool].params.backstop)?;
         let said = Buy { market, account, from, size, limit: price };
         // It may have left its own distress with this batch.
@@ -1135,6 +1177,12 @@ impl Venue {
             let yet: BTreeSet<AccountId> = yet.map(|(_, id, _)| *id).collect();
             distressed.extend(&yet);
             books.distressed = distressed;
+            for (id, purse) in &mut books.accounts {
+                // Since when something is for sale is as stored, where it still is.
+                if let Some(account) = pool.accounts.get(id).filter(|account| account.offered_at != Timestamp::MIN) {
+                    purse.offered_at = account.offered_at;
+                }
+            }
             for (id, purse) in books.accounts.iter_mut().filter(|(id, _)| !yet.contains(id)) {
                 let since = pool.distressed.get(id);
                 let forgot = pool.accounts.get(id).is_some_and(|account| account.taken.is_empty());
@@ -1156,10 +1204,13 @@ impl Venue {
         let mut later = Vec::new();
         for (n, input) in walk.inputs.clone() {
             match input {
-                Input::Buy(said) => match self.buys(said) {
-                    Ok((pool, price)) => self.sold(pool, said, price, walk)?,
-                    Err(reject) => walk.expect("an offer is refused", rejected(n, reject))?,
-                },
+                Input::Buy(said) => {
+                    self.begun(n, said, walk);
+                    match self.buys(said) {
+                        Ok((pool, price)) => self.sold(pool, said, price, walk)?,
+                        Err(reject) => walk.expect("an offer is refused", rejected(n, reject))?,
+                    }
+                }
                 Input::Order(order) => {
                     let pool = self.pool_of(order.market);
                     if pool.is_some_and(|pool| reduces(&self.books[pool], order)) {
@@ -1261,6 +1312,7 @@ impl Venue {
             let funds = (books.insurance, books.deficit, books.deposited);
             same("insurance, deficit and what was paid in", pool.id, told, funds)?;
             for ((id, purse), told) in books.accounts.iter().zip(Books::purses(pool).values()) {
+                let purse = &Purse { offered_at: told.offered_at, ..purse.clone() };
                 same("an account's money and sizes", (pool.id, id), told, purse)?;
                 self.watched(place, *id, pool, evaluated)?;
             }
@@ -1324,10 +1376,14 @@ impl Venue {
         if !looked_at {
             return Ok(());
         }
+        let kept = &books.accounts[&id];
+        let offered = kept.held.keys().any(|market| self.offer(place, id, *market).is_some());
+        let begun = account.offered_at != Timestamp::MIN;
+        demand("what is for sale is so since it is", offered == begun, || format!("{:?} {id:?} {kept:?}", pool.id))?;
         let over = |market: &MarketId| {
             let (most, price, _) = self.offer(place, id, *market).filter(|(_, _, is_over)| *is_over)?;
             let (account, limit) = (books.params.backstop?, Price(price as i64));
-            let said = Buy { market: *market, account, from: id, size: Size(most as i64), limit };
+            let said = Buy { market: *market, account, from: id, size: Size(most.min(1) as i64), limit };
             // Who was in distress itself may have left it after the look.
             self.buys(&said).ok().filter(|_| !books.since.contains_key(&account))
         };
@@ -1465,7 +1521,10 @@ fn admits(books: &Books, order: &Order) -> Result<(bool, i128, Price), Reject> {
         // that would be beyond doubt once the order was filled at the mark.
         let mut filled = purse.clone();
         filled.fill(market, i128::from(order.size.0), sign * terms.value(lots, terms.mark));
-        let equity = least(books, &filled).unwrap_or(0);
+        // Of what it has beside money as much as it may owe, whether or not anybody may open.
+        let beside = owable(books, purse, |terms| Some(terms.mark).filter(|mark| 0 < mark.0));
+        filled.held.clear();
+        let equity = least(books, &filled).map_or(0, |least| least + beside);
         // While a liquidation order is out nothing of it is the account's to spend.
         let left = if purse.liquidation.is_some() { 0 } else { (equity - books.reserved(purse)).max(0) };
         let farthest = floor(&(q(left) * q(terms.per_micro) / q(lots)));
@@ -1558,19 +1617,27 @@ fn beyond(books: &Books, purse: &Purse) -> Result<i128, Reject> {
     Ok(equity.min(purse.cash + credit(books, purse)) - ceil(&locked) - books.reserved(purse))
 }
 
-/// What collateral counts for at its least: nothing where too much is owed, or the market would let nobody open.
+/// What collateral counts for at its least: nothing where the market would let nobody open.
 fn credit(books: &Books, purse: &Purse) -> i128 {
-    let trusted = -purse.cash < books.params.account_borrow_max.0.into();
-    if !trusted || i128::from(books.params.borrow_max.0) <= books.owed() {
-        return 0;
-    }
+    let price = |terms: &Terms| {
+        let stable = terms.stable.filter(|_| 0 < terms.mark.0 && terms.is_believed())?;
+        Some(terms.unkindest(1).min(stable))
+    };
+    owable(books, purse, price)
+}
+
+/// What collateral counts for at a price, and no more than the account may owe.
+fn owable(books: &Books, purse: &Purse, price: impl Fn(&Terms) -> Option<Price>) -> i128 {
     let counted = |(market, (lots, _, _)): (&MarketId, &(i128, i128, Timestamp))| {
         let terms = &books.terms[market];
-        let price = terms.stable.filter(|_| 0 < terms.mark.0 && terms.is_believed());
-        let worth = price.map_or(0, |stable| terms.value(*lots, terms.unkindest(1).min(stable)));
+        let worth = price(terms).map_or(0, |price| terms.value(*lots, price));
         worth - terms.haircut(worth)
     };
-    purse.held.iter().map(counted).sum()
+    let all: i128 = purse.held.iter().map(counted).sum();
+    let owed_by_others = books.owed() - (-purse.cash).max(0);
+    let most =
+        i128::from(books.params.account_borrow_max.0).min(i128::from(books.params.borrow_max.0) - owed_by_others);
+    all.min(most).max(0)
 }
 
 /// When what is paid in at `at` may count: after the ramp, at the next whole sixty-fourth of one.
