@@ -179,7 +179,7 @@ const REFERRED: [(&str, &str); 11] = [
 fn i_01_a_rate_a_thousand_times_too_high_moves_nobody_and_the_mean_of_two_ruins_the_baseline() {
     let ours = check(
         "I-01",
-        "Better; policy 0-0 0; competent 93-0 11916634511; apib 93-0 23839757866; strict 4198 s from 17:00:00",
+        "Better; policy 0-0 0; competent 93-0 11916634511; apib 93-0 23839757866; strict 2400 s from 17:00:00",
     );
     ours.spares("KRW", "2019-06-24T16:40:00Z", "2019-06-24T18:20:00Z");
     for at in ["2019-06-24T17:00:01Z", "2019-06-24T17:05:00Z", "2019-06-24T17:13:00Z", "2019-06-24T17:30:00Z"] {
@@ -290,10 +290,10 @@ fn i_16_neither_100_nor_10000_liquidates_anybody() {
 fn i_17_is_what_it_was() {
     let ours = check(
         "I-17",
-        "Better; policy 449-0 142310; competent 478-21 332919; binance 394-335 1116318; strict 2949 s from 21:10:51",
+        "Better; policy 449-0 139702; competent 478-21 332919; binance 394-335 1116318; strict 2949 s from 21:10:51",
     );
     let digest = &ours.row.policy.effects_digest;
-    assert!(digest.starts_with("b6e65e17572f"), "{digest}");
+    assert!(digest.starts_with("203d4a400e69"), "{digest}");
     ours.spares("ATOM", "2025-10-10T21:37:08Z", "2025-10-10T21:37:14Z");
 }
 

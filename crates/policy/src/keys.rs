@@ -53,14 +53,9 @@ pub(crate) const POOL: &[Key] = &[
         "account_borrow_max",
         Form::Money,
         "1_000_000 USD",
-        "Once an account owes so much against its collateral, that carries nothing new.",
+        "In what an account asks for its collateral counts for no more than this.",
     ),
-    key(
-        "borrow_max",
-        Form::Money,
-        "10_000_000 USD",
-        "Once all accounts owe so much, nobody's collateral carries anything new.",
-    ),
+    key("borrow_max", Form::Money, "10_000_000 USD", "Nor for more than this leaves beside what others owe."),
     key(
         "insurance_share_per_account",
         Form::Ratio,

@@ -240,17 +240,17 @@ fn check_pool(found: &mut Found, old: &PoolParams, new: &PoolParams) {
     found.ordered(
         "account_borrow_max",
         Loosen,
-        [
-            "collateral of an account that owes more carries something new",
-            "collateral of an account that owes less carries nothing new",
-        ],
+        ["an account may owe more against its collateral", "an account may owe less against its collateral"],
         account_borrow_max,
         &new.account_borrow_max,
     );
     found.ordered(
         "borrow_max",
         Loosen,
-        ["collateral carries something new while more is owed", "collateral carries nothing new once less is owed"],
+        [
+            "all accounts together may owe more against collateral",
+            "all accounts together may owe less against collateral",
+        ],
         borrow_max,
         &new.borrow_max,
     );

@@ -24,9 +24,9 @@ pub struct PoolParams {
     pub account_min: Notional,
     /// Largest number of resting orders an account may have.
     pub orders_per_account_max: u16,
-    /// Once one account owes so much against its collateral, that carries nothing new. Micro-USD.
+    /// An account's collateral counts for no more than this in what it asks for: the most that it may owe by its own doing. Micro-USD.
     pub account_borrow_max: Notional,
-    /// Likewise everybody's collateral, once all accounts together owe so much: what they owe is other people's cash. Micro-USD.
+    /// Nor for more than this leaves beside what others owe: what is owed is other people's cash. Micro-USD.
     pub borrow_max: Notional,
     /// The share of the insurance fund that one account's liquidation may be allowed to cost.
     pub insurance_share_per_account: Ratio,
