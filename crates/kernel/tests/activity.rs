@@ -634,3 +634,23 @@ fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
         assert!(live.is_some(), "{chain} {restart}");
     }
 }
+
+#[test]
+fn one_block_may_be_reported_twice_and_an_older_one_may_not() {
+    let mut story = opened(quick(2), &[]);
+    let now = story.now;
+    let report = |at: i64| {
+        let (pool, produced_at) = (PoolId(0), Timestamp(at));
+        Input::Chain(ChainHealth {
+            pool,
+            produced_at,
+            base_fee: 0,
+            inclusion: Duration::ZERO,
+            finality: Duration::ZERO,
+        })
+    };
+    let refused = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Rejected { .. }));
+    assert!(!refused(&story.batch(vec![report(now)])));
+    assert!(!refused(&story.batch(vec![report(now)])));
+    assert!(refused(&story.batch(vec![report(now - 1)])));
+}

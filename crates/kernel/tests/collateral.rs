@@ -545,3 +545,20 @@ fn the_auction_stands_only_while_something_is_for_sale() {
     story.hold(0, &[9_400; 2], 1);
     assert!(0 < held(&story, 2));
 }
+
+#[test]
+fn collateral_may_be_as_large_as_the_most_lots_and_not_one_larger() {
+    let most = i64::MAX / 4;
+    let mut params = params();
+    params.collateral.deposit_max = Size(i64::MAX);
+    let mut story = opened(params, &[account(1, 100, &[]), account(2, 100, &[])]);
+    let mut ask = |input: Input| rejects(&second(&mut story, 10_000, vec![input]));
+    assert_eq!(ask(paid_in(1, most + 1)), [Reject::OutOfRange]);
+    assert_eq!(ask(paid_in(1, -most - 1)), [Reject::OutOfRange]);
+    assert_eq!(ask(paid_in(1, most - 1)), []);
+    assert_eq!(ask(paid_in(1, 2)), [Reject::Overflow]);
+    assert_eq!(ask(paid_in(1, 1)), []);
+    assert_eq!(ask(paid_in(1, 1)), [Reject::Overflow]);
+    assert_eq!(ask(paid_in(1, -most)), []);
+    assert_eq!(held(&story, 1), 0);
+}
