@@ -80,20 +80,13 @@ fn refuses_std(compiler: &Compiler) -> Result<()> {
 fn unpack(home: &Path) -> Result<()> {
     let packages = home.join("packages");
     std::fs::create_dir_all(&packages)?;
-    let names = match package_names() {
-        Ok(names) => names,
-        Err(_) => {
-            repo::run(Command::new("apt-get").args(["update", "-qq"]))?;
-            package_names()?
-        }
-    };
+    // The list that a machine comes with may know older compilers only.
+    repo::run(Command::new("apt-get").args(["update", "-qq"]))?;
+    let names = package_names()?;
     println!("unpacking {} into {}", names.join(", "), home.display());
     let mut download = Command::new("apt-get");
     download.args(["-qq", "download"]).args(&names).current_dir(&packages);
-    if repo::output(&mut download).is_err() {
-        repo::run(Command::new("apt-get").args(["update", "-qq"]))?;
-        repo::output(&mut download)?;
-    }
+    repo::output(&mut download)?;
     for package in std::fs::read_dir(&packages)? {
         let package = package?.path();
         repo::run(Command::new("dpkg").arg("-x").arg(&package).arg(home))?;
