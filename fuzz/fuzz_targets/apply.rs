@@ -47,6 +47,10 @@ static VENUE: LazyLock<VenueParams> = LazyLock::new(|| {
     for pool in &mut listed.params.pools {
         pool.backstop = Some(AccountId(9));
     }
+    // The policy takes nothing of what is not listed by name.
+    for market in &mut listed.params.markets {
+        market.collateral.deposit_max = Size(10_000_000);
+    }
     listed.params
 });
 

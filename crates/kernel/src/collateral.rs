@@ -6,11 +6,11 @@
 //!
 //! A debt is cash below zero. Nobody is paid out what is not there in cash, so debts are made by losses alone. Whoever is under
 //! maintenance and owes cash has collateral sold for it: whoever offers cash has it at the mark less a discount that grows, over
-//! `collateral.auction` since the distress began, from nothing to the haircut, and never beyond: a sale raises what the account has, as
-//! it is counted. After that the backstop takes it, as far as it can pay. No more is sold than the debt needs.
+//! `collateral.auction` while it is for sale, from nothing to the haircut, and never beyond: a sale raises what the account has, as it is
+//! counted. After that the backstop takes it, as far as it can pay. No more is sold than the debt needs, nor than restores the account.
 
 use crate::liquidation::{Verdict, carries, is_stalled, judge};
-use crate::margin::{Lens, credit, notional, risk, shown};
+use crate::margin::{Lens, credit, notional, risk, risk_of, shown};
 use crate::state::{Account, LOTS_MAX, Pool};
 use alloc::vec::Vec;
 use protocol::input::{Buy, Collateral};
@@ -43,7 +43,7 @@ impl Held {
 /// Collateral for sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Offer {
-    /// The most lots that the debt needs.
+    /// The most lots that the debt needs and that restore the account, whichever is less.
     most: Size,
     price: Price,
     /// Whether the discount has grown as far as it will.
@@ -118,8 +118,7 @@ impl Pool {
 
     /// Equity at its least, with no more of its collateral than it may owe.
     pub(crate) fn least(&self, account: &Account) -> Option<i128> {
-        let bare = Account { collateral: Vec::new(), ..account.clone() };
-        let risk = risk(&bare, |market| self.market(market), Lens::Unkind)?;
+        let risk = risk_of(account.cash, &account.positions, |market| self.market(market), |_, _| Lens::Unkind)?;
         Some(risk.equity.saturating_add(self.credited(account, Lens::Unkind)))
     }
 

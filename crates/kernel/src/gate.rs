@@ -4,7 +4,7 @@
 
 use crate::backstop;
 use crate::collateral::Held;
-use crate::margin::{Lens, PARTS, initial, notional, risk, shown};
+use crate::margin::{Lens, PARTS, initial, notional, risk, risk_of, shown};
 use crate::quality;
 use crate::state::{Account, Isolated, LOTS_MAX, Market, OpenOrder, Pool, Position};
 use alloc::vec::Vec;
@@ -200,8 +200,8 @@ impl Pool {
     /// What an account can do without: the smaller of equity at its least, and of cash and what its collateral counts for, less
     /// initial margin and what its orders reserve. `None` where something that it holds has no price.
     pub(crate) fn spare(&self, account: &Account) -> Option<i128> {
-        let owned = i128::from(account.cash.0).saturating_add(self.credited(account, Lens::Unkind));
-        let owned = owned.min(self.least(account)?);
+        let risk = risk_of(account.cash, &account.positions, |market| self.market(market), |_, _| Lens::Unkind)?;
+        let owned = i128::from(account.cash.0).min(risk.equity).saturating_add(self.credited(account, Lens::Unkind));
         let locked = units::div(self.worst_case(account, None)?, PARTS, Rounding::Up)?;
         Some(owned.saturating_sub(locked).saturating_sub(i128::from(account.reserved.0)))
     }
@@ -394,8 +394,7 @@ impl Pool {
             }
         }
         positions.retain(|position| position.size != Size(0));
-        let after = Account { cash: filled.cash, positions, ..Account::EMPTY };
-        let risk = risk(&after, |market| self.market(market), Lens::Unkind)?;
+        let risk = risk_of(filled.cash, &positions, |market| self.market(market), |_, _| Lens::Unkind)?;
         // Whoever leaves pays with what it has, whether or not anybody may open.
         Some(risk.equity.saturating_add(self.credited(account, Lens::Mark)))
     }

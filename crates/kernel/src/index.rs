@@ -584,7 +584,7 @@ impl Index {
             let confirm = if leaps { oracle.leap_confirm } else { oracle.dispute_confirm };
             let believed_at = adrift.since.plus(confirm);
             // What was announced and did not come is borne out by nothing, however long it does not.
-            let unsaid = leaps && is_rebased && self.denomination.unsaid(value).within(oracle.dispute, self.footing);
+            let unsaid = leaps && is_rebased && !self.denomination.came(value, self.footing);
             look.confirmed = !disputed && believed_at <= at && !unsaid;
             if !look.confirmed {
                 look.leaps = leaps;

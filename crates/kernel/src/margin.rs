@@ -185,11 +185,7 @@ pub fn risk_through<'a>(
     market_of: impl Fn(MarketId) -> Option<&'a Market>,
     lens_of: impl Fn(&Market, Size) -> Lens,
 ) -> Option<Risk> {
-    let mut risk = Risk { equity: i128::from(account.cash.0), initial: 0, maintenance: 0, haircut: 0 };
-    for position in &account.positions {
-        let market = market_of(position.market)?;
-        add(&mut risk, position, market, lens_of(market, position.size))?;
-    }
+    let mut risk = risk_of(account.cash, &account.positions, &market_of, &lens_of)?;
     for held in &account.collateral {
         let market = market_of(held.market)?;
         let Credit { worth, counted } = credit(market, held.lots, lens_of(market, held.lots));
@@ -197,6 +193,21 @@ pub fn risk_through<'a>(
         // What does not count yet is worth something, too.
         let unripe = credit(market, held.ripening, lens_of(market, held.ripening)).worth;
         risk.haircut = risk.haircut.saturating_add(worth.saturating_sub(counted)).saturating_add(unripe);
+    }
+    Some(risk)
+}
+
+/// The risk of cash and positions alone; `None` as in [`risk`].
+pub(crate) fn risk_of<'a>(
+    cash: Notional,
+    positions: &[Position],
+    market_of: impl Fn(MarketId) -> Option<&'a Market>,
+    lens_of: impl Fn(&Market, Size) -> Lens,
+) -> Option<Risk> {
+    let mut risk = Risk { equity: i128::from(cash.0), initial: 0, maintenance: 0, haircut: 0 };
+    for position in positions {
+        let market = market_of(position.market)?;
+        add(&mut risk, position, market, lens_of(market, position.size))?;
     }
     Some(risk)
 }

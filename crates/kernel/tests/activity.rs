@@ -595,19 +595,10 @@ fn a_second_signal_takes_nothing_from_a_grace_that_waits() {
 
 #[test]
 fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
-    for (chain, restart) in [(false, true), (true, false), (true, true)] {
+    for (told_by_chain, restart) in [(false, true), (true, false), (true, true)] {
         let accounts = [account(1, 400, &[(0, 40_000, 100)]), account(2, 1_000_000, &[(0, -40_000, 100)])];
         let mut story = opened(quick(3), &accounts);
-        let health = |at: i64| {
-            let (pool, produced_at) = (PoolId(0), Timestamp(at));
-            Input::Chain(ChainHealth {
-                pool,
-                produced_at,
-                base_fee: 0,
-                inclusion: Duration::ZERO,
-                finality: Duration::ZERO,
-            })
-        };
+        let health = |at: i64| chain(at, 0, 0, 0);
         let look = |story: &mut Story, more: Vec<Input>| {
             let now = story.now;
             let seen = (0..3).map(|source| observation(0, source, 9_150 * (USD / 100), now, now));
@@ -622,7 +613,7 @@ fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
         }
         story.prompt = false;
         let now = story.wait(1_200).now;
-        let told = [(restart, Input::Restart), (chain, health(now))];
+        let told = [(restart, Input::Restart), (told_by_chain, health(now))];
         look(&mut story, told.into_iter().filter(|(told, _)| *told).map(|(_, input)| input).collect());
         story.prompt = true;
         // A calm's time later it goes on where it was.
@@ -631,7 +622,7 @@ fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
             look(&mut story, vec![health(now)]);
         }
         let live = story.kernel.state().pools[0].accounts[&AccountId(1)].liquidation;
-        assert!(live.is_some(), "{chain} {restart}");
+        assert!(live.is_some(), "{told_by_chain} {restart}");
     }
 }
 
@@ -639,16 +630,7 @@ fn an_outage_that_is_told_of_twice_graces_nobody_who_was_in_distress_before() {
 fn one_block_may_be_reported_twice_and_an_older_one_may_not() {
     let mut story = opened(quick(2), &[]);
     let now = story.now;
-    let report = |at: i64| {
-        let (pool, produced_at) = (PoolId(0), Timestamp(at));
-        Input::Chain(ChainHealth {
-            pool,
-            produced_at,
-            base_fee: 0,
-            inclusion: Duration::ZERO,
-            finality: Duration::ZERO,
-        })
-    };
+    let report = |at: i64| chain(at, 0, 0, 0);
     let refused = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Rejected { .. }));
     assert!(!refused(&story.batch(vec![report(now)])));
     assert!(!refused(&story.batch(vec![report(now)])));

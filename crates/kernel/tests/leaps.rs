@@ -137,6 +137,47 @@ fn what_was_announced_and_does_not_come_is_believed_never() {
 }
 
 #[test]
+fn what_was_announced_and_does_not_come_is_not_believed_for_the_price_going_on() {
+    // Into fewer: who reads ten thousand as fifty thousand reads nine and a half as more than that was, too.
+    for (from, into, cents) in [(5, 1, 9_500), (5, 1, 10_500), (1, 5, 9_500), (1, 5, 10_500), (5, 4, 9_700)] {
+        let mut params = quick(3);
+        params.oracle.leap_max = Ratio::percent(45);
+        let mut story =
+            opened(params, &[account(1, 10_000, &[(0, 40_000, 100)]), account(2, RICH, &[(0, -40_000, 100)])]);
+        let now = story.now;
+        story.batch(vec![split(from, into, now + 1)]);
+        story.effects.clear();
+        story.hold(0, &[cents; 3], 4_000);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        assert!(
+            !story.effects.iter().any(|effect| matches!(effect, Effect::Liquidate { .. } | Effect::Deleveraged { .. }))
+        );
+    }
+}
+
+#[test]
+fn what_was_announced_and_came_is_believed_in_time_though_the_price_went_on() {
+    // Five become four: what was 100 is 125 now, and is 3% more; or 11%, and no farther from where it was than a split that did
+    // not come would be.
+    for (raw, cents, comes) in
+        [(12_875, 10_300, true), (13_974, 11_179, true), (11_181, 8_945, true), (11_180, 8_944, false)]
+    {
+        let mut params = quick(3);
+        params.oracle.leap_max = Ratio::percent(45);
+        let mut story = opened(params, &[]);
+        let now = story.now;
+        story.batch(vec![split(5, 4, now + 1)]);
+        story.hold(0, &[raw; 3], 598);
+        check(&story, Rung::Primary, QualityState::Disputed, 10_000);
+        story.hold(0, &[raw; 3], 15);
+        let (state, cents) = if comes { (QualityState::Agreed, cents) } else { (QualityState::Disputed, 10_000) };
+        let quality = story.quality(0);
+        assert_eq!((quality.rung, quality.state), (Rung::Primary, state), "{raw}: {quality:?}");
+        assert!(quality.value.within(Ratio::percent(1), Price(cents * (USD / 100))), "{raw}: {quality:?}");
+    }
+}
+
+#[test]
 fn an_announcement_that_is_ahead_can_be_replaced_and_taken_back() {
     let mut params = quick(3);
     params.oracle.leap_max = Ratio::percent(45);

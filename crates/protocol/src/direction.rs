@@ -341,7 +341,17 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         deposit_max,
         &new.collateral.deposit_max,
     );
-    found.differences.extend(haircut_differs(found.subject, *haircut, new.collateral.haircut));
+    found.ordered(
+        HAIRCUT,
+        // A larger one is safer for the venue, and takes from whoever has an open position; a smaller one only loosens.
+        if *haircut < new.collateral.haircut { Mixed } else { Tighten },
+        [
+            "collateral counts for less, and whoever has not enough without that is liquidated",
+            "collateral counts for more",
+        ],
+        haircut,
+        &new.collateral.haircut,
+    );
     found.ordered(
         "collateral.ramp",
         Tighten,
@@ -377,16 +387,6 @@ fn check_market(found: &mut Found, id: usize, old: &MarketParams, new: &MarketPa
         found.subject = Subject::Source(id, source);
         check_source(found, old, new);
     }
-}
-
-/// A larger haircut is safer for the venue, and takes from whoever has an open position.
-fn haircut_differs(subject: Subject, old: Ratio, new: Ratio) -> Option<Difference> {
-    let (direction, why) = match old.cmp(&new) {
-        Ordering::Equal => return None,
-        Ordering::Less => (Mixed, "collateral counts for less, and whoever has not enough without that is liquidated"),
-        Ordering::Greater => (Loosen, "collateral counts for more"),
-    };
-    Some(Difference { subject, field: HAIRCUT, direction, why })
 }
 
 fn check_source(found: &mut Found, old: &SourceParams, new: &SourceParams) {
@@ -574,8 +574,11 @@ fn check_oracle(found: &mut Found, old: &OracleParams, new: &OracleParams) {
     );
     found.ordered(
         "oracle.dispute_confirm",
-        Tighten,
-        ["a contradicted majority must stand for longer to be believed", "a contradicted majority is believed sooner"],
+        Mixed,
+        [
+            "a contradicted majority must stand for longer to be believed, and nobody can withdraw until it is",
+            "a contradicted majority is believed sooner, and what nobody can withdraw meanwhile is free sooner",
+        ],
         dispute_confirm,
         &new.dispute_confirm,
     );
@@ -1165,7 +1168,7 @@ mod tests {
         ("oracle.dispute", MARKET, Loosen, |v| v.markets[0].oracle.dispute.0 += 1),
         ("oracle.lineages_min", MARKET, Mixed, |v| v.markets[0].oracle.lineages_min += 1),
         ("oracle.overrule_lineages", MARKET, Tighten, |v| v.markets[0].oracle.overrule_lineages += 1),
-        ("oracle.dispute_confirm", MARKET, Tighten, |v| v.markets[0].oracle.dispute_confirm.0 += 1),
+        ("oracle.dispute_confirm", MARKET, Mixed, |v| v.markets[0].oracle.dispute_confirm.0 += 1),
         ("oracle.last_good_max", MARKET, Loosen, |v| v.markets[0].oracle.last_good_max.0 += 1),
         ("oracle.twap_max", MARKET, Mixed, |v| v.markets[0].oracle.twap_max.0 += 1),
         ("oracle.guardians_min", MARKET, Tighten, |v| v.markets[0].oracle.guardians_min += 1),

@@ -183,7 +183,7 @@ pub struct Buy {
     pub account: AccountId,
     /// Whose collateral.
     pub from: AccountId,
-    /// Lots, positive; at most what its debt needs.
+    /// Lots, positive; at most what its debt needs, and at most what restores it.
     pub size: Size,
     /// The worst price accepted.
     pub limit: Price,

@@ -260,7 +260,8 @@ pub struct Tier {
     pub maintenance: Ratio,
 }
 
-/// Thresholds of the detectors. Each enters at its threshold and leaves only below `exit` of it.
+/// Thresholds of the detectors. Each enters at its threshold and leaves only below `exit` of it, but for `staleness` and `stuck`, which leave
+/// where they entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectorParams {
     /// The share of a threshold below which a detector lets go.
@@ -296,7 +297,7 @@ pub struct DetectorParams {
     pub quorum_coverage_min: Ratio,
 }
 
-/// Thresholds on what the venue itself does. Left below `detectors.exit` of the threshold like all others.
+/// Thresholds on what the venue itself does. Left below `detectors.exit` of the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActivityParams {
     /// Open interest above its least inside the window, over that or over a hundredth of its limit, whichever is more.

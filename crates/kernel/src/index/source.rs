@@ -203,8 +203,15 @@ impl Denomination {
     /// Nothing ever changed.
     pub const LISTED: Denomination = Denomination { before: Parts::WHOLE, after: Parts::WHOLE, since: Timestamp::MIN };
 
+    /// Whether `price` goes on from `footing`, both positive: by ratio it is nearer to it than it is in the denomination before.
+    pub(super) fn came(&self, price: Price, footing: Price) -> bool {
+        let product = |a: Price, b: Price| i128::from(a.0) * i128::from(b.0);
+        let unsaid = self.unsaid(price);
+        product(price.max(footing), unsaid.min(footing)) < product(unsaid.max(footing), price.min(footing))
+    }
+
     /// What a price of the present denomination is in the one before; what does not fit is as large as can be.
-    pub(super) fn unsaid(&self, price: Price) -> Price {
+    fn unsaid(&self, price: Price) -> Price {
         let raw = Parts { of: self.after.per, per: self.after.of }.of(price, Rounding::Down);
         self.before.of(raw, Rounding::Down)
     }

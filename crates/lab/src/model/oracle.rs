@@ -671,12 +671,13 @@ fn amount(index: &mut Index, params: &MarketParams, enough: usize, at: Timestamp
         let begun = index.adrift.filter(|held| within(value, oracle.dispute, held.value) || leap && same_side(held));
         let begun = begun.unwrap_or(Adrift { value, since: at });
         let confirm = if leap { oracle.leap_confirm.0 } else { oracle.dispute_confirm.0 };
-        // In the denomination before it would be where it was: the announced change has not come.
+        // In the denomination before it is as near to where it was: the announced change has not come.
         let ratio = |parts: kernel::index::Parts, price: i64| floor(&(q(price) * q(parts.of) / q(parts.per)));
         let turned = kernel::index::Parts { of: index.denomination.after.per, per: index.denomination.after.of };
         let raw = ratio(turned, value.0).min(i64::MAX.into()) as i64;
         let then = Price(ratio(index.denomination.before, raw).min(i64::MAX.into()) as i64);
-        let not_come = leap && index.rebased && spoke && within(then, oracle.dispute, index.footing);
+        let apart = |price: Price| q(price.0.max(index.footing.0)) / q(price.0.min(index.footing.0));
+        let not_come = leap && index.rebased && spoke && then != Price(0) && apart(then) <= apart(value);
         if !disputed && !not_come && confirm <= at.0 - begun.since.0 {
             amount.confirmed = true;
         } else {
