@@ -44,8 +44,8 @@ use protocol::{MarketId, MarketParams, Panel, PriceQuality, QualityState, Reject
 use source::{Stand, age_max};
 use units::{Duration, Price, Ratio, Timestamp};
 use voices::{
-    Camp, Contradiction, SILENT, Voice, claims, insert, limit_of, lineages_of, median, share, share_voices, spread,
-    traded, typical_reach,
+    Camp, Contradiction, SILENT, Voice, claims, insert, limit_of, lineages_of, median, near, rising, share,
+    share_voices, spread, traded, typical_reach,
 };
 
 /// Too few voices for an agreed price that carry the index off, and since when.
@@ -334,6 +334,11 @@ impl Index {
         }
         let oracle = &panel.oracle;
         for (place, source) in self.sources.iter_mut().enumerate() {
+            // Mostly everybody is heard and stands by the index, as he did.
+            let stood = source.exclusion.is_none() && matches!(source.standing, Standing::With(_));
+            if stood && look.camp & 1 << place != 0 {
+                continue;
+            }
             source.stand(look.stand(place, source), look.median, at, oracle);
             let overruled = source.exclusion == Some(Exclusion::Overruled);
             let changes_at = match source.standing {
@@ -363,7 +368,7 @@ impl Index {
         let oracle = &panel.oracle;
         let needed = oracle.lineages_min.min(panel.lineages.count);
         let mut look = Look::new(at);
-        let mut voices = [SILENT; MarketParams::SOURCES_MAX];
+        let mut listed = [SILENT; MarketParams::SOURCES_MAX];
         let mut usable = 0;
         // Unconfirmed jumps and what came late from the front on, nonsense from the back.
         let mut aside: Option<[Voice; MarketParams::SOURCES_MAX]> = None;
@@ -384,7 +389,7 @@ impl Index {
             };
             match source.exclusion {
                 None => {
-                    insert(&mut voices, usable, voice);
+                    listed[usable] = voice;
                     usable += 1;
                     look.deadline = look.deadline.min(until);
                     look.sensible |= 1 << place;
@@ -424,6 +429,10 @@ impl Index {
                     }
                 }
             }
+        }
+        let mut voices = [SILENT; MarketParams::SOURCES_MAX];
+        for (voice, place) in voices.iter_mut().zip(rising(&listed[..usable], |voice| voice.price)).take(usable) {
+            *voice = listed[usize::from(place)];
         }
         // A jump that another lineage confirms is no longer only the source's own word.
         let aside = aside.as_mut().map(|aside| aside.split_at_mut(nonsense_from));
@@ -626,7 +635,7 @@ impl Index {
             } else {
                 self.believed.clamp(low, high)
             };
-            let said = if is_leap { None } else { traded(value, voices, &far) };
+            let said = if is_leap { None } else { traded(value, voices, near(totals.value, close, voices)) };
             (look.traded, look.traded_at) = said.unwrap_or((value, newest));
             // What was believed is one of the things that contradict each other.
             let confidence = spread(value, voices.iter())
@@ -639,11 +648,12 @@ impl Index {
             look.quality = PriceQuality { value, confidence, age, coverage, lineages: camp.supporters, state, rung };
             return;
         }
-        (look.traded, look.traded_at) = traded(value, voices, &far).unwrap_or((value, newest));
+        let close_by = near(value, close, voices);
+        (look.traded, look.traded_at) = traded(value, voices, close_by).unwrap_or((value, newest));
         look.believed = true;
         look.agreed = look.confirmed || self.agreed == Price(0) || !too_few && !challenged;
-        look.spread = spread(value, voices.iter().filter(|voice| !far(voice)));
-        let mut confidence = typical_reach(value, close, voices, oracle);
+        look.spread = spread(value, close_by.iter());
+        let mut confidence = typical_reach(value, close_by, oracle);
         if too_few && !look.agreed {
             // Few voices may walk: what they say holds as far as where more of them last stood says so too.
             confidence = confidence.max(self.left(self.agreed, value));

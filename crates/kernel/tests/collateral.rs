@@ -547,6 +547,54 @@ fn the_auction_stands_only_while_something_is_for_sale() {
 }
 
 #[test]
+fn what_a_sale_leaves_owing_is_shared_by_the_markets_by_what_was_sold_in_each() {
+    // 950 USD owed; 900 USD of one asset and 300 of another, which come to 630 and 210.
+    let debtor =
+        Genesis { collateral: vec![(MarketId(0), Size(9_000)), (MarketId(1), Size(3_000))], ..account(1, -950, &[]) };
+    let holders = [(3, 0, 10_000), (4, 0, -10_000), (5, 1, 10_000), (6, 1, -10_000)];
+    let holders = holders.map(|(id, market, lots)| account(id, 10_000, &[(market, lots, 100)]));
+    let accounts: Vec<Genesis> = [debtor, account(2, 10_000, &[])].into_iter().chain(holders).collect();
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params(), params()]), &accounts) };
+    let look = |story: &mut Story, cents: i64, more: Vec<Input>| {
+        story.wait(1);
+        let now = story.now;
+        let seen = [(0, 0), (0, 1), (1, 0), (1, 1)];
+        let seen = seen.map(|(market, source)| common::observation(market, source, cents * (USD / 100), now, now));
+        story.batch(seen.into_iter().chain(more).collect())
+    };
+    for _ in 0..30 {
+        look(&mut story, 10_000, vec![]);
+    }
+    for cents in [9_200, 8_500, 7_800, 7_000] {
+        look(&mut story, cents, vec![]);
+    }
+    let sale = |market: u16, lots: i64| {
+        let (market, account, from) = (MarketId(market), AccountId(2), AccountId(1));
+        Input::Buy(Buy { market, account, from, size: Size(lots), limit: Price(100 * USD) })
+    };
+    let effects = look(&mut story, 7_000, vec![sale(0, 9_000), sale(1, 3_000)]);
+    let sold: Vec<i64> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::CollateralSold { size, price, .. } => Some(size.0 * price.0 / 100_000),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sold.len(), 2, "{effects:?}");
+    let owing = 950 * MICRO - sold.iter().sum::<i64>();
+    let paid = |market: u16| -> i64 {
+        let part = |effect: &Effect| match effect {
+            Effect::Socialized { market: of, amount, .. } if *of == MarketId(market) => Some(amount.0),
+            _ => None,
+        };
+        effects.iter().filter_map(part).sum()
+    };
+    assert_eq!(paid(0) + paid(1), owing);
+    assert!((paid(0) - owing * 3 / 4).abs() <= 1, "{} of {owing}", paid(0));
+    assert_eq!(cash(&story, 1), 0);
+}
+
+#[test]
 fn collateral_may_be_as_large_as_the_most_lots_and_not_one_larger() {
     let most = i64::MAX / 4;
     let mut params = params();

@@ -74,6 +74,32 @@ pub(super) fn share_voices(panel: &Panel, present: &mut [&mut [Voice]]) -> u64 {
     total
 }
 
+/// The places of voices in order of what `key` says of them, ties as they stand. By counting, for each, who comes before it: nobody can guess how
+/// prices lie, a branch predictor neither.
+pub(super) fn rising<K: Copy + Ord + Default>(
+    voices: &[Voice],
+    key: impl Fn(&Voice) -> K,
+) -> [u8; MarketParams::SOURCES_MAX] {
+    let mut keys = [K::default(); MarketParams::SOURCES_MAX];
+    let mut ranks = [0_u8; MarketParams::SOURCES_MAX];
+    for (place, voice) in voices.iter().enumerate().take(MarketParams::SOURCES_MAX) {
+        let own = key(voice);
+        keys[place] = own;
+        let mut after = 0;
+        for (other, rank) in keys[..place].iter().zip(&mut ranks[..place]) {
+            let is_after = u8::from(own < *other);
+            *rank += is_after;
+            after += is_after;
+        }
+        ranks[place] = u8::try_from(place).unwrap_or(u8::MAX) - after;
+    }
+    let mut order = [0; MarketParams::SOURCES_MAX];
+    for (place, rank) in (0..).zip(&ranks).take(voices.len()) {
+        order[usize::from(*rank) % MarketParams::SOURCES_MAX] = place;
+    }
+    order
+}
+
 /// Keeps `sorted[..len]` in order of price, ties in order of listing.
 pub(super) fn insert(sorted: &mut [Voice; MarketParams::SOURCES_MAX], len: usize, voice: Voice) {
     let mut i = len;
@@ -185,18 +211,21 @@ impl Contradiction {
 }
 
 /// What of `value` trades bear out: it, moved to between the lowest and the highest traded price; and when the newest of those
-/// that are not `far` was published, or of all of them where all are. `None` where nobody names a traded price.
-pub(super) fn traded(value: Price, voices: &[Voice], far: &impl Fn(&Voice) -> bool) -> Option<(Price, Timestamp)> {
+/// that are `near` was published, or of all of them where none is. `None` where nobody names a traded price.
+pub(super) fn traded(value: Price, voices: &[Voice], near: &[Voice]) -> Option<(Price, Timestamp)> {
     let low = voices.iter().find(|voice| voice.is_traded)?.price;
-    let (mut high, mut newest, mut newest_near) = (low, Timestamp::MIN, None);
-    for voice in voices.iter().filter(|voice| voice.is_traded) {
-        high = voice.price;
-        newest = newest.max(voice.published_at);
-        if !far(voice) {
-            newest_near = newest_near.max(Some(voice.published_at));
-        }
-    }
-    Some((value.max(low).min(high), newest_near.unwrap_or(newest)))
+    let high = voices.iter().rfind(|voice| voice.is_traded)?.price;
+    let newest = |of: &[Voice]| of.iter().filter(|voice| voice.is_traded).map(|voice| voice.published_at).max();
+    Some((value.max(low).min(high), newest(near).or_else(|| newest(voices))?))
+}
+
+/// Of voices in order of price those within `limit`, the dispute's, of `value`.
+pub(super) fn near(value: Price, limit: u64, voices: &[Voice]) -> &[Voice] {
+    let is_near = |voice: &Voice| voice.price.0.abs_diff(value.0) <= limit;
+    // Mostly everybody.
+    let start = voices.iter().position(is_near).unwrap_or(voices.len());
+    let end = voices.iter().rposition(is_near).map_or(start, |last| last + 1);
+    voices.get(start..end).unwrap_or(&[])
 }
 
 /// How far unconfirmed jumps make `value` doubtful: to where they jumped, but no farther than a price may step that needs no
@@ -221,36 +250,19 @@ pub(super) fn spread<'a>(value: Price, voices: impl Iterator<Item = &'a Voice>) 
     Price(i64::try_from(widest).unwrap_or(i64::MAX))
 }
 
-/// The smallest half-width that holds more than half of the weight of those within `limit`, the dispute's, and as many of their
-/// lineages as an agreed price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
-pub(super) fn typical_reach(value: Price, limit: u64, voices: &[Voice], oracle: &OracleParams) -> Price {
-    const FAR: u64 = u64::MAX;
-    let mut reaches = [FAR; MarketParams::SOURCES_MAX];
-    let (mut total, mut lineages) = (0, 0_u64);
-    for (reach, voice) in reaches.iter_mut().zip(voices) {
-        let away = voice.price.0.abs_diff(value.0);
-        if away <= limit {
-            *reach = away.saturating_add(voice.confidence.0.unsigned_abs());
-            total += voice.weight;
-            lineages |= voice.lineage;
-        }
-    }
-    let needed = lineages.count_ones().min(u32::from(oracle.lineages_min));
+/// The smallest half-width that holds more than half of the weight of those that are near, and as many of their lineages as an agreed
+/// price needs, each with its own claim: no minority makes it wider, and no heavy one narrower.
+pub(super) fn typical_reach(value: Price, near: &[Voice], oracle: &OracleParams) -> Price {
+    let reach = |voice: &Voice| voice.price.0.abs_diff(value.0).saturating_add(voice.confidence.0.unsigned_abs());
+    let total: u64 = near.iter().map(|voice| voice.weight).sum();
+    let needed = lineages_of(near.iter()).min(oracle.lineages_min);
     let (mut held, mut spoken) = (0, 0_u64);
-    // The least of those that are left, until they are enough.
-    for _ in voices {
-        let (mut least, mut whose) = (FAR, None);
-        for (reach, voice) in reaches.iter_mut().zip(voices) {
-            if *reach < least {
-                (least, whose) = (*reach, Some((reach, voice)));
-            }
-        }
-        let Some((reach, voice)) = whose else { break };
-        *reach = FAR;
+    for place in rising(near, reach).iter().take(near.len()) {
+        let Some(voice) = near.get(usize::from(*place)) else { break };
         held += voice.weight;
         spoken |= voice.lineage;
-        if total < held * 2 && needed <= spoken.count_ones() {
-            return Price(i64::try_from(least).unwrap_or(i64::MAX));
+        if total < held * 2 && u32::from(needed) <= spoken.count_ones() {
+            return Price(i64::try_from(reach(voice)).unwrap_or(i64::MAX));
         }
     }
     Price(0)
