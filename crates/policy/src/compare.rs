@@ -438,7 +438,12 @@ mod tests {
         check(&a, &format!("{a}{b}"), &[" pools main, a -> main, a, b Mixed"]);
         check(&format!("{a}{b}"), &format!("{b}{a}"), &[" pools main, a, b -> main, b, a Mixed"]);
         check(&a, &pool("a", 2), &["pool.a accounts_max 1 -> 2 Loosen"]);
-        check(&format!("{a}[market.X]"), &format!("{a}[market.X]\npool = \"a\""), &["market.X pool main -> a Mixed"]);
+        // The second by name, behind the first, and the only one.
+        check(&pool("z", 1), &pool("z", 2), &["pool.z accounts_max 1 -> 2 Loosen"]);
+        let (old, was) = (base(), "accounts_max = 5_000_000");
+        assert!(old.contains(was));
+        let new = parse(&old.replace(was, "accounts_max = 7"));
+        assert_eq!(rows(&parse(&old), &new), ["pool.main accounts_max 5_000_000 -> 7 Tighten"]);
     }
 
     /// The table in which each key is tried, and the values that it holds there.

@@ -801,9 +801,15 @@ mod tests {
         for decision in [
             "source alpha of SOL: lineage beta by the policy, alpha in the data",
             "source alpha of AVAX: heartbeat 1m by the data, 4s in the policy",
+            "source alpha of SOL: quotes by the policy, not in the data",
         ] {
             assert!(listed.decisions.iter().any(|line| line == decision), "{:#?}", listed.decisions);
         }
+        // What the data say as well is no decision.
+        data.markets[0].sources[0].kind = SourceKind::Quotes;
+        let listed = policy(&lines).list(&data).unwrap();
+        let said: Vec<&String> = listed.decisions.iter().filter(|line| line.contains("quotes by the policy")).collect();
+        assert_eq!(said, ["source alpha of AVAX: quotes by the policy, not in the data"]);
     }
 
     #[test]
