@@ -441,3 +441,23 @@ fn a_pool_that_lets_nobody_rest_an_order_is_refused() {
     params.pools[0].orders_per_account_max = 1;
     assert!(params.validate().is_ok());
 }
+
+#[test]
+fn who_has_exactly_nothing_when_the_venue_drops_its_order_is_tried_in_the_book_once_more() {
+    // 4,000 USD long on 400: at 90 nothing is left, and a cent below that it is insolvent.
+    for (cents, tried) in [(9_000, true), (8_999, false)] {
+        let accounts = [account(1, 400, &[(0, 40_000, 100)]), account(2, 100_000, &[(0, -40_000, 100)])];
+        let mut params = venue(vec![common::quick(3)]);
+        params.markets[0].liquidation.order_ttl = units::Duration::seconds(60);
+        let mut story = open(&params, &accounts);
+        story.batch(vec![insurance(1_000)]);
+        story.wait(1);
+        let [(1, -40_000, id)] = liquidations(&all(&mut story, &[[cents; 3]]))[..] else { panic!("all of it") };
+        story.batch(vec![Input::OrderDone(OrderDone { market: MarketId(0), order: id })]);
+        story.wait(1);
+        let effects = all(&mut story, &[[8_990; 3]]);
+        assert_eq!(liquidations(&effects).len(), usize::from(tried), "{cents}: {effects:?}");
+        let closed = effects.iter().any(|effect| matches!(effect, Effect::Deleveraged { .. }));
+        assert_eq!(closed, !tried, "{cents}: {effects:?}");
+    }
+}
