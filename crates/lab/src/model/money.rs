@@ -1384,8 +1384,9 @@ impl Venue {
             let (most, price, _) = self.offer(place, id, *market).filter(|(_, _, is_over)| *is_over)?;
             let (account, limit) = (books.params.backstop?, Price(price as i64));
             let said = Buy { market: *market, account, from: id, size: Size(most.min(1) as i64), limit };
-            // Who was in distress itself may have left it after the look.
-            self.buys(&said).ok().filter(|_| !books.since.contains_key(&account))
+            // Who was in distress itself may have left it after the look, and who closed something for somebody has more to spare.
+            let is_as_it_was = !books.since.contains_key(&account) && !self.disturbed.contains(&(place, account));
+            self.buys(&said).ok().filter(|_| is_as_it_was)
         };
         let left: Vec<_> = books.accounts[&id].held.keys().filter_map(over).collect();
         demand("the backstop takes what it can pay for", left.is_empty(), || format!("{:?} {id:?} {left:?}", pool.id))?;
