@@ -24,7 +24,7 @@ pub enum Fault {
     /// Bytes are not as they were written, and were durable.
     #[error(
         "{name} at byte {offset}: {damage}, where height {height} is expected; what follows it was acknowledged, so \
-         nothing is cut: restore the file from a copy, or run `seawall journal repair`"
+         nothing is cut: restore the file from a copy"
     )]
     Corrupt {
         /// The segment.

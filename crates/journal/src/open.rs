@@ -47,6 +47,8 @@ pub struct Opened<S: Storage> {
     storage: S,
     /// What to begin with; `None` where nothing was ever written.
     pub snapshot: Option<Snapshot>,
+    /// The heights behind which there are some, in rising order.
+    snapshots: Vec<u64>,
     /// Those that are left to read, each with the height before it; the last one first.
     segments: Vec<(u64, String)>,
     current: Option<Segment>,
@@ -101,7 +103,7 @@ pub fn open<S: Storage>(storage: S, start: Start) -> Result<Opened<S>, Fault> {
         }
         (None, None) => {}
     }
-    Ok(Opened { storage, snapshot, segments, current: None, head, floor, cut: None, is_read: false })
+    Ok(Opened { storage, snapshot, snapshots, segments, current: None, head, floor, cut: None, is_read: false })
 }
 
 fn first_good<'a, S: Storage>(
@@ -131,6 +133,17 @@ impl<S: Storage> Opened<S> {
     #[must_use]
     pub const fn head(&self) -> Head {
         self.head
+    }
+
+    /// The snapshot that is named by a head's height; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Fault::NoSnapshot`] for a damaged one; what the storage says.
+    pub fn snapshot_behind(&self, head: Head) -> Result<Option<Snapshot>, Fault> {
+        if self.snapshots.binary_search(&head.height).is_err() {
+            return Ok(None);
+        }
+        first_good(&self.storage, [head.height].iter())
     }
 
     /// What a crash left at the end, once everything was read.

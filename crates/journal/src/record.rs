@@ -63,6 +63,12 @@ impl Entry {
     pub const fn head(&self) -> Head {
         self.head
     }
+
+    /// What is written.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
 }
 
 /// What a segment begins with.

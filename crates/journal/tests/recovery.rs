@@ -122,14 +122,15 @@ fn a_bit_that_flips_before_what_was_acknowledged_is_refused_with_its_place() {
     storage.tamper(FIRST, |bytes| bytes[HEADER + PREFIX] ^= 1);
     let said = read(storage, Start::Newest).unwrap_err().to_string();
     let expected = "00000000000000000000.segment at byte 88: its checksum does not fit, where height 1 is expected; what \
-                    follows it was acknowledged, so nothing is cut: restore the file from a copy, or run `seawall journal repair`";
+                    follows it was acknowledged, so nothing is cut: restore the file from a copy";
     assert_eq!(said, expected);
 }
 
 #[test]
 fn a_hole_an_exchange_and_a_stranger_are_refused() {
     let at = |record: usize| HEADER + record * (PREFIX + 1);
-    let cases: [(&str, fn(&mut Vec<u8>, &dyn Fn(usize) -> usize), Damage); 3] = [
+    type Change = fn(&mut Vec<u8>, &dyn Fn(usize) -> usize);
+    let cases: [(&str, Change, Damage); 3] = [
         ("a record is gone", |bytes, at| drop(bytes.drain(at(1)..at(2))), Damage::Height { found: 3 }),
         ("two are exchanged", |bytes, at| bytes[at(1)..at(3)].rotate_left(PREFIX + 1), Damage::Height { found: 3 }),
         (

@@ -1,0 +1,82 @@
+//! What can go wrong with a node.
+
+use journal::{Fault, Kind};
+use kernel::snapshot::SnapshotError;
+
+/// Why a node can't begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeFault {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] Fault),
+    /// What the snapshot at a height holds is no state.
+    #[error("the snapshot behind height {height}: {error}")]
+    Snapshot {
+        /// That height.
+        height: u64,
+        /// What is wrong with it.
+        error: SnapshotError,
+    },
+    /// There are records, and nothing that they go on from.
+    #[error("the journal has records and no snapshot from which they go on; restore snapshots from a copy")]
+    NoBeginning,
+    /// What a record holds is no batch.
+    #[error("the record at height {height} is no batch: {error}")]
+    Undecodable {
+        /// That height.
+        height: u64,
+        /// What is wrong with it.
+        error: codec::DecodeError,
+    },
+    /// A batch does not follow from the one before.
+    #[error("the batch at height {height} says {field} {found}, where {expected} follows from those before it")]
+    OutOfOrder {
+        /// That height.
+        height: u64,
+        /// Of what.
+        field: &'static str,
+        /// What it says.
+        found: String,
+        /// What follows.
+        expected: String,
+    },
+    /// Records that are to be decided again were decided by other rules.
+    #[error(
+        "the record at height {height} was decided by the rules {found}, and these are {ours}: start the release that wrote it, \
+         let it stop by itself, which leaves a snapshot, and start this one after it"
+    )]
+    OtherRules {
+        /// That height.
+        height: u64,
+        /// Theirs.
+        found: String,
+        /// Those of this build.
+        ours: String,
+    },
+    /// A snapshot is not what its records lead to.
+    #[error("the snapshot behind height {height} has the state {found}, and the records before it lead to {expected}")]
+    Diverged {
+        /// That height.
+        height: u64,
+        /// The hash that it has.
+        found: String,
+        /// The hash that follows.
+        expected: String,
+    },
+}
+
+impl NodeFault {
+    /// Whether it makes sense to try again.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            NodeFault::Journal(fault) => fault.kind(),
+            NodeFault::Snapshot { .. }
+            | NodeFault::NoBeginning
+            | NodeFault::Undecodable { .. }
+            | NodeFault::OutOfOrder { .. }
+            | NodeFault::OtherRules { .. }
+            | NodeFault::Diverged { .. } => Kind::Permanent,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The loop, one turn at a time.
+
+use crate::fault::NodeFault;
+use crate::replay::{Replay, rules};
+use crate::writer::Writer;
+use journal::{Cut, Head, Options, Snapshot, Start, Storage};
+use kernel::Kernel;
+use kernel::state::State;
+use protocol::effect::AdmittedOrder;
+use protocol::{Batch, Effect, Input, MarketId};
+use std::collections::VecDeque;
+use units::Timestamp;
+use venue::{Exchange, Limits};
+
+/// How a node runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// A segment that has grown to so many bytes is followed by the next.
+    pub segment_bytes: u64,
+    /// A snapshot is kept every so many batches; at least one.
+    pub snapshot_every: u64,
+    /// Of the embedded venue's books.
+    pub limits: Limits,
+}
+
+/// A batch that was decided, with its effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The batch's.
+    pub height: u64,
+    /// The batch's.
+    pub at: Timestamp,
+    /// The batch's, of which a refusal names one by its place.
+    pub inputs: Vec<Input>,
+    /// In order.
+    pub effects: Vec<Effect>,
+}
+
+/// What a node found when it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Behind which height the snapshot stands from which it went on.
+    pub snapshot: u64,
+    /// Batches that were decided again.
+    pub replayed: u64,
+    /// What a crash left at the end of the journal.
+    pub cut: Option<Cut>,
+}
+
+/// A kernel with its journal and the embedded venue.
+pub struct Node {
+    kernel: Kernel,
+    exchange: Exchange,
+    writer: Writer,
+    config: Config,
+    /// Behind the last batch, durable or not.
+    head: Head,
+    /// What the venue reported and no batch holds yet.
+    reported: Vec<Input>,
+    /// Decided, and not released.
+    waiting: VecDeque<Decided>,
+}
+
+impl Node {
+    /// Goes on from what a journal holds, or begins with `genesis` where it holds nothing. The first batch of a node that goes on says so:
+    /// until fresh prices are back its markets stand still.
+    ///
+    /// # Errors
+    /// A journal that can't be read to its end, or that other rules wrote; [`NodeFault::NoBeginning`].
+    pub fn open<S>(
+        storage: S,
+        config: Config,
+        genesis: impl FnOnce() -> Kernel,
+    ) -> Result<(Node, Option<Recovered>), NodeFault>
+    where
+        S: Storage + Send + 'static,
+        S::File: Send,
+    {
+        let options = Options { rules: rules(), segment_bytes: config.segment_bytes };
+        let mut opened = journal::open(storage, Start::Newest)?;
+        let Some(snapshot) = opened.snapshot.take() else {
+            if opened.next_record()?.is_some() {
+                return Err(NodeFault::NoBeginning);
+            }
+            let kernel = genesis();
+            let mut journal = opened.into_journal(options)?;
+            journal.keep(&Snapshot { head: journal.head(), payload: kernel.state().to_snapshot() })?;
+            return Ok((Node::on(kernel, Head::GENESIS, Writer::begin(journal), config), None));
+        };
+        let mut replay = Replay::of(&snapshot)?;
+        let mut effects = Vec::new();
+        while let Some(record) = opened.next_record()? {
+            replay.step(&record, &mut effects)?;
+            effects.clear();
+        }
+        let head = opened.head();
+        let (snapshot, cut) = (snapshot.head.height, opened.cut().cloned());
+        let journal = opened.into_journal(options)?;
+        let mut node = Node::on(replay.into_kernel(), head, Writer::begin(journal), config);
+        let at = node.kernel.state().at;
+        node.restore_venue();
+        node.decide(at, vec![Input::Restart])?;
+        Ok((node, Some(Recovered { snapshot, replayed: head.height - snapshot, cut })))
+    }
+
+    fn on(kernel: Kernel, head: Head, writer: Writer, config: Config) -> Node {
+        let exchange = Exchange::new(&kernel.state().params(), config.limits);
+        Node { kernel, exchange, writer, config, head, reported: Vec::new(), waiting: VecDeque::new() }
+    }
+
+    /// Every order that the kernel knows enters the books again, and markets are in the mode that it wants.
+    fn restore_venue(&mut self) {
+        let state = self.kernel.state();
+        for market in state.markets() {
+            let restriction = *market.breaker.restriction();
+            let to = market.breaker.mode();
+            let effect = Effect::Mode { market: market.id, from: to, to, restriction, causes: 0 };
+            let _in_its_mode = self.exchange.accept(&effect, &mut self.reported);
+        }
+        for pool in &state.pools {
+            for (id, order) in &pool.orders {
+                let (account, market, size, limit) = (order.account, order.market, order.remaining, order.limit);
+                let order = AdmittedOrder { id: *id, account, market, size, limit };
+                // One for which there is no room is reported as done.
+                let _refused = self.exchange.accept(&Effect::Admit { order }, &mut self.reported);
+            }
+        }
+    }
+
+    /// What the kernel remembers.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        self.kernel.state()
+    }
+
+    /// The embedded venue.
+    #[must_use]
+    pub const fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Behind the last batch, durable or not.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Sequences `inputs` at `at`, behind what the venue reported and after whatever the kernel decides by itself before. A time before the last
+    /// batch's is that one's: the sequence never goes back.
+    ///
+    /// # Errors
+    /// A journal that failed. The node is at its end then, and so should be its process.
+    pub fn turn(&mut self, at: Timestamp, inputs: Vec<Input>) -> Result<(), NodeFault> {
+        let at = at.max(self.kernel.state().at);
+        while let Some(due) = self.kernel.next_due().filter(|due| *due < at && self.kernel.state().at < *due) {
+            self.decide(due, Vec::new())?;
+        }
+        let mut all = std::mem::take(&mut self.reported);
+        all.extend(inputs);
+        self.decide(at, all)
+    }
+
+    fn decide(&mut self, at: Timestamp, inputs: Vec<Input>) -> Result<(), NodeFault> {
+        let batch = Batch { height: self.head.height + 1, at, seed: self.head.hash, inputs };
+        let entry = self.head.entry(codec::to_bytes(&batch));
+        self.head = entry.head();
+        self.writer.append(entry)?;
+        let mut effects = Vec::new();
+        self.kernel.apply(&batch, &mut effects);
+        self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects });
+        if self.head.height.is_multiple_of(self.config.snapshot_every.max(1)) {
+            self.keep()?;
+        }
+        Ok(())
+    }
+
+    fn keep(&self) -> Result<(), NodeFault> {
+        Ok(self.writer.keep(Snapshot { head: self.head, payload: self.kernel.state().to_snapshot() })?)
+    }
+
+    /// The next batch whose effects may leave, since it is durable. They are carried out by the embedded venue, whose reports go into the next turn.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    pub fn released(&mut self) -> Result<Option<Decided>, NodeFault> {
+        let synced = self.writer.synced()?;
+        if self.waiting.front().is_none_or(|decided| synced < decided.height) {
+            return Ok(None);
+        }
+        let decided = self.waiting.pop_front();
+        for effect in decided.iter().flat_map(|decided| &decided.effects) {
+            // An order that does not enter is reported as done, and the kernel decides again.
+            let _refused = self.exchange.accept(effect, &mut self.reported);
+        }
+        Ok(decided)
+    }
+
+    /// Returns once everything that was decided is durable, so that all of it may leave.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    pub fn settle(&self) -> Result<(), NodeFault> {
+        Ok(self.writer.wait(self.head.height)?)
+    }
+
+    /// Clears a market of the embedded venue. What it trades goes into the next turn.
+    pub fn auction(&mut self, market: MarketId) {
+        let Some(mark) = self.kernel.state().market(market).map(|market| market.mark.price) else { return };
+        // The only refusal is of a market that is not there.
+        let _unknown = self.exchange.auction(market, &self.head.hash, mark, &mut self.reported);
+    }
+
+    /// Ends with a snapshot, so that the next node, also one of other rules, has nothing to decide again.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    pub fn close(self) -> Result<Head, NodeFault> {
+        self.keep()?;
+        let head = self.head;
+        self.writer.end()?;
+        Ok(head)
+    }
+}
