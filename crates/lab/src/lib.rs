@@ -3,6 +3,7 @@
 pub mod feed;
 pub mod fixtures;
 pub mod incident;
+pub mod live;
 pub mod model;
 pub mod oracle;
 pub mod reference;

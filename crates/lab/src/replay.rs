@@ -4,7 +4,7 @@
 //! median of the sources, the same tiers, partial liquidation, a market halt); with each source in turn as the only
 //! oracle. The baselines run the same kernel with the protections that are compared switched off, so that what
 //! differs between the rows is the price that they believe and when they stop. In every run liquidations fill
-//! against the bars that follow them ([`run::Impact`]).
+//! against the bars that follow them ([`outside::Impact`]).
 //!
 //! Start at [`replay`]; [`versus::versus`] holds two policies against each other without baselines.
 
@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod chart;
 pub mod hindsight;
 pub mod outcome;
+pub mod outside;
 mod rule;
 pub mod run;
 pub mod tally;
@@ -26,11 +27,12 @@ use baseline::Median;
 use chart::Charts;
 use hindsight::Hindsight;
 use outcome::{AccountOutcome, MarketOutcome, Observations, Outcome, Runs, Sensitivity, TimelineEntry, Totals};
+use outside::Impact;
 use policy::{Listed, Policy};
 use protocol::{AccountId, MarketId, SourceId};
 use rule::Ruled;
 pub use rule::{Combine, VenueRule};
-use run::{Impact, Run, Seen};
+use run::{Run, Seen};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Instant;

@@ -53,6 +53,9 @@ pub enum NodeFault {
         /// Those of this build.
         ours: String,
     },
+    /// The journal is another venue's, or the same under another policy.
+    #[error("the journal is of other markets, or of another policy: go on with those, or use another directory")]
+    OtherVenue,
     /// A snapshot is not what its records lead to.
     #[error("the snapshot behind height {height} has the state {found}, and the records before it lead to {expected}")]
     Diverged {
@@ -76,6 +79,7 @@ impl NodeFault {
             | NodeFault::Undecodable { .. }
             | NodeFault::OutOfOrder { .. }
             | NodeFault::OtherRules { .. }
+            | NodeFault::OtherVenue
             | NodeFault::Diverged { .. } => Kind::Permanent,
         }
     }

@@ -66,12 +66,8 @@ impl Node {
     /// until fresh prices are back its markets stand still.
     ///
     /// # Errors
-    /// A journal that can't be read to its end, or that other rules wrote; [`NodeFault::NoBeginning`].
-    pub fn open<S>(
-        storage: S,
-        config: Config,
-        genesis: impl FnOnce() -> Kernel,
-    ) -> Result<(Node, Option<Recovered>), NodeFault>
+    /// A journal that can't be read to its end, that other rules wrote, or that is another venue's; [`NodeFault::NoBeginning`].
+    pub fn open<S>(storage: S, config: Config, genesis: Kernel) -> Result<(Node, Option<Recovered>), NodeFault>
     where
         S: Storage + Send + 'static,
         S::File: Send,
@@ -82,12 +78,14 @@ impl Node {
             if opened.next_record()?.is_some() {
                 return Err(NodeFault::NoBeginning);
             }
-            let kernel = genesis();
             let mut journal = opened.into_journal(options)?;
-            journal.keep(&Snapshot { head: journal.head(), payload: kernel.state().to_snapshot() })?;
-            return Ok((Node::on(kernel, Head::GENESIS, Writer::begin(journal), config), None));
+            journal.keep(&Snapshot { head: journal.head(), payload: genesis.state().to_snapshot() })?;
+            return Ok((Node::on(genesis, Head::GENESIS, Writer::begin(journal), config), None));
         };
         let mut replay = Replay::of(&snapshot)?;
+        if replay.params() != genesis.state().params() {
+            return Err(NodeFault::OtherVenue);
+        }
         let mut effects = Vec::new();
         while let Some(record) = opened.next_record()? {
             replay.step(&record, &mut effects)?;
@@ -145,6 +143,12 @@ impl Node {
         self.head
     }
 
+    /// When the kernel could decide something without an input; whoever drives the node takes a turn then.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.kernel.next_due().filter(|due| self.kernel.state().at < *due)
+    }
+
     /// Sequences `inputs` at `at`, behind what the venue reported and after whatever the kernel decides by itself before. A time before the last
     /// batch's is that one's: the sequence never goes back.
     ///
@@ -152,7 +156,7 @@ impl Node {
     /// A journal that failed. The node is at its end then, and so should be its process.
     pub fn turn(&mut self, at: Timestamp, inputs: Vec<Input>) -> Result<(), NodeFault> {
         let at = at.max(self.kernel.state().at);
-        while let Some(due) = self.kernel.next_due().filter(|due| *due < at && self.kernel.state().at < *due) {
+        while let Some(due) = self.next_due().filter(|due| *due < at) {
             self.decide(due, Vec::new())?;
         }
         let mut all = std::mem::take(&mut self.reported);
@@ -193,6 +197,12 @@ impl Node {
             let _refused = self.exchange.accept(effect, &mut self.reported);
         }
         Ok(decided)
+    }
+
+    /// Whether effects wait for their cause to be durable.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.iter().any(|decided| !decided.effects.is_empty())
     }
 
     /// Returns once everything that was decided is durable, so that all of it may leave.

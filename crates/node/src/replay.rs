@@ -4,7 +4,7 @@ use crate::fault::NodeFault;
 use journal::{Cut, Head, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
 use kernel::state::State;
-use protocol::{Batch, Effect};
+use protocol::{Batch, Effect, VenueParams};
 
 /// The digest of the rules that this build decides by: of the sources of all crates that decide.
 #[must_use]
@@ -50,6 +50,10 @@ impl Replay {
         self.kernel.apply(&batch, effects);
         self.head = record.head;
         Ok(batch)
+    }
+
+    pub(crate) fn params(&self) -> VenueParams {
+        self.kernel.state().params()
     }
 
     pub(crate) fn into_kernel(self) -> Kernel {

@@ -4,9 +4,11 @@ mod calibrate;
 mod corpus;
 mod evidence;
 mod input;
+mod journal_command;
 mod oracle;
 mod policy_command;
 mod replay;
+mod run;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +29,10 @@ struct Command {
 enum Verb {
     /// Replay an incident, or files of bars and quotes, under a policy and two baselines
     Replay(Box<replay::Arguments>),
+    /// Run a node: embedded venue, durable journal, going on where it stopped
+    Run(Box<run::Arguments>),
+    /// Verify a node's journal
+    Journal(journal_command::Arguments),
     /// Print the index of every market after every observation
     Oracle(Box<oracle::Arguments>),
     /// Check, compare, describe policy files, or measure them on bars
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
     let command = Command::parse();
     let ended = match command.verb {
         Some(Verb::Replay(arguments)) => replay::run(&arguments),
+        Some(Verb::Run(arguments)) => run::run(&arguments),
+        Some(Verb::Journal(arguments)) => journal_command::run(&arguments),
         Some(Verb::Oracle(arguments)) => oracle::run(&arguments),
         Some(Verb::Policy(arguments)) => policy_command::run(&arguments),
         Some(Verb::Vectors(arguments)) => oracle::vectors(&arguments),

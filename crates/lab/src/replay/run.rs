@@ -1,46 +1,28 @@
-//! One run: a kernel, the embedded venue, and the outside market as far as its bars let liquidations through.
+//! One run: a kernel, the embedded venue, and the outside market.
 
 use super::hindsight::Hindsight;
+use super::outside::{Impact, Outside, taken_back};
 use super::tally::Tally;
-use super::world::{BACKSTOP, World};
+use super::world::World;
 use crate::feed::{BarRef, Micros};
 use kernel::{Genesis, Kernel};
 use protocol::effect::AdmittedOrder;
-use protocol::input::{Cancel, Observation, Order};
-use protocol::{Batch, Effect, Input, MarketId, OrderId, SourceId, VenueParams};
+use protocol::input::Observation;
+use protocol::{Batch, Effect, Input, MarketId, SourceId, VenueParams};
 use std::collections::VecDeque;
-use units::{Price, Size, Timestamp};
+use units::{Price, Timestamp};
 use venue::{Exchange, Limits};
-
-/// The share of a bar's volume that liquidations may take, those that sell and those that buy together.
-pub const VOLUME_SHARE: f64 = 0.10;
-/// Into how many price levels that share is cut.
-const LEVELS: u32 = 5;
-
-/// The law by which liquidations move the price that they get: closing a share `q` of a bar's volume costs
-/// `coefficient × range × √q` of the price, with `range` the bar's high less low over its close, at least 2 bp. At the
-/// coefficient 1 taking all of a bar would cost its whole range, and the tenth that is allowed costs a third of it.
-/// The square root is the one regularity on which studies of metaorders agree.
-#[derive(Clone, Copy, Debug)]
-pub struct Impact {
-    /// Multiplies the law.
-    pub coefficient: f64,
-    /// What a bar is taken to have traded where its file does not say, USD.
-    pub volume_assumed_usd: f64,
-}
 
 /// Is shown every batch with its effects, and the kernel after it.
 pub type Observer<'a> = Box<dyn FnMut(&Batch, &[Effect], &Kernel) + 'a>;
 
 /// One run.
 pub struct Run<'a> {
-    world: &'a World,
     kernel: Kernel,
     exchange: Exchange,
     /// By market: liquidations that wait for a bar that opens after their decision.
     waiting: Vec<VecDeque<(Timestamp, AdmittedOrder)>>,
-    impact: Impact,
-    next_order: u64,
+    outside: Outside<'a>,
     batch: Batch,
     effects: Vec<Effect>,
     observer: Option<Observer<'a>>,
@@ -82,13 +64,11 @@ impl<'a> Run<'a> {
             Kernel::new(params, accounts).map_err(|bad| format!("the accounts do not fit the policy: {bad:?}"))?;
         let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
         let mut run = Run {
-            world,
             tally: Tally::new(world, accounts),
             kernel,
             exchange: Exchange::new(params, limits),
             waiting: vec![VecDeque::new(); world.markets.len()],
-            impact,
-            next_order: 1,
+            outside: Outside::new(world, impact, 1),
             batch: Batch { height: 0, at: Timestamp(0), seed: [0; 32], inputs: Vec::new() },
             effects: Vec::new(),
             observer: None,
@@ -153,17 +133,9 @@ impl<'a> Run<'a> {
             let _refused = self.exchange.accept(&effect, &mut self.batch.inputs);
         }
         let Some(book) = self.exchange.book(market) else { return };
-        let (selling, buying) = book.orders().fold((0_i64, 0_i64), |(selling, buying), order| {
-            let lots = order.size.0;
-            if lots < 0 { (selling.saturating_sub(lots), buying) } else { (selling, buying.saturating_add(lots)) }
-        });
-        let first = self.next_order;
-        let level = self.level(market, bar);
-        let allowed = shared(level.saturating_mul(i64::from(LEVELS)), [selling, buying]);
-        for (lots, sign) in allowed.into_iter().zip([1.0, -1.0]) {
-            self.offer(market, bar, level, lots, sign);
-        }
-        if self.next_order != first {
+        let offers = self.outside.offers(market, bar, book);
+        if !offers.is_empty() {
+            self.batch.inputs.extend(offers.iter().copied().map(Input::Order));
             self.apply(at);
         }
         let mark = self.kernel.state().market(market).map_or(Price(1), |market| market.mark.price);
@@ -172,43 +144,8 @@ impl<'a> Run<'a> {
             // The only quotes here are those of this one bar; they say nothing about a premium.
             self.batch.inputs.retain(|input| !matches!(input, Input::BookTop(_)));
         }
-        // What was offered for this bar is gone with it.
-        for order in first..self.next_order {
-            self.batch.inputs.push(Input::Cancel(Cancel { market, account: BACKSTOP, order: OrderId(order) }));
-        }
+        self.batch.inputs.extend(offers.iter().map(taken_back));
         self.apply(at);
-    }
-
-    /// Lots of a level: [`LEVELS`] of them are [`VOLUME_SHARE`] of the bar's volume.
-    fn level(&self, market: MarketId, bar: &BarRef) -> i64 {
-        let volume = match bar.volume {
-            Some(volume) => volume as f64 / 1e8,
-            None => self.impact.volume_assumed_usd / (bar.close as f64 / 1e12),
-        };
-        let listed = &self.world.markets[usize::from(market.0)];
-        (listed.lots_of(volume) * VOLUME_SHARE / f64::from(LEVELS)).floor() as i64
-    }
-
-    /// Offers `allowed` lots against a bar, in levels whose prices follow the impact law.
-    fn offer(&mut self, market: MarketId, bar: &BarRef, level: i64, allowed: i64, sign: f64) {
-        let listed = &self.world.markets[usize::from(market.0)];
-        let close = bar.close as f64;
-        let range = ((bar.high - bar.low) as f64 / close).max(2e-4);
-        let mut left = allowed;
-        for k in 1..=LEVELS {
-            let share = VOLUME_SHARE * f64::from(k) / f64::from(LEVELS);
-            let moved = self.impact.coefficient * range * share.sqrt();
-            let limit = listed.price((close * (1.0 - sign * moved)).max(1.0) as i128);
-            let lots = level.min(left);
-            if lots <= 0 {
-                break;
-            }
-            left -= lots;
-            let id = OrderId(self.next_order);
-            self.next_order += 1;
-            let size = Size(if sign > 0.0 { lots } else { -lots });
-            self.batch.inputs.push(Input::Order(Order { id, account: BACKSTOP, market, size, limit }));
-        }
     }
 
     /// Applies the gathered inputs as one batch and carries out its effects.
@@ -244,18 +181,6 @@ impl<'a> Run<'a> {
         self.tally.finish(&self.kernel);
         self.tally.judge(hindsight, world, &self.kernel);
     }
-}
-
-/// What of `lots` each of two sides gets that want so many: all that it wants where there is enough for both, else pro
-/// rata to it, rounded down.
-#[must_use]
-pub fn shared(lots: i64, wanted: [i64; 2]) -> [i64; 2] {
-    let (lots, wanted) = (i128::from(lots.max(0)), wanted.map(|side| i128::from(side.max(0))));
-    let all: i128 = wanted.iter().sum();
-    wanted.map(|side| {
-        let part = if all <= lots { side } else { lots * side / all };
-        i64::try_from(part).unwrap_or(i64::MAX)
-    })
 }
 
 /// The two times of an observation.

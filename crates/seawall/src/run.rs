@@ -1,0 +1,184 @@
+//! `seawall run`.
+
+use crate::Ended;
+use crate::input::{Input, echo};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use journal::FileStorage;
+use lab::feed::time;
+use lab::incident;
+use lab::live::{Done, Line, Live, Teller, Venue};
+use lab::replay::accounts::AccountsFrom;
+use node::{Config, Decided, Node, Recovered};
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use venue::Limits;
+
+/// Arguments of `seawall run`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Arguments {
+    /// A bundled incident that the embedded venue lives through, as I-17; not together with files
+    #[arg(value_name = "INCIDENT")]
+    incident: Option<String>,
+    #[command(flatten)]
+    input: Input,
+    /// Where the journal is kept
+    #[arg(long, value_name = "DIR", default_value = "seawall-data")]
+    data: PathBuf,
+    /// How many times as fast as it was: a number above zero, or max
+    #[arg(long, value_name = "N", default_value = "60", value_parser = speed)]
+    speed: Speed,
+    /// Accounts: CSV of account, pool, market, size, entry_price, collateral_asset, collateral_amount
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
+    /// Accounts to draw in each market where no file is named
+    #[arg(long, value_name = "N", default_value_t = 250)]
+    draw: u32,
+    /// Seed of the drawn accounts
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Batches between two snapshots
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    snapshot_every: u64,
+    /// Print every line as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Speed {
+    Times(f64),
+    Max,
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    let times = || text.parse::<f64>().ok().filter(|times| 0.0 < *times && *times <= 1e9).map(Speed::Times);
+    if text == "max" { Some(Speed::Max) } else { times() }
+        .ok_or_else(|| "write a number above zero and up to 1e9, or max".to_owned())
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
+    if 100_000 < arguments.draw {
+        bail!("--draw: write a number of at most 100,000 accounts a market");
+    }
+    let materialised = match (&arguments.incident, arguments.input.is_empty()) {
+        (Some(_), false) => bail!("name an incident or files, not both"),
+        (None, false) => None,
+        (named, true) => Some(incident::materialise(named.as_deref().unwrap_or("I-17"))?),
+    };
+    let prepared = materialised.as_ref().map(|incident| incident.bars.clone()).unwrap_or_default();
+    let feed = arguments.input.open(prepared)?;
+    let from = match &arguments.accounts {
+        Some(path) => AccountsFrom::File(path.clone()),
+        None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },
+    };
+    let venue = Venue::of(&feed, &arguments.input.policy()?, &from).map_err(|error| anyhow!("{error}"))?;
+    echo(&venue.decisions);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("listening for signals")?;
+
+    let home = arguments.data.join("journal");
+    let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
+    let config = Config { segment_bytes: 64 << 20, snapshot_every: arguments.snapshot_every, limits };
+    let opened = Node::open(FileStorage::open(&home)?, config, venue.genesis());
+    let (mut node, recovered) = opened.with_context(|| format!("{}", home.display()))?;
+    let mut out = io::stdout().lock();
+    begin(&mut out, arguments.json, recovered.as_ref())?;
+
+    let pace = match arguments.speed {
+        Speed::Times(times) => Some(times),
+        Speed::Max => None,
+    };
+    let (mut failed, mut teller) = (None, Teller::new(&venue.world));
+    let mut observe = |decided: &Decided| {
+        for line in teller.tell(decided) {
+            if let Err(error) = tell(&mut out, arguments.json, &line) {
+                // Nobody reads any more: the venue goes on to a clean end.
+                stop.store(true, Ordering::Relaxed);
+                failed.get_or_insert(error);
+            }
+        }
+    };
+    let done =
+        Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut observe).map_err(|error| anyhow!("{error}"))?;
+    let broken = node.state().check().err();
+    let state = hex(&node.state().hash());
+    let head = node.close()?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    for line in teller.rest() {
+        tell(&mut out, arguments.json, &line)?;
+    }
+    end(&mut out, arguments.json, &done, &head, &state)?;
+    match broken {
+        None => Ok(Ended::Well),
+        Some(broken) => {
+            eprintln!("invariant {} is broken in pool {}", broken.invariant, broken.pool.0);
+            Ok(Ended::VerificationFailed)
+        }
+    }
+}
+
+fn tell(out: &mut impl Write, as_json: bool, line: &Line) -> io::Result<()> {
+    let Line { at, height, market, kind, text, count } = line;
+    let at = time::format_time(*at);
+    if as_json {
+        let line = json!({"at": at, "height": height, "market": market, "kind": kind, "text": text, "count": count});
+        return writeln!(out, "{line}");
+    }
+    let more = if *count == 1 { String::new() } else { format!(" (and {} more like it)", count - 1) };
+    writeln!(out, "{at}  {market:<6} {text}{more}")
+}
+
+fn begin(out: &mut impl Write, as_json: bool, recovered: Option<&Recovered>) -> io::Result<()> {
+    let Some(Recovered { snapshot, replayed, cut }) = recovered else {
+        if !as_json {
+            writeln!(out, "a new journal")?;
+        }
+        return Ok(());
+    };
+    if as_json {
+        let cut = cut.as_ref().map(|cut| json!({"file": cut.name, "offset": cut.offset, "bytes": cut.bytes}));
+        return writeln!(out, "{}", json!({"recovered": {"snapshot": snapshot, "replayed": replayed, "cut": cut}}));
+    }
+    writeln!(out, "going on from the snapshot behind height {snapshot} and {replayed} batches after it")?;
+    if let Some(cut) = cut {
+        let (bytes, name, offset) = (cut.bytes, &cut.name, cut.offset);
+        writeln!(
+            out,
+            "cut {bytes} bytes of {name} from byte {offset} on: a crash left them, and nobody was told of them"
+        )?;
+    }
+    Ok(())
+}
+
+fn end(out: &mut impl Write, as_json: bool, done: &Done, head: &journal::Head, state: &str) -> io::Result<()> {
+    let Done { observations, skipped, released, liquidations, at_end } = done;
+    let (height, hash) = (head.height, hex(&head.hash));
+    if as_json {
+        let head = json!({"height": height, "hash": hash});
+        return writeln!(
+            out,
+            "{}",
+            json!({"observations": observations, "skipped": skipped, "batches": released, "liquidations": liquidations,
+                   "at_end": at_end, "head": head, "state": state})
+        );
+    }
+    let known = if *skipped == 0 { String::new() } else { format!(" after {skipped} that the journal held") };
+    let ended = if *at_end { "at the end of the data" } else { "stopped" };
+    writeln!(
+        out,
+        "{ended}: {observations} observations{known}, {released} batches, {liquidations} liquidation orders"
+    )?;
+    writeln!(out, "journal height {height}, head {hash}, state {state}")
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
