@@ -45,13 +45,15 @@ pub struct Cut {
 #[derive(Debug)]
 pub struct Opened<S: Storage> {
     storage: S,
-    /// What to begin with; `None` where nothing was ever written.
+    /// What to begin with, to be taken; `None` where nothing was ever written.
     pub snapshot: Option<Snapshot>,
     /// The heights behind which there are some, in rising order.
     snapshots: Vec<u64>,
     /// Those that are left to read, each with the height before it; the last one first.
     segments: Vec<(u64, String)>,
     current: Option<Segment>,
+    /// Behind the snapshot.
+    begin: Head,
     head: Head,
     /// Whatever is wrong with them, records up to there were durable.
     floor: u64,
@@ -103,7 +105,18 @@ pub fn open<S: Storage>(storage: S, start: Start) -> Result<Opened<S>, Fault> {
         }
         (None, None) => {}
     }
-    Ok(Opened { storage, snapshot, snapshots, segments, current: None, head, floor, cut: None, is_read: false })
+    Ok(Opened {
+        storage,
+        snapshot,
+        snapshots,
+        segments,
+        current: None,
+        begin: head,
+        head,
+        floor,
+        cut: None,
+        is_read: false,
+    })
 }
 
 fn first_good<'a, S: Storage>(
@@ -158,10 +171,10 @@ impl<S: Storage> Opened<S> {
     /// [`Fault::Corrupt`] where bytes are not what was written, and were durable; [`Fault::Gap`] where a segment is missing; [`Fault::Foreign`]
     /// for a segment of another version; what the storage says.
     pub fn next_record(&mut self) -> Result<Option<Record>, Fault> {
-        let begin = self.snapshot.as_ref().map_or(Head::GENESIS, |snapshot| snapshot.head);
+        let begin = self.begin;
         while !self.is_read {
             let Some(mut segment) = self.current.take() else {
-                self.next_segment(begin)?;
+                self.next_segment()?;
                 continue;
             };
             let Some(header) = segment.header else { return Err(self.corrupt(&segment, Damage::Short)) };
@@ -197,7 +210,8 @@ impl<S: Storage> Opened<S> {
         Ok(None)
     }
 
-    fn next_segment(&mut self, begin: Head) -> Result<(), Fault> {
+    fn next_segment(&mut self) -> Result<(), Fault> {
+        let begin = self.begin;
         let Some((before, name)) = self.segments.pop() else {
             // There never was one.
             self.is_read = true;

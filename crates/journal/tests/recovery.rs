@@ -13,10 +13,13 @@ const PREFIX: usize = 60;
 
 fn read<S: Storage>(storage: S, start: Start) -> Result<(journal::Opened<S>, Vec<Record>), Fault> {
     let mut opened = open(storage, start)?;
+    // Whoever reads has taken it by then.
+    let snapshot = opened.snapshot.take();
     let mut records = Vec::new();
     while let Some(record) = opened.next_record()? {
         records.push(record);
     }
+    opened.snapshot = snapshot;
     Ok((opened, records))
 }
 
