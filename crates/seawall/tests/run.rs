@@ -1,0 +1,121 @@
+//! A node that is killed, stopped, started again, and held against its journal.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+fn seawall(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+    command.args(words).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn node(home: &Path, more: &[&str]) -> Command {
+    let home = home.to_str().expect("a name");
+    seawall(&[&["run", "I-17", "--data", home, "--json", "--draw", "60"], more].concat())
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("text");
+    // The last line of one that was killed may be half of one.
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn verified(home: &Path) -> (i32, Value) {
+    let found = seawall(&["journal", "verify", home.to_str().expect("a name"), "--json"]).output().expect("it starts");
+    (found.status.code().expect("a code"), lines(&found).pop().expect("a line"))
+}
+
+/// The highest batch whose effects left.
+fn told(lines: &[Value]) -> u64 {
+    lines.iter().filter_map(|line| line.get("kind").and(line.get("height"))?.as_u64()).max().unwrap_or(0)
+}
+
+#[test]
+fn whenever_it_is_killed_it_goes_on_behind_everything_that_left_and_comes_to_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut left, mut killed) = (0, 0);
+    // Somewhere in the middle of things, each time somewhere else.
+    for pause in [0, 90, 10, 150, 40, 220, 70].map(Duration::from_millis).into_iter().map(Some).chain([None]) {
+        let command = &mut node(home.path(), &["--speed", "max", "--snapshot-every", "20000"]);
+        let mut child: Child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut seen = Vec::new();
+        if let Some(pause) = pause {
+            let mut reader = BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            // It has begun when it says something.
+            while reader.read_line(&mut line).unwrap() != 0 && told(&seen) == 0 {
+                seen.extend(serde_json::from_str::<Value>(&line));
+                line.clear();
+            }
+            std::thread::sleep(pause);
+            child.kill().unwrap();
+            seen.extend(serde_json::from_str::<Value>(&line));
+            seen.extend(reader.lines().filter_map(|line| serde_json::from_str(&line.ok()?).ok()));
+            killed += u32::from(!child.wait().unwrap().success());
+        } else {
+            seen = lines(&child.wait_with_output().unwrap());
+        }
+        if left != 0 {
+            let found = &seen[0]["recovered"];
+            let behind = found["snapshot"].as_u64().unwrap() + found["replayed"].as_u64().unwrap();
+            assert!(left <= behind, "batch {left} left, and the journal ends at {behind}");
+        }
+        left = left.max(told(&seen));
+        if pause.is_none() {
+            let end = seen.last().unwrap();
+            assert_eq!(end["at_end"], true);
+            assert_eq!(end["skipped"].as_u64().unwrap() + end["observations"].as_u64().unwrap(), 220_120);
+            // What it remembers is what its journal leads to.
+            let (code, found) = verified(home.path());
+            assert_eq!(
+                (code, &found["verified"], &found["head"], &found["state"]),
+                (0, &true.into(), &end["head"], &end["state"])
+            );
+        }
+    }
+    assert!(3 < killed, "{killed} were killed before they came to the end");
+}
+
+#[test]
+fn one_that_is_asked_to_stop_leaves_a_snapshot_and_two_hold_no_journal_together() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = node(home.path(), &["--speed", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let held = home.path().join("journal").join("00000000000000000000.segment");
+    while !held.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let second = node(home.path(), &[]).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("is held by another process: one writer at a time"), "{said}");
+    std::thread::sleep(Duration::from_millis(300));
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    assert!(child.wait().unwrap().success());
+    let again = node(home.path(), &["--speed", "max"]).output().unwrap();
+    assert_eq!(lines(&again)[0]["recovered"]["replayed"], 0);
+}
+
+#[test]
+fn a_changed_byte_fails_with_its_place_and_another_venue_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(node(home.path(), &["--speed", "max"]).output().unwrap().status.success());
+    let other =
+        node(home.path(), &["--speed", "max", "--seed", "2", "--market", "BTC"]).stderr(Stdio::piped()).output();
+    let said = String::from_utf8(other.unwrap().stderr).unwrap();
+    assert!(said.contains("the journal is of other markets, or of another policy"), "{said}");
+    let segment = home.path().join("journal").join("00000000000000000000.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (code, found) = verified(home.path());
+    assert_eq!((code, &found["verified"]), (3, &false.into()));
+    let why = found["why"].as_str().unwrap();
+    assert!(why.starts_with("00000000000000000000.segment at byte "), "{why}");
+    let nowhere = seawall(&["journal", "verify", "/nowhere"]).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(2));
+}
