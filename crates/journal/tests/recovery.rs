@@ -392,4 +392,52 @@ proptest! {
         journal.commit().unwrap();
         prop_assert_eq!(read(storage, Start::Newest).unwrap().1.len(), found.len() + 1);
     }
+
+    /// Whatever somebody does to the files, what is read is a beginning of what was written, or refused. And what can be read can be gone on with.
+    #[test]
+    fn nothing_is_read_that_nobody_wrote(
+        edits in prop::collection::vec((0_usize..8, 0..5, any::<prop::sample::Index>(), 1_usize..90), 1..4),
+    ) {
+        let storage = MemoryStorage::new();
+        let options = Options { segment_bytes: 300, ..OPTIONS };
+        let mut journal = read(storage.clone(), Start::Newest).unwrap().0.into_journal(options).unwrap();
+        journal.keep(&Snapshot { head: journal.head(), payload: vec![] }).unwrap();
+        let payloads: Vec<Vec<u8>> = (0..9_u8).map(|n| vec![n; usize::from(n) * 5]).collect();
+        for payload in &payloads {
+            let head = append(&mut journal, payload);
+            journal.commit().unwrap();
+            if head.height == 4 {
+                journal.keep(&Snapshot { head, payload: vec![4] }).unwrap();
+            }
+        }
+        let names = storage.list().unwrap();
+        for (file, verb, place, some) in edits {
+            storage.tamper(&names[file % names.len()], |bytes| {
+                if bytes.is_empty() {
+                    return;
+                }
+                let place = place.index(bytes.len());
+                let until = (place + some).min(bytes.len());
+                match verb {
+                    0 => bytes[place] ^= some as u8,
+                    1 => bytes.truncate(place),
+                    2 => drop(bytes.drain(place..until)),
+                    3 => bytes.insert(place, some as u8),
+                    _ => bytes.extend_from_within(place..until),
+                }
+            });
+        }
+        for start in [Start::Newest, Start::Oldest] {
+            let Ok((opened, records)) = read(storage.clone(), start) else { continue };
+            let behind = opened.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.height);
+            let found: Vec<Vec<u8>> = records.into_iter().map(|record| record.payload).collect();
+            prop_assert!(payloads[usize::try_from(behind).unwrap()..].starts_with(&found));
+            let mut journal = opened.into_journal(options).unwrap();
+            append(&mut journal, b"and on");
+            journal.commit().unwrap();
+            let (_, again) = read(storage.clone(), start).unwrap();
+            prop_assert_eq!(again.len(), found.len() + 1);
+            break;
+        }
+    }
 }
