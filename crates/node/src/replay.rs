@@ -32,7 +32,7 @@ impl Replay {
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Replay, NodeFault> {
         let height = snapshot.head.height;
         let state = State::from_snapshot(&snapshot.payload).map_err(|error| NodeFault::Snapshot { height, error })?;
-        follows("height", height, &state.height, &height)?;
+        follows("height", height, &state.height, &height, u64::to_string)?;
         Ok(Replay { kernel: Kernel::resume(state), head: snapshot.head })
     }
 
@@ -43,10 +43,10 @@ impl Replay {
         }
         let decoded = codec::from_bytes(&record.payload);
         let batch: Batch = decoded.map_err(|error| NodeFault::Undecodable { height, error })?;
-        follows("height", height, &batch.height, &(self.head.height + 1))?;
-        follows("the seed", height, &hex(&batch.seed), &hex(&self.head.hash))?;
+        follows("height", height, &batch.height, &(self.head.height + 1), u64::to_string)?;
+        follows("the seed", height, &batch.seed, &self.head.hash, |seed| hex(seed))?;
         let (at, before) = (batch.at.0, self.kernel.state().at.0);
-        follows("the time", height, &at, &at.clamp(before, kernel::kernel::AT_MAX.0))?;
+        follows("the time", height, &at, &at.clamp(before, kernel::kernel::AT_MAX.0), i64::to_string)?;
         self.kernel.apply(&batch, effects);
         self.head = record.head;
         Ok(batch)
@@ -61,16 +61,17 @@ impl Replay {
     }
 }
 
-fn follows<T: PartialEq + ToString>(
+fn follows<T: PartialEq>(
     field: &'static str,
     height: u64,
     found: &T,
     expected: &T,
+    said: impl Fn(&T) -> String,
 ) -> Result<(), NodeFault> {
     if found == expected {
         return Ok(());
     }
-    Err(NodeFault::OutOfOrder { height, field, found: found.to_string(), expected: expected.to_string() })
+    Err(NodeFault::OutOfOrder { height, field, found: said(found), expected: said(expected) })
 }
 
 /// What deciding everything again came to.
