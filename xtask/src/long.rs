@@ -4,6 +4,7 @@
 //! - `model`, `inputs`: the lab's `soak` example over consecutive seeds. It takes `--kind KIND --seed FIRST --seconds LIMIT` and prints
 //!   as its last line `{"seed_from":…,"count":…,"inputs":…,"failures":…,"seconds":…}`: seeds `seed_from .. seed_from + count`
 //!   were run. Jobs run side by side, each through a lane of seeds of its own, and write a line each.
+//! - `kills`: the same of the command's `kills` example; a seed is a node that is killed.
 //! - `fuzz-TARGET`: a target of `fuzz/Cargo.toml`; the corpus stays in `fuzz/corpus`.
 //! - `mutants-TARGET`: see `mutants.rs`.
 
@@ -19,7 +20,7 @@ use crate::{ledger, mutants, repo, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// model, inputs, fuzz-TARGET or mutants-TARGET.
+    /// model, inputs, kills, fuzz-TARGET or mutants-TARGET.
     name: String,
     /// Time to use: 90s, 150m, 2h.
     #[arg(long, value_parser = duration)]
@@ -64,10 +65,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn kind(name: &str) -> Result<Kind<'_>> {
     match name.split_once('-') {
-        None if name == "model" || name == "inputs" => Ok(Kind::Soak(name)),
+        None if ["model", "inputs", KILLS].contains(&name) => Ok(Kind::Soak(name)),
         Some(("fuzz", target)) => Ok(Kind::Fuzz(target)),
         Some(("mutants", name)) => Ok(Kind::Mutants(name)),
-        Some(_) | None => bail!("`{name}` is not a long run: model, inputs, fuzz-TARGET, mutants-TARGET"),
+        Some(_) | None => bail!("`{name}` is not a long run: model, inputs, kills, fuzz-TARGET, mutants-TARGET"),
     }
 }
 
@@ -118,7 +119,11 @@ struct SoakReport {
 }
 
 fn soak(name: &str, kind: &str, deadline: Instant, piece: Duration, jobs: usize) -> Result<()> {
-    repo::run(&mut repo::cargo(&["build", "--release", "--package", "seawall-lab", "--example", "soak"]))?;
+    let (package, example) = example(kind);
+    let mut build = repo::cargo(&["build", "--release", "--package", package, "--example", example]);
+    // Who is killed has to be there.
+    build.args((kind == KILLS).then_some("--bins"));
+    repo::run(&mut build)?;
     while let Some(time) = next_piece(deadline, piece) {
         let stamp = ledger::stamp()?;
         let lines: Vec<SoakLine> = ledger::lines(name)?;
@@ -149,9 +154,18 @@ fn soak(name: &str, kind: &str, deadline: Instant, piece: Duration, jobs: usize)
     Ok(())
 }
 
+/// A node is killed, started again, and held against its journal.
+const KILLS: &str = "kills";
+
+/// Which program does a kind.
+fn example(kind: &str) -> (&'static str, &'static str) {
+    if kind == KILLS { ("seawall", "kills") } else { ("seawall-lab", "soak") }
+}
+
 /// One process over consecutive seeds: its report, and whether it found nothing.
 fn soaked(kind: &str, seed: u64, time: Duration) -> Result<(SoakReport, bool)> {
-    let mut run = repo::cargo(&["run", "--quiet", "--release", "--package", "seawall-lab", "--example", "soak", "--"]);
+    let (package, example) = example(kind);
+    let mut run = repo::cargo(&["run", "--quiet", "--release", "--package", package, "--example", example, "--"]);
     run.args(["--kind", kind, "--seed", &seed.to_string(), "--seconds", &time.as_secs().to_string()]);
     let (lines, succeeded) = followed(&mut run, Stream::Out)?;
     let report = lines.iter().rev().find_map(|line| serde_json::from_str::<SoakReport>(line).ok());

@@ -63,7 +63,7 @@ fn main() {
     );
     node.close().expect("a snapshot");
     let started = Instant::now();
-    let found = verify(FileStorage::open(&path).expect("it is free")).expect("a journal");
+    let found = verify(FileStorage::open(&path).expect("it is free"), &mut |_, _| {}).expect("a journal");
     let seconds = started.elapsed().as_secs_f64();
     println!("verify: {} inputs in {seconds:.2} s, {:.0} a second", found.inputs, found.inputs as f64 / seconds);
 }

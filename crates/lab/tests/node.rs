@@ -22,6 +22,10 @@ fn open(storage: &MemoryStorage, traffic: &Traffic) -> Result<(Node, Option<node
     Node::open(storage.clone(), CONFIG, genesis(traffic))
 }
 
+fn verified(storage: &MemoryStorage) -> Result<Verified, NodeFault> {
+    verify(storage.clone(), &mut |_, _| {})
+}
+
 /// Turns with the inputs that the traffic has for the node's state, all of them released.
 fn turns(node: &mut Node, traffic: &mut Traffic, count: u32) -> Result<Vec<Decided>, NodeFault> {
     let mut left = Vec::new();
@@ -166,7 +170,7 @@ fn whenever_the_power_goes_the_node_goes_on_behind_everything_that_left() {
             // The thread that writes may still be at it: what it does now is gone with the power, or not.
             std::thread::sleep(Duration::from_millis(5));
             storage.crash([Crash::Lost, Crash::Kept(500), Crash::Reordered(100)][usize::try_from(round).unwrap() % 3]);
-            let found = verify(storage.clone()).unwrap();
+            let found = verified(&storage).unwrap();
             assert!(left <= found.head.height);
             state = Some(found);
         }
@@ -226,7 +230,7 @@ fn names(storage: &MemoryStorage, kind: &str) -> Vec<String> {
 #[test]
 fn a_snapshot_that_is_not_what_its_records_lead_to_fails() {
     let storage = written(&mut Traffic::new(5));
-    let found = verify(storage.clone()).unwrap();
+    let found = verified(&storage).unwrap();
     assert!(2 < found.snapshots);
     // The state of another height, intact, under the head of this one.
     let read = |start: Start| journal::open(storage.clone(), start).unwrap().snapshot.unwrap();
@@ -239,11 +243,11 @@ fn a_snapshot_that_is_not_what_its_records_lead_to_fails() {
     state.pools[0].deposited += 1;
     state.pools[0].insurance += 1;
     journal.keep(&Snapshot { head: last.head, payload: state.to_snapshot() }).unwrap();
-    let diverged = verify(storage.clone()).unwrap_err();
+    let diverged = verified(&storage).unwrap_err();
     assert!(matches!(diverged, NodeFault::Diverged { height, .. } if height == last.head.height), "{diverged}");
     // A state of another height is none of this one.
     journal.keep(&Snapshot { head: last.head, payload: first.payload }).unwrap();
-    let wrong = verify(storage).unwrap_err();
+    let wrong = verified(&storage).unwrap_err();
     assert!(matches!(wrong, NodeFault::OutOfOrder { field: "height", .. }), "{wrong}");
 }
 
@@ -261,7 +265,7 @@ fn appended(storage: &MemoryStorage, rules: [u8; 32], payload: impl Fn(Head) -> 
 fn what_is_no_batch_or_follows_from_nothing_is_refused_with_its_height() {
     let traffic = Traffic::new(6);
     let at = |storage: &MemoryStorage| {
-        let found = verify(storage.clone()).unwrap();
+        let found = verified(storage).unwrap();
         (found.head.height + 1, node_at(storage, &traffic))
     };
     let cases: [(&str, Payload); 5] = [
@@ -275,7 +279,7 @@ fn what_is_no_batch_or_follows_from_nothing_is_refused_with_its_height() {
         let storage = written(&mut traffic.clone());
         let (height, now) = at(&storage);
         appended(&storage, node::rules(), |head| payload(head, now));
-        for fault in [verify(storage.clone()).unwrap_err(), open(&storage, &traffic).map(drop).unwrap_err()] {
+        for fault in [verified(&storage).unwrap_err(), open(&storage, &traffic).map(drop).unwrap_err()] {
             let said = fault.to_string();
             let place = format!("at height {height} ");
             assert!(said.contains(&place) && said.contains(what), "{what}: {said}");
@@ -312,7 +316,7 @@ fn another_venue_and_records_without_a_beginning_are_refused() {
     for name in names(&storage, ".snapshot") {
         storage.remove(&name).unwrap();
     }
-    for fault in [open(&storage, &traffic).map(drop).unwrap_err(), verify(storage.clone()).unwrap_err()] {
+    for fault in [open(&storage, &traffic).map(drop).unwrap_err(), verified(&storage).unwrap_err()] {
         assert!(matches!(fault, NodeFault::NoBeginning), "{fault}");
     }
 }

@@ -94,11 +94,11 @@ pub struct Verified {
 }
 
 /// Decides everything again that a journal holds, from its oldest snapshot on: the chain of hashes is whole, each batch follows from the
-/// one before, and each later snapshot is what the records before it lead to.
+/// one before, and each later snapshot is what the records before it lead to. Every batch is shown to `observe`, with its effects.
 ///
 /// # Errors
 /// Whatever is not so, with its place.
-pub fn verify<S: Storage>(storage: S) -> Result<Verified, NodeFault> {
+pub fn verify<S: Storage>(storage: S, observe: &mut dyn FnMut(&Batch, &[Effect])) -> Result<Verified, NodeFault> {
     let mut opened = journal::open(storage, Start::Oldest)?;
     let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
     let mut replay = Replay::of(&first)?;
@@ -110,6 +110,7 @@ pub fn verify<S: Storage>(storage: S) -> Result<Verified, NodeFault> {
         found.batches += 1;
         found.inputs += batch.inputs.len() as u64;
         found.effects += effects.len() as u64;
+        observe(&batch, &effects);
         effects.clear();
         let Some(snapshot) = opened.snapshot_behind(record.head)? else { continue };
         found.snapshots += 1;

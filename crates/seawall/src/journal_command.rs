@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         bail!("{}: there is no journal", home.display());
     }
     let mut out = io::stdout().lock();
-    let found = match FileStorage::open(&home).map_err(NodeFault::from).and_then(verify) {
+    let found = match FileStorage::open(&home).map_err(NodeFault::from).and_then(|home| verify(home, &mut |_, _| {})) {
         Ok(found) => found,
         // Who else holds it says nothing about it.
         Err(fault) if fault.kind() == Kind::Transient => return Err(fault.into()),

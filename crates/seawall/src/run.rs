@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Batches between two snapshots
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
+    /// Print every effect as it leaves, by height and place in its batch, as a JSON object a line, instead of what a person reads
+    #[arg(long)]
+    effects: bool,
     /// Print every line as a JSON object
     #[arg(long)]
     json: bool,
@@ -96,12 +99,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     };
     let (mut failed, mut teller) = (None, Teller::new(&venue.world));
     let mut observe = |decided: &Decided| {
-        for line in teller.tell(decided) {
-            if let Err(error) = tell(&mut out, arguments.json, &line) {
-                // Nobody reads any more: the venue goes on to a clean end.
-                stop.store(true, Ordering::Relaxed);
-                failed.get_or_insert(error);
-            }
+        let written = if arguments.effects {
+            effects(&mut out, decided)
+        } else {
+            teller.tell(decided).iter().try_for_each(|line| tell(&mut out, arguments.json, line))
+        };
+        if let Err(error) = written {
+            // Nobody reads any more: the venue goes on to a clean end.
+            stop.store(true, Ordering::Relaxed);
+            failed.get_or_insert(error);
         }
     };
     let done =
@@ -123,6 +129,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::VerificationFailed)
         }
     }
+}
+
+fn effects(out: &mut impl Write, decided: &Decided) -> io::Result<()> {
+    let height = decided.height;
+    for (n, effect) in decided.effects.iter().enumerate() {
+        writeln!(out, "{}", json!({"height": height, "n": n, "effect": format!("{effect:?}")}))?;
+    }
+    Ok(())
 }
 
 fn tell(out: &mut impl Write, as_json: bool, line: &Line) -> io::Result<()> {
