@@ -11,13 +11,16 @@
 //!
 //! What stands in a record or a snapshot, the journal does not know.
 
+mod bundle;
 mod fault;
+pub mod merkle;
 mod open;
 mod record;
 mod snapshot;
 mod storage;
 mod writer;
 
+pub use bundle::{Unpacked, VERIFIER, pack, unpack};
 pub use fault::{Damage, Fault, Kind};
 pub use open::{Cut, Opened, Record, Start, open};
 pub use record::{Entry, Head, PAYLOAD_MAX};

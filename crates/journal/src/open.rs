@@ -4,7 +4,7 @@ use crate::fault::{Damage, Fault, io};
 use crate::record::{self, Head, SegmentHeader};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
-use crate::writer::{Journal, Options, SEGMENT, SNAPSHOT, name_of};
+use crate::writer::{CHECKPOINT, Journal, Options, SEGMENT, SNAPSHOT, name_of};
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Opened<S: Storage> {
     pub snapshot: Option<Snapshot>,
     /// The heights behind which there are some, in rising order.
     snapshots: Vec<u64>,
+    /// Those about which there are statements.
+    checkpoints: Vec<u64>,
     /// Those that are left to read, each with the height before it; the last one first.
     segments: Vec<(u64, String)>,
     current: Option<Segment>,
@@ -75,6 +77,11 @@ fn heights(names: &[String], kind: &str) -> Vec<u64> {
     let mut heights: Vec<u64> = names.iter().filter_map(height).collect();
     heights.sort_unstable();
     heights
+}
+
+/// Whether a file is a journal's.
+pub(crate) fn is_ours(name: &str) -> bool {
+    [SEGMENT, SNAPSHOT, CHECKPOINT].iter().any(|kind| !heights(&[name.to_owned()], kind).is_empty())
 }
 
 /// Opens a journal to read it, and perhaps to go on.
@@ -105,10 +112,12 @@ pub fn open<S: Storage>(storage: S, start: Start) -> Result<Opened<S>, Fault> {
         }
         (None, None) => {}
     }
+    let checkpoints = heights(&names, CHECKPOINT);
     Ok(Opened {
         storage,
         snapshot,
         snapshots,
+        checkpoints,
         segments,
         current: None,
         begin: head,
@@ -157,6 +166,24 @@ impl<S: Storage> Opened<S> {
             return Ok(None);
         }
         first_good(&self.storage, [head.height].iter())
+    }
+
+    /// The statement about the first so many records; `None` where there is none.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn checkpoint(&self, height: u64) -> Result<Option<Vec<u8>>, Fault> {
+        if self.checkpoints.binary_search(&height).is_err() {
+            return Ok(None);
+        }
+        let name = name_of(height, CHECKPOINT);
+        self.storage.read(&name).map(Some).map_err(io("reading", &name))
+    }
+
+    /// The largest number of records about which there is a statement.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> Option<u64> {
+        self.checkpoints.last().copied()
     }
 
     /// What a crash left at the end, once everything was read.

@@ -34,6 +34,7 @@ pub struct Journal<S: Storage> {
 
 pub(crate) const SEGMENT: &str = ".segment";
 pub(crate) const SNAPSHOT: &str = ".snapshot";
+pub(crate) const CHECKPOINT: &str = ".checkpoint";
 
 /// The file behind a height. Names rise as heights do.
 pub(crate) fn name_of(height: u64, kind: &str) -> String {
@@ -119,6 +120,20 @@ impl<S: Storage> Journal<S> {
         assert!(snapshot.head.height <= self.synced, "a snapshot stands behind a durable record");
         let name = name_of(snapshot.head.height, SNAPSHOT);
         self.storage.replace(&name, &snapshot.encode()).map_err(io("writing", &name))
+    }
+
+    /// Keeps a statement about the first `height` records beside them.
+    ///
+    /// # Errors
+    /// What the storage says. Records are not concerned.
+    ///
+    /// # Panics
+    /// Where that height is not durable.
+    pub fn attest(&mut self, height: u64, statement: &str) -> Result<(), Fault> {
+        self.is_alive()?;
+        assert!(height <= self.synced, "a statement is about durable records");
+        let name = name_of(height, CHECKPOINT);
+        self.storage.replace(&name, statement.as_bytes()).map_err(io("writing", &name))
     }
 
     fn is_alive(&self) -> Result<(), Fault> {

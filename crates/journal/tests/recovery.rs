@@ -354,6 +354,59 @@ fn files_on_a_disk_go_on_like_those_in_memory() {
     assert_eq!((records.len(), journal.head()), (0, Head::GENESIS));
 }
 
+#[test]
+fn a_bundle_holds_the_journal_and_no_changed_byte_passes() {
+    let storage = MemoryStorage::new();
+    let options = Options { segment_bytes: 200, ..OPTIONS };
+    let mut journal = read(storage.clone(), Start::Newest).unwrap().0.into_journal(options).unwrap();
+    journal.keep(&Snapshot { head: journal.head(), payload: vec![1] }).unwrap();
+    for payload in [b"a", b"b", b"c"] {
+        append(&mut journal, payload);
+        journal.commit().unwrap();
+    }
+    journal.attest(3, "three").unwrap();
+    // What is no file of a journal stays where it is.
+    storage.replace("key", b"secret").unwrap();
+    let mut bundle = Vec::new();
+    assert_eq!(journal::pack(&storage, Some("who"), &mut bundle).unwrap(), 5);
+    assert!(!bundle.windows(6).any(|window| window == b"secret"));
+    let unpacked = |bytes: &[u8]| {
+        let storage = MemoryStorage::new();
+        journal::unpack("b", &mut &bytes[..], &storage).map(|unpacked| (unpacked, storage))
+    };
+    let (found, other) = unpacked(&bundle).unwrap();
+    assert_eq!((found.files, found.verifier.as_deref(), found.is_whole), (5, Some("who"), true));
+    for name in other.list().unwrap() {
+        assert_eq!(other.read(&name).unwrap(), storage.read(&name).unwrap(), "{name}");
+    }
+    assert_eq!(other.list().unwrap().len(), 4);
+    for place in 0..bundle.len() {
+        let mut changed = bundle.clone();
+        changed[place] ^= 1;
+        assert!(
+            unpacked(&changed).is_ok_and(|(found, _)| !found.is_whole) || unpacked(&changed).is_err(),
+            "byte {place}"
+        );
+    }
+    for len in 0..bundle.len() {
+        assert!(unpacked(&bundle[..len]).is_ok_and(|(found, _)| !found.is_whole) || unpacked(&bundle[..len]).is_err());
+    }
+    bundle.push(0);
+    assert!(!unpacked(&bundle).unwrap().0.is_whole);
+    // Nobody is led to write elsewhere, or to make room for what is not there.
+    let crafted = |name: &str, len: u64| {
+        let mut bytes = b"SEAWALLB\x01\x00".to_vec();
+        bytes.push(u8::try_from(name.len()).unwrap());
+        bytes.extend(name.as_bytes());
+        bytes.extend(len.to_le_bytes());
+        unpacked(&bytes).map(drop).unwrap_err()
+    };
+    for (name, len) in [("../key", 0), ("0.segment", 0), ("lock", 0), (FIRST, 5), (FIRST, 1 << 30), (FIRST, u64::MAX)] {
+        let fault = crafted(name, len);
+        assert!(matches!(fault, Fault::Foreign { what: "bundle", .. }), "{name} {len}: {fault}");
+    }
+}
+
 proptest! {
     /// Groups are written; the power goes at some operation; what is there then goes on. Everything that a commit returned for is
     /// there, in order, and what is there besides was appended.

@@ -54,7 +54,7 @@ fn main() {
     let path = home.path().join("of-1");
     let started = Instant::now();
     let (node, recovered) =
-        Node::open(FileStorage::open(&path).expect("it is free"), CONFIG, venue.genesis()).expect("a journal");
+        Node::open(FileStorage::open(&path).expect("it is free"), CONFIG, None, venue.genesis()).expect("a journal");
     let seconds = started.elapsed().as_secs_f64();
     let replayed = recovered.expect("it was there").replayed;
     println!(
@@ -63,13 +63,13 @@ fn main() {
     );
     node.close().expect("a snapshot");
     let started = Instant::now();
-    let found = verify(FileStorage::open(&path).expect("it is free"), &mut |_, _| {}).expect("a journal");
+    let found = verify(FileStorage::open(&path).expect("it is free"), None, &mut |_, _| {}).expect("a journal");
     let seconds = started.elapsed().as_secs_f64();
     println!("verify: {} inputs in {seconds:.2} s, {:.0} a second", found.inputs, found.inputs as f64 / seconds);
 }
 
 fn open(path: &Path, venue: &Venue) -> Node {
-    Node::open(FileStorage::open(path).expect("a directory"), CONFIG, venue.genesis()).expect("a new journal").0
+    Node::open(FileStorage::open(path).expect("a directory"), CONFIG, None, venue.genesis()).expect("a new journal").0
 }
 
 /// Inputs a second until all of them are durable. The last batch is left without a snapshot behind it, as after a crash.

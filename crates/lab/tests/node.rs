@@ -1,9 +1,10 @@
 //! A node on a disk that fails, under the traffic of bad days.
 
+use journal::merkle::Tree;
 use journal::{Append, Crash, Fault, Head, MemoryStorage, Options, Snapshot, Start, Storage, Trouble};
 use kernel::Kernel;
 use lab::model::traffic::Traffic;
-use node::{Config, Decided, Node, NodeFault, Verified, verify};
+use node::{BadCheckpoint, Config, Decided, Kept, Node, NodeFault, Signer, Verified, verify};
 use protocol::{Input, MarketId};
 use std::io;
 use std::sync::Arc;
@@ -19,11 +20,15 @@ fn genesis(traffic: &Traffic) -> Kernel {
 }
 
 fn open(storage: &MemoryStorage, traffic: &Traffic) -> Result<(Node, Option<node::Recovered>), NodeFault> {
-    Node::open(storage.clone(), CONFIG, genesis(traffic))
+    Node::open(storage.clone(), CONFIG, Some(signer()), genesis(traffic))
+}
+
+fn signer() -> Signer {
+    Signer::new("seawall.test", &[5; 32]).expect("a name")
 }
 
 fn verified(storage: &MemoryStorage) -> Result<Verified, NodeFault> {
-    verify(storage.clone(), &mut |_, _| {})
+    verify(storage.clone(), Some(&signer().verifier()), &mut |_, _| {})
 }
 
 /// Turns with the inputs that the traffic has for the node's state, all of them released.
@@ -106,7 +111,7 @@ impl Append for HeldFile {
 fn effects_leave_once_their_cause_is_durable_and_no_sooner() {
     let mut traffic = Traffic::new(3);
     let disk = Held::default();
-    let (mut node, _) = Node::open(disk.clone(), CONFIG, genesis(&traffic)).unwrap();
+    let (mut node, _) = Node::open(disk.clone(), CONFIG, None, genesis(&traffic)).unwrap();
     disk.is_held.store(true, Ordering::Relaxed);
     for _ in 0..20 {
         let batch = traffic.next(node.state());
@@ -239,16 +244,23 @@ fn a_snapshot_that_is_not_what_its_records_lead_to_fails() {
     while opened.next_record().unwrap().is_some() {}
     let options = Options { rules: node::rules(), segment_bytes: 1 << 20 };
     let mut journal = opened.into_journal(options).unwrap();
-    let mut state = kernel::State::from_snapshot(&last.payload).unwrap();
+    let (tree, mut state) = Kept::read(&last).unwrap();
+    let sound = state.clone();
     state.pools[0].deposited += 1;
     state.pools[0].insurance += 1;
-    journal.keep(&Snapshot { head: last.head, payload: state.to_snapshot() }).unwrap();
+    journal.keep(&Snapshot { head: last.head, payload: Kept::of(&tree, &state) }).unwrap();
+    let diverged = verified(&storage).unwrap_err();
+    assert!(matches!(diverged, NodeFault::Diverged { height, .. } if height == last.head.height), "{diverged}");
+    // The state is right, and the log of what was decided is another.
+    let (size, whole) = tree.parts();
+    let other = Tree::of_parts(size, vec![[9; 32]; whole.len()]).unwrap();
+    journal.keep(&Snapshot { head: last.head, payload: Kept::of(&other, &sound) }).unwrap();
     let diverged = verified(&storage).unwrap_err();
     assert!(matches!(diverged, NodeFault::Diverged { height, .. } if height == last.head.height), "{diverged}");
     // A state of another height is none of this one.
     journal.keep(&Snapshot { head: last.head, payload: first.payload }).unwrap();
     let wrong = verified(&storage).unwrap_err();
-    assert!(matches!(wrong, NodeFault::OutOfOrder { field: "height", .. }), "{wrong}");
+    assert!(matches!(wrong, NodeFault::Misplaced { height } if height == last.head.height), "{wrong}");
 }
 
 /// Appends a payload behind a complete journal.
@@ -302,7 +314,7 @@ fn batch(at: i64, height: u64, seed: [u8; 32]) -> Vec<u8> {
 
 fn node_at(storage: &MemoryStorage, traffic: &Traffic) -> i64 {
     let snapshot = journal::open(storage.clone(), Start::Newest).unwrap().snapshot.unwrap();
-    let state = kernel::State::from_snapshot(&snapshot.payload).unwrap();
+    let (_, state) = Kept::read(&snapshot).unwrap();
     assert_eq!(state.params(), *traffic.params());
     state.at.0
 }
@@ -319,4 +331,43 @@ fn another_venue_and_records_without_a_beginning_are_refused() {
     for fault in [open(&storage, &traffic).map(drop).unwrap_err(), verified(&storage).unwrap_err()] {
         assert!(matches!(fault, NodeFault::NoBeginning), "{fault}");
     }
+}
+
+#[test]
+fn checkpoints_state_what_was_decided_and_nothing_else_is_accepted() {
+    let mut traffic = Traffic::new(9);
+    let storage = written(&mut traffic);
+    let found = verified(&storage).unwrap();
+    assert!(2 < found.checkpoints && found.checkpoints < found.batches, "{found:?}");
+    let names = names(&storage, ".checkpoint");
+    let name = names.last().unwrap();
+    let text = String::from_utf8(storage.read(name).unwrap()).unwrap();
+    let stated = signer().verifier().read(&text).unwrap();
+    assert_eq!((stated.size, stated.root), (found.head.height, found.receipts));
+    let refused = |text: &str| {
+        storage.replace(name, text.as_bytes()).unwrap();
+        verified(&storage).unwrap_err()
+    };
+    // Signed by somebody else, of another root, of another height, and none at all.
+    let stranger = Signer::new("seawall.test", &[6; 32]).unwrap();
+    let height = found.head.height;
+    let unsigned = refused(&stranger.checkpoint(height, &found.receipts));
+    assert!(matches!(unsigned, NodeFault::Checkpoint { error: BadCheckpoint::Unsigned, .. }), "{unsigned}");
+    let other = refused(&signer().checkpoint(height, &[1; 32]));
+    assert!(matches!(other, NodeFault::Contradicted { field: "the root", .. }), "{other}");
+    let earlier = refused(&signer().checkpoint(height - 1, &found.receipts));
+    assert!(matches!(earlier, NodeFault::Contradicted { field: "the size", .. }), "{earlier}");
+    let none = refused("hello");
+    assert!(matches!(none, NodeFault::Checkpoint { error: BadCheckpoint::Malformed, .. }), "{none}");
+    storage.replace(name, text.as_bytes()).unwrap();
+    assert_eq!(verified(&storage).unwrap(), found);
+    // One about records that are gone.
+    let further = format!("{:020}.checkpoint", height + 1);
+    storage.replace(&further, signer().checkpoint(height + 1, &found.receipts).as_bytes()).unwrap();
+    let gone = verified(&storage).unwrap_err();
+    assert!(matches!(gone, NodeFault::Contradicted { field: "the size", .. }), "{gone}");
+    storage.remove(&further).unwrap();
+    // Nobody is trusted who was not named.
+    let nobody = verify(storage.clone(), None, &mut |_, _| {}).unwrap_err();
+    assert!(matches!(nobody, NodeFault::Checkpoint { error: BadCheckpoint::Unsigned, .. }), "{nobody}");
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a node.
 
+use crate::receipt::BadCheckpoint;
 use journal::{Fault, Kind};
 use kernel::snapshot::SnapshotError;
 
@@ -20,9 +21,17 @@ pub enum NodeFault {
     /// There are records, and nothing that they go on from.
     #[error("the journal has records and no snapshot from which they go on; restore snapshots from a copy")]
     NoBeginning,
-    /// What a record holds is no batch.
-    #[error("the record at height {height} is no batch: {error}")]
+    /// What a snapshot holds belongs to another height.
+    #[error("the snapshot behind height {height} holds the state or the log of another height")]
+    Misplaced {
+        /// That height.
+        height: u64,
+    },
+    /// What a record or a snapshot holds is not what a node writes.
+    #[error("the {what} at height {height} is no batch or state that a node wrote: {error}")]
     Undecodable {
+        /// A record or a snapshot.
+        what: &'static str,
         /// That height.
         height: u64,
         /// What is wrong with it.
@@ -56,6 +65,26 @@ pub enum NodeFault {
     /// The journal is another venue's, or the same under another policy.
     #[error("the journal is of other markets, or of another policy: go on with those, or use another directory")]
     OtherVenue,
+    /// A checkpoint that nobody who is trusted signed, or that is no checkpoint.
+    #[error("the checkpoint of height {height}: {error}")]
+    Checkpoint {
+        /// That height.
+        height: u64,
+        /// What is wrong with it.
+        error: BadCheckpoint,
+    },
+    /// A signed checkpoint says something else than the records lead to.
+    #[error("the checkpoint of height {height} states {field} {found}, and the records lead to {expected}")]
+    Contradicted {
+        /// That height.
+        height: u64,
+        /// Of what.
+        field: &'static str,
+        /// What it states.
+        found: String,
+        /// What follows.
+        expected: String,
+    },
     /// A snapshot is not what its records lead to.
     #[error("the snapshot behind height {height} has the state {found}, and the records before it lead to {expected}")]
     Diverged {
@@ -80,6 +109,9 @@ impl NodeFault {
             | NodeFault::OutOfOrder { .. }
             | NodeFault::OtherRules { .. }
             | NodeFault::OtherVenue
+            | NodeFault::Misplaced { .. }
+            | NodeFault::Checkpoint { .. }
+            | NodeFault::Contradicted { .. }
             | NodeFault::Diverged { .. } => Kind::Permanent,
         }
     }

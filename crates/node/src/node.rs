@@ -1,8 +1,10 @@
 //! The loop, one turn at a time.
 
 use crate::fault::NodeFault;
+use crate::receipt::{Kept, Log, Signer};
 use crate::replay::{Replay, rules};
-use crate::writer::Writer;
+use crate::writer::{self, Writer};
+use journal::merkle::Tree;
 use journal::{Cut, Head, Options, Snapshot, Start, Storage};
 use kernel::Kernel;
 use kernel::state::State;
@@ -53,6 +55,10 @@ pub struct Node {
     exchange: Exchange,
     writer: Writer,
     config: Config,
+    /// Signs checkpoints.
+    signer: Option<Signer>,
+    /// What was decided, durable or not.
+    log: Log,
     /// Behind the last batch, durable or not.
     head: Head,
     /// What the venue reported and no batch holds yet.
@@ -62,12 +68,17 @@ pub struct Node {
 }
 
 impl Node {
-    /// Goes on from what a journal holds, or begins with `genesis` where it holds nothing. The first batch of a node that goes on says so:
+    /// Goes on from what a journal holds, or begins with `genesis` where it holds nothing; with a `signer` each snapshot comes with a signed checkpoint. The first batch of a node that goes on says so:
     /// until fresh prices are back its markets stand still.
     ///
     /// # Errors
     /// A journal that can't be read to its end, that other rules wrote, or that is another venue's; [`NodeFault::NoBeginning`].
-    pub fn open<S>(storage: S, config: Config, genesis: Kernel) -> Result<(Node, Option<Recovered>), NodeFault>
+    pub fn open<S>(
+        storage: S,
+        config: Config,
+        signer: Option<Signer>,
+        genesis: Kernel,
+    ) -> Result<(Node, Option<Recovered>), NodeFault>
     where
         S: Storage + Send + 'static,
         S::File: Send,
@@ -79,8 +90,9 @@ impl Node {
                 return Err(NodeFault::NoBeginning);
             }
             let mut journal = opened.into_journal(options)?;
-            journal.keep(&Snapshot { head: journal.head(), payload: genesis.state().to_snapshot() })?;
-            return Ok((Node::on(genesis, Head::GENESIS, Writer::begin(journal), config), None));
+            let log = Log::new(Tree::new(), &genesis.state().params());
+            journal.keep(&Snapshot { head: journal.head(), payload: Kept::of(&log.tree, genesis.state()) })?;
+            return Ok((Node::on((genesis, log), Head::GENESIS, Writer::begin(journal), config, signer), None));
         };
         let mut replay = Replay::of(&snapshot)?;
         if replay.params() != genesis.state().params() {
@@ -89,21 +101,20 @@ impl Node {
         let mut effects = Vec::new();
         while let Some(record) = opened.next_record()? {
             replay.step(&record, &mut effects)?;
-            effects.clear();
         }
         let head = opened.head();
         let (snapshot, cut) = (snapshot.head.height, opened.cut().cloned());
         let journal = opened.into_journal(options)?;
-        let mut node = Node::on(replay.into_kernel(), head, Writer::begin(journal), config);
+        let mut node = Node::on(replay.into_parts(), head, Writer::begin(journal), config, signer);
         let at = node.kernel.state().at;
         node.restore_venue();
         node.decide(at, vec![Input::Restart])?;
         Ok((node, Some(Recovered { snapshot, replayed: head.height - snapshot, cut })))
     }
 
-    fn on(kernel: Kernel, head: Head, writer: Writer, config: Config) -> Node {
+    fn on((kernel, log): (Kernel, Log), head: Head, writer: Writer, config: Config, signer: Option<Signer>) -> Node {
         let exchange = Exchange::new(&kernel.state().params(), config.limits);
-        Node { kernel, exchange, writer, config, head, reported: Vec::new(), waiting: VecDeque::new() }
+        Node { kernel, exchange, writer, config, signer, log, head, reported: Vec::new(), waiting: VecDeque::new() }
     }
 
     /// Every order that the kernel knows enters the books again, and markets are in the mode that it wants.
@@ -171,6 +182,7 @@ impl Node {
         self.writer.append(entry)?;
         let mut effects = Vec::new();
         self.kernel.apply(&batch, &mut effects);
+        self.log.push(self.head, &effects);
         self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects });
         if self.head.height.is_multiple_of(self.config.snapshot_every.max(1)) {
             self.keep()?;
@@ -179,7 +191,10 @@ impl Node {
     }
 
     fn keep(&self) -> Result<(), NodeFault> {
-        Ok(self.writer.keep(Snapshot { head: self.head, payload: self.kernel.state().to_snapshot() })?)
+        let snapshot = Snapshot { head: self.head, payload: Kept::of(&self.log.tree, self.kernel.state()) };
+        let sign = |signer: &Signer| signer.checkpoint(self.log.tree.size(), &self.log.tree.root());
+        let checkpoint = self.signer.as_ref().map(sign);
+        Ok(self.writer.keep(writer::Kept { snapshot, checkpoint })?)
     }
 
     /// The next batch whose effects may leave, since it is durable. They are carried out by the embedded venue, whose reports go into the next turn.

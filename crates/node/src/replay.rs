@@ -1,9 +1,10 @@
 //! Deciding again what a journal holds.
 
 use crate::fault::NodeFault;
-use journal::{Cut, Head, Record, Snapshot, Start, Storage};
+use crate::receipt::{BadCheckpoint, Kept, Log, Verifier};
+use journal::merkle::Hash;
+use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
-use kernel::state::State;
 use protocol::{Batch, Effect, VenueParams};
 
 /// The digest of the rules that this build decides by: of the sources of all crates that decide.
@@ -22,32 +23,34 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A kernel that follows records.
+/// A kernel that follows records, and writes down again what it decides.
 pub(crate) struct Replay {
     kernel: Kernel,
+    log: Log,
     head: Head,
 }
 
 impl Replay {
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Replay, NodeFault> {
-        let height = snapshot.head.height;
-        let state = State::from_snapshot(&snapshot.payload).map_err(|error| NodeFault::Snapshot { height, error })?;
-        follows("height", height, &state.height, &height, u64::to_string)?;
-        Ok(Replay { kernel: Kernel::resume(state), head: snapshot.head })
+        let (tree, state) = Kept::read(snapshot)?;
+        let log = Log::new(tree, &state.params());
+        Ok(Replay { kernel: Kernel::resume(state), log, head: snapshot.head })
     }
 
     pub(crate) fn step(&mut self, record: &Record, effects: &mut Vec<Effect>) -> Result<Batch, NodeFault> {
+        effects.clear();
         let height = record.head.height;
         if record.rules != rules() {
             return Err(NodeFault::OtherRules { height, found: hex(&record.rules), ours: hex(&rules()) });
         }
         let decoded = codec::from_bytes(&record.payload);
-        let batch: Batch = decoded.map_err(|error| NodeFault::Undecodable { height, error })?;
+        let batch: Batch = decoded.map_err(|error| NodeFault::Undecodable { what: "record", height, error })?;
         follows("height", height, &batch.height, &(self.head.height + 1), u64::to_string)?;
         follows("the seed", height, &batch.seed, &self.head.hash, |seed| hex(seed))?;
         let (at, before) = (batch.at.0, self.kernel.state().at.0);
         follows("the time", height, &at, &at.clamp(before, kernel::kernel::AT_MAX.0), i64::to_string)?;
         self.kernel.apply(&batch, effects);
+        self.log.push(record.head, effects);
         self.head = record.head;
         Ok(batch)
     }
@@ -56,8 +59,8 @@ impl Replay {
         self.kernel.state().params()
     }
 
-    pub(crate) fn into_kernel(self) -> Kernel {
-        self.kernel
+    pub(crate) fn into_parts(self) -> (Kernel, Log) {
+        (self.kernel, self.log)
     }
 }
 
@@ -85,8 +88,12 @@ pub struct Verified {
     pub effects: u64,
     /// Snapshots that are what their records lead to.
     pub snapshots: u64,
+    /// Signed checkpoints that state what the records lead to.
+    pub checkpoints: u64,
     /// Behind the last record.
     pub head: Head,
+    /// The hash of the receipts' log there.
+    pub receipts: Hash,
     /// The state's hash there.
     pub state: [u8; 32],
     /// What a crash left at the end.
@@ -94,32 +101,72 @@ pub struct Verified {
 }
 
 /// Decides everything again that a journal holds, from its oldest snapshot on: the chain of hashes is whole, each batch follows from the
-/// one before, and each later snapshot is what the records before it lead to. Every batch is shown to `observe`, with its effects.
+/// one before, each later snapshot is what the records before it lead to, and each checkpoint is signed by the key of `verifier` and states
+/// what they lead to. Every batch is shown to `observe`, with its effects.
 ///
 /// # Errors
 /// Whatever is not so, with its place.
-pub fn verify<S: Storage>(storage: S, observe: &mut dyn FnMut(&Batch, &[Effect])) -> Result<Verified, NodeFault> {
+pub fn verify<S: Storage>(
+    storage: S,
+    verifier: Option<&Verifier>,
+    observe: &mut dyn FnMut(&Batch, &[Effect]),
+) -> Result<Verified, NodeFault> {
     let mut opened = journal::open(storage, Start::Oldest)?;
     let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
     let mut replay = Replay::of(&first)?;
-    let (head, state) = (first.head, replay.kernel.state().hash());
-    let mut found = Verified { batches: 0, inputs: 0, effects: 0, snapshots: 1, head, state, cut: None };
+    let (mut batches, mut inputs, mut all_effects, mut snapshots, mut checkpoints) = (0, 0, 0, 1, 0);
     let mut effects = Vec::new();
     while let Some(record) = opened.next_record()? {
         let batch = replay.step(&record, &mut effects)?;
-        found.batches += 1;
-        found.inputs += batch.inputs.len() as u64;
-        found.effects += effects.len() as u64;
+        batches += 1;
+        inputs += batch.inputs.len() as u64;
+        all_effects += effects.len() as u64;
         observe(&batch, &effects);
-        effects.clear();
-        let Some(snapshot) = opened.snapshot_behind(record.head)? else { continue };
-        found.snapshots += 1;
-        let (state, expected) = (Replay::of(&snapshot)?.kernel.state().hash(), replay.kernel.state().hash());
-        if snapshot.head != record.head || state != expected {
-            let height = record.head.height;
-            return Err(NodeFault::Diverged { height, found: hex(&state), expected: hex(&expected) });
+        checkpoints += u64::from(replay.holds_checkpoint(&opened, verifier)?);
+        if let Some(snapshot) = opened.snapshot_behind(record.head)? {
+            replay.holds(&snapshot)?;
+            snapshots += 1;
         }
     }
-    (found.head, found.state, found.cut) = (opened.head(), replay.kernel.state().hash(), opened.cut().cloned());
-    Ok(found)
+    let stated = opened.last_checkpoint().unwrap_or(0);
+    if replay.head.height < stated {
+        let (found, expected) = (stated.to_string(), replay.head.height.to_string());
+        return Err(NodeFault::Contradicted { height: stated, field: "the size", found, expected });
+    }
+    let (receipts, state) = (replay.log.tree.root(), replay.kernel.state().hash());
+    let (head, cut) = (opened.head(), opened.cut().cloned());
+    Ok(Verified { batches, inputs, effects: all_effects, snapshots, checkpoints, head, receipts, state, cut })
+}
+
+impl Replay {
+    fn holds(&self, snapshot: &Snapshot) -> Result<(), NodeFault> {
+        let (tree, state) = Kept::read(snapshot)?;
+        let height = self.head.height;
+        let pairs = [
+            (snapshot.head.hash, self.head.hash),
+            (state.hash(), self.kernel.state().hash()),
+            (tree.root(), self.log.tree.root()),
+        ];
+        match pairs.into_iter().find(|(found, expected)| found != expected) {
+            None => Ok(()),
+            Some((found, expected)) => {
+                Err(NodeFault::Diverged { height, found: hex(&found), expected: hex(&expected) })
+            }
+        }
+    }
+
+    /// Whether there is a checkpoint here, which then holds.
+    fn holds_checkpoint<S: Storage>(&self, opened: &Opened<S>, verifier: Option<&Verifier>) -> Result<bool, NodeFault> {
+        let height = self.head.height;
+        let Some(bytes) = opened.checkpoint(height)? else { return Ok(false) };
+        let text = String::from_utf8_lossy(&bytes);
+        let read = verifier.ok_or(BadCheckpoint::Unsigned).and_then(|verifier| verifier.read(&text));
+        let stated = read.map_err(|error| NodeFault::Checkpoint { height, error })?;
+        let holds = |field, found: String, expected: String| {
+            if found == expected { Ok(()) } else { Err(NodeFault::Contradicted { height, field, found, expected }) }
+        };
+        holds("the size", stated.size.to_string(), height.to_string())?;
+        holds("the root", hex(&stated.root), hex(&self.log.tree.root()))?;
+        Ok(true)
+    }
 }

@@ -12,7 +12,13 @@ const GROUP_BYTES: usize = 4 << 20;
 
 enum Job {
     Entry(Entry),
-    Keep(Snapshot),
+    Keep(Kept),
+}
+
+/// A snapshot, and what is stated about the records before it.
+pub(crate) struct Kept {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) checkpoint: Option<String>,
 }
 
 #[derive(Default)]
@@ -66,8 +72,8 @@ impl Writer {
     }
 
     /// Hands over a snapshot, kept once everything before it is durable.
-    pub(crate) fn keep(&self, snapshot: Snapshot) -> Result<(), Fault> {
-        self.hand_over(Job::Keep(snapshot))
+    pub(crate) fn keep(&self, kept: Kept) -> Result<(), Fault> {
+        self.hand_over(Job::Keep(kept))
     }
 
     fn hand_over(&self, job: Job) -> Result<(), Fault> {
@@ -113,7 +119,7 @@ impl Writer {
 
 fn write<S: Storage>(mut journal: Journal<S>, waiting: &Receiver<Job>, progress: &Progress) -> Result<(), Fault> {
     while let Ok(first) = waiting.recv() {
-        let (mut next, mut bytes, mut snapshot) = (Some(first), 0, None);
+        let (mut next, mut bytes, mut kept) = (Some(first), 0, None::<Kept>);
         while let Some(job) = next.take() {
             match job {
                 Job::Entry(entry) => {
@@ -123,14 +129,16 @@ fn write<S: Storage>(mut journal: Journal<S>, waiting: &Receiver<Job>, progress:
                         next = waiting.try_recv().ok();
                     }
                 }
-                Job::Keep(kept) => snapshot = Some(kept),
+                Job::Keep(due) => kept = Some(due),
             }
         }
         let synced = journal.commit()?;
         progress.lock().synced = synced;
         progress.changed.notify_all();
-        if let Some(snapshot) = snapshot {
-            journal.keep(&snapshot)?;
+        let Some(Kept { snapshot, checkpoint }) = kept else { continue };
+        journal.keep(&snapshot)?;
+        if let Some(checkpoint) = checkpoint {
+            journal.attest(snapshot.head.height, &checkpoint)?;
         }
     }
     Ok(())

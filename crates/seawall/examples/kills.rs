@@ -163,8 +163,11 @@ impl Story {
                 }
             }
         };
+        let verifier =
+            std::fs::read_to_string(self.home.path().join(journal::VERIFIER)).map_err(|error| error.to_string())?;
+        let verifier = verifier.trim().parse().map_err(|error: node::BadCheckpoint| error.to_string())?;
         let storage = FileStorage::open(&home).map_err(|fault| fault.to_string())?;
-        let found = verify(storage, &mut observe).map_err(|fault| fault.to_string())?;
+        let found = verify(storage, Some(&verifier), &mut observe).map_err(|fault| fault.to_string())?;
         if let Some(wrong) = wrong {
             return Err(wrong);
         }

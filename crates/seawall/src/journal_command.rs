@@ -2,13 +2,14 @@
 
 use crate::Ended;
 use crate::run::hex;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use journal::{FileStorage, Kind};
-use node::{NodeFault, verify};
+use journal::{FileStorage, Kind, VERIFIER, pack, unpack};
+use node::{NodeFault, Verified, Verifier, verify};
 use serde_json::json;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `seawall journal`.
 #[derive(Args, Clone, Debug)]
@@ -19,56 +20,135 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Clone, Debug)]
 enum Verb {
-    /// Decide everything again that a journal holds, and hold it against its hashes and snapshots; exit code 3 where it does not fit
+    /// Decide everything again that a journal holds, and hold it against its hashes, snapshots and signed checkpoints; exit code 3 where it does not fit
     Verify {
-        /// What `seawall run` was given as --data
-        #[arg(value_name = "DIR", default_value = "seawall-data")]
+        /// What `seawall run` was given as --data, or a bundle
+        #[arg(value_name = "DIR|BUNDLE", default_value = "seawall-data")]
         data: PathBuf,
+        /// Whose checkpoints are trusted, as NAME+ID+KEY; without it the key beside the journal, which is printed for you to compare
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         /// Print the outcome as JSON
         #[arg(long)]
         json: bool,
     },
+    /// Write a journal into one file that somebody else can verify
+    Export {
+        /// Where to write it
+        #[arg(value_name = "BUNDLE")]
+        bundle: PathBuf,
+        /// What `seawall run` was given as --data
+        #[arg(long, value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
-    let Verb::Verify { data, json: as_json } = &arguments.verb;
+    match &arguments.verb {
+        Verb::Verify { data, key, json } if data.is_file() => {
+            let home = tempfile::tempdir().context("making a directory")?;
+            let storage = FileStorage::open(home.path())?;
+            let file = File::open(data).with_context(|| format!("{}", data.display()))?;
+            let shown = data.display().to_string();
+            let unpacked = match unpack(&shown, &mut BufReader::new(file), &storage) {
+                Ok(unpacked) => unpacked,
+                Err(fault) => return failed(*json, &fault.to_string()),
+            };
+            let found = held(storage, key.as_deref().or(unpacked.verifier.as_deref()))?;
+            let changed = || format!("{shown}: its digest does not fit: something in it was changed");
+            // What is wrong inside says more.
+            let found = found.and_then(|found| if unpacked.is_whole { Ok(found) } else { Err(changed()) });
+            tell(*json, found)
+        }
+        Verb::Verify { data, key, json } => {
+            let storage = storage(data)?;
+            let beside = verifier_beside(data)?;
+            tell(*json, held(storage, key.as_deref().or(beside.as_deref()))?)
+        }
+        Verb::Export { bundle, data } => {
+            let (storage, verifier) = (storage(data)?, verifier_beside(data)?);
+            let file = File::create_new(bundle).with_context(|| format!("{}", bundle.display()))?;
+            let files = pack(&storage, verifier.as_deref(), &mut BufWriter::new(&file))?;
+            file.sync_all().with_context(|| format!("{}", bundle.display()))?;
+            writeln!(io::stdout().lock(), "{files} files in {}", bundle.display())?;
+            Ok(Ended::Well)
+        }
+    }
+}
+
+fn storage(data: &Path) -> Result<FileStorage> {
     let home = data.join("journal");
     if !home.is_dir() {
         bail!("{}: there is no journal", home.display());
     }
-    let mut out = io::stdout().lock();
-    let found = match FileStorage::open(&home).map_err(NodeFault::from).and_then(|home| verify(home, &mut |_, _| {})) {
-        Ok(found) => found,
+    Ok(FileStorage::open(&home)?)
+}
+
+fn verifier_beside(data: &Path) -> Result<Option<String>> {
+    let path = data.join(VERIFIER);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+    }
+}
+
+type Held = (Verified, Option<Verifier>);
+
+/// What deciding it again comes to, or in words why it does not fit.
+fn held(storage: FileStorage, key: Option<&str>) -> Result<Result<Held, String>> {
+    let parsed = key.map(|key| key.parse::<Verifier>().map_err(|_| anyhow!("{key}: write a key as NAME+ID+KEY")));
+    let verifier = parsed.transpose()?;
+    match verify(storage, verifier.as_ref(), &mut |_, _| {}) {
+        Ok(found) => Ok(Ok((found, verifier))),
         // Who else holds it says nothing about it.
-        Err(fault) if fault.kind() == Kind::Transient => return Err(fault.into()),
-        Err(fault) => {
-            if *as_json {
-                writeln!(out, "{}", json!({"verified": false, "why": fault.to_string()}))?;
-            } else {
-                writeln!(out, "FAIL {}: {fault}", home.display())?;
-            }
-            return Ok(Ended::VerificationFailed);
-        }
+        Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
+        Err(fault) => Ok(Err(fault.to_string())),
+    }
+}
+
+fn failed(as_json: bool, why: &str) -> Result<Ended> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        writeln!(out, "{}", json!({"verified": false, "why": why}))?;
+    } else {
+        writeln!(out, "FAIL {why}")?;
+    }
+    Ok(Ended::VerificationFailed)
+}
+
+fn tell(as_json: bool, found: Result<Held, String>) -> Result<Ended> {
+    let (found, verifier) = match found {
+        Ok(held) => held,
+        Err(why) => return failed(as_json, &why),
     };
+    let mut out = io::stdout().lock();
     let (height, hash, state) = (found.head.height, hex(&found.head.hash), hex(&found.state));
-    let rules = hex(&node::rules());
+    let (receipts, rules) = (hex(&found.receipts), hex(&node::rules()));
     let cut = found.cut.as_ref().map(|cut| json!({"file": cut.name, "offset": cut.offset, "bytes": cut.bytes}));
-    if *as_json {
+    let key = verifier.map(|verifier| verifier.to_string());
+    if as_json {
         let head = json!({"height": height, "hash": hash});
         let counts = json!({"verified": true, "batches": found.batches, "inputs": found.inputs, "effects": found.effects,
-            "snapshots": found.snapshots, "head": head, "state": state, "rules": rules, "cut": cut});
+            "snapshots": found.snapshots, "checkpoints": found.checkpoints, "key": key, "head": head, "receipts": receipts,
+            "state": state, "rules": rules, "cut": cut});
         writeln!(out, "{counts}")?;
-    } else {
-        writeln!(
-            out,
-            "PASS {} batches, {} inputs, {} effects decided again; {} snapshots fit",
-            found.batches, found.inputs, found.effects, found.snapshots
-        )?;
-        writeln!(out, "height {height}, head {hash}, state {state}, rules {rules}")?;
-        if let Some(cut) = &found.cut {
-            let (bytes, name, offset) = (cut.bytes, &cut.name, cut.offset);
-            writeln!(out, "{bytes} bytes of {name} from byte {offset} on are no record: what a crash leaves")?;
-        }
+        return Ok(Ended::Well);
+    }
+    let (batches, inputs, effects) = (found.batches, found.inputs, found.effects);
+    writeln!(
+        out,
+        "PASS {batches} batches, {inputs} inputs, {effects} effects decided again; {} snapshots fit",
+        found.snapshots
+    )?;
+    writeln!(out, "height {height}, head {hash}\nreceipts {receipts}\nstate {state}\nrules {rules}")?;
+    match key {
+        Some(key) => writeln!(out, "{} checkpoints signed by {key}", found.checkpoints)?,
+        None => writeln!(out, "no key, and no checkpoint")?,
+    }
+    if let Some(cut) = &found.cut {
+        let (bytes, name, offset) = (cut.bytes, &cut.name, cut.offset);
+        writeln!(out, "{bytes} bytes of {name} from byte {offset} on are no record: what a crash leaves")?;
     }
     Ok(Ended::Well)
 }

@@ -9,10 +9,10 @@ use lab::feed::time;
 use lab::incident;
 use lab::live::{Done, Line, Live, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
-use node::{Config, Decided, Node, Recovered};
+use node::{Config, Decided, Node, Recovered, Signer};
 use serde_json::json;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use venue::Limits;
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Where the journal is kept
     #[arg(long, value_name = "DIR", default_value = "seawall-data")]
     data: PathBuf,
+    /// The name under which checkpoints are signed, without blanks; best one that is yours, as venue.example/seawall
+    #[arg(long, value_name = "NAME", default_value = "seawall.local")]
+    name: String,
     /// How many times as fast as it was: a number above zero, or max
     #[arg(long, value_name = "N", default_value = "60", value_parser = speed)]
     speed: Speed,
@@ -88,7 +91,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let home = arguments.data.join("journal");
     let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
     let config = Config { segment_bytes: 64 << 20, snapshot_every: arguments.snapshot_every, limits };
-    let opened = Node::open(FileStorage::open(&home)?, config, venue.genesis());
+    let storage = FileStorage::open(&home)?;
+    let signer = signer(&arguments.data, &arguments.name)?;
+    let opened = Node::open(storage, config, Some(signer), venue.genesis());
     let (mut node, recovered) = opened.with_context(|| format!("{}", home.display()))?;
     let mut out = io::stdout().lock();
     begin(&mut out, arguments.json, recovered.as_ref())?;
@@ -129,6 +134,39 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::VerificationFailed)
         }
     }
+}
+
+/// The key in `DATA/key`, made where there is none; who checks it is written beside it.
+fn signer(data: &Path, name: &str) -> Result<Signer> {
+    let path = data.join("key");
+    let shown = path.display();
+    let secret = match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let bytes = |text: &str| {
+                (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+            };
+            let read: Option<Vec<u8>> = bytes(text.trim());
+            read.and_then(|bytes| bytes.try_into().ok())
+                .with_context(|| format!("{shown}: it is no key of 64 hexadecimal digits"))?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(|error| anyhow!("drawing a key: {error}"))?;
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&path).with_context(|| format!("{shown}"))?;
+            writeln!(file, "{}", hex(&secret)).and_then(|()| file.sync_all()).with_context(|| format!("{shown}"))?;
+            secret
+        }
+        Err(error) => return Err(error).with_context(|| format!("{shown}")),
+    };
+    let signer =
+        Signer::new(name, &secret).with_context(|| format!("--name {name}: write one without blanks and +"))?;
+    let path = data.join(journal::VERIFIER);
+    std::fs::write(&path, format!("{}\n", signer.verifier())).with_context(|| format!("{}", path.display()))?;
+    Ok(signer)
 }
 
 fn effects(out: &mut impl Write, decided: &Decided) -> io::Result<()> {

@@ -119,3 +119,50 @@ fn a_changed_byte_fails_with_its_place_and_another_venue_is_refused() {
     let nowhere = seawall(&["journal", "verify", "/nowhere"]).output().unwrap();
     assert_eq!(nowhere.status.code(), Some(2));
 }
+
+#[test]
+fn a_bundle_is_verified_on_its_own_and_no_changed_byte_passes() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(
+        node(home.path(), &["--speed", "max", "--market", "ATOM", "--name", "venue.example"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let data = home.path().to_str().unwrap();
+    let bundle = home.path().join("bundle");
+    let path = bundle.to_str().unwrap();
+    let exported = seawall(&["journal", "export", path, "--data", data]).output().unwrap();
+    assert!(exported.status.success());
+    // Nothing is written over.
+    assert_eq!(seawall(&["journal", "export", path, "--data", data]).output().unwrap().status.code(), Some(2));
+    let (code, beside) = verified(home.path());
+    assert_eq!(code, 0);
+    std::fs::remove_dir_all(home.path().join("journal")).unwrap();
+    let (code, found) = verified(&bundle);
+    assert_eq!((code, &found), (0, &beside));
+    let key = found["key"].as_str().unwrap().to_owned();
+    assert!(key.starts_with("venue.example+") && 0 < found["checkpoints"].as_u64().unwrap(), "{found}");
+    let by = |key: &str| seawall(&["journal", "verify", path, "--key", key]).output().unwrap().status.code();
+    assert_eq!((by(&key), by("nobody")), (Some(0), Some(2)));
+    // Somebody else's key, well formed.
+    assert_eq!(by("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"), Some(3));
+    let bytes = std::fs::read(&bundle).unwrap();
+    for part in 0..24 {
+        let mut changed = bytes.clone();
+        let place = part * (bytes.len() - 1) / 23;
+        changed[place] ^= 0x20;
+        std::fs::write(&bundle, changed).unwrap();
+        let (code, found) = verified(&bundle);
+        assert_eq!((code, &found["verified"]), (3, &false.into()), "byte {place}: {found}");
+    }
+    // The secret is in none of it, and nobody else may read it.
+    let secret = std::fs::read_to_string(home.path().join("key")).unwrap();
+    assert!(secret.len() == 65 && !bytes.windows(64).any(|window| window == &secret.as_bytes()[..64]));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(home.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
