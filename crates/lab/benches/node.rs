@@ -62,10 +62,17 @@ fn main() {
         replayed as f64 / seconds
     );
     node.close().expect("a snapshot");
-    let started = Instant::now();
-    let found = verify(FileStorage::open(&path).expect("it is free"), None, &mut |_, _| {}).expect("a journal");
-    let seconds = started.elapsed().as_secs_f64();
-    println!("verify: {} inputs in {seconds:.2} s, {:.0} a second", found.inputs, found.inputs as f64 / seconds);
+    for a_batch in [1, 16] {
+        let path = home.path().join(format!("of-{a_batch}"));
+        let started = Instant::now();
+        let found = verify(FileStorage::open(&path).expect("it is free"), None, &mut |_, _| {}).expect("a journal");
+        let seconds = started.elapsed().as_secs_f64();
+        println!(
+            "verify, {a_batch:>2} a batch: {} inputs in {seconds:.2} s, {:.0} a second",
+            found.inputs,
+            found.inputs as f64 / seconds
+        );
+    }
 }
 
 fn open(path: &Path, venue: &Venue) -> Node {
