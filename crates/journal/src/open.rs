@@ -276,7 +276,7 @@ impl<S: Storage> Opened<S> {
         let height = self.head.height + 1;
         let behind = segment.bytes.get(segment.offset..).unwrap_or(&[]);
         // Somebody wrote behind it, knowing that it was durable.
-        let was_durable = record::intact(behind).any(|framed| height <= framed.synced);
+        let was_durable = record::any_intact(behind, |framed| height <= framed.synced);
         if !self.segments.is_empty() || height <= self.floor || was_durable {
             return Err(self.corrupt(&segment, damage));
         }

@@ -15,6 +15,8 @@ use crate::fault::Damage;
 /// The most bytes that a record's payload has.
 pub const PAYLOAD_MAX: usize = 16 << 20;
 pub(crate) const VERSION: u16 = 1;
+/// No height is larger, so that one more always fits.
+const HEIGHT_MAX: u64 = 1 << 62;
 const SEGMENT_MAGIC: [u8; 8] = *b"SEAWALLJ";
 const RECORD_MAGIC: [u8; 4] = *b"SWRC";
 pub(crate) const HEADER: usize = 88;
@@ -111,7 +113,7 @@ impl SegmentHeader {
             return Err(Damage::Version { found: version });
         }
         let rules = reader.take();
-        let height = u64::from_le_bytes(reader.take());
+        let height = possible(u64::from_le_bytes(reader.take()))?;
         Ok(SegmentHeader { rules, before: Head { height, hash: reader.take() } })
     }
 }
@@ -160,25 +162,38 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Framed<'_>, Damage> {
     if crc32c::crc32c_append(crc32c::crc32c(covered), payload) != u32::from_le_bytes(*crc) {
         return Err(Damage::Checksum);
     }
-    let height = u64::from_le_bytes(reader.take());
+    let height = possible(u64::from_le_bytes(reader.take()))?;
     let synced = u64::from_le_bytes(reader.take());
     Ok(Framed { head: Head { height, hash: reader.take() }, synced, payload })
 }
 
-/// The intact records in `bytes` from wherever one begins, also behind what is damaged.
-pub(crate) fn intact(bytes: &[u8]) -> impl Iterator<Item = Framed<'_>> {
+/// Whether an intact record that `is_one` stands anywhere in `bytes`, also behind what is damaged. Where so much only looks like records that it
+/// would take long to tell, the answer is yes, which is the careful one.
+pub(crate) fn any_intact(bytes: &[u8], is_one: impl Fn(&Framed<'_>) -> bool) -> bool {
+    // Records one behind the other are looked at once.
+    let mut effort = bytes.len().saturating_mul(4);
     let mut from = 0;
-    std::iter::from_fn(move || {
-        while let Some(rest) = bytes.get(from..) {
-            let begins = rest.windows(RECORD_MAGIC.len()).position(|window| window == RECORD_MAGIC)?;
-            let found = decode(rest.get(begins..)?);
-            from += begins + found.map_or(1, |framed| framed.len());
-            if let Ok(framed) = found {
-                return Some(framed);
-            }
+    while let Some(rest) = bytes.get(from..) {
+        let Some(begins) = rest.windows(RECORD_MAGIC.len()).position(|window| window == RECORD_MAGIC) else {
+            return false;
+        };
+        let candidate = rest.get(begins..).unwrap_or(&[]);
+        let claimed = candidate.get(4..8).and_then(|len| len.try_into().ok()).map_or(0, u32::from_le_bytes) as usize;
+        let looked_at = if claimed <= PAYLOAD_MAX { (PREFIX + claimed).min(candidate.len()) } else { PREFIX };
+        let Some(left) = effort.checked_sub(looked_at) else { return true };
+        effort = left;
+        let found = decode(candidate);
+        from += begins + found.as_ref().map_or(1, Framed::len);
+        if found.is_ok_and(|framed| is_one(&framed)) {
+            return true;
         }
-        None
-    })
+    }
+    false
+}
+
+/// A height, if there can be one.
+pub(crate) const fn possible(height: u64) -> Result<u64, Damage> {
+    if height <= HEIGHT_MAX { Ok(height) } else { Err(Damage::Height { found: height }) }
 }
 
 /// Fixed fields one after the other. Asked for more than there is, it gives zeros; callers have checked the length.
@@ -257,7 +272,32 @@ mod tests {
         let second = first.head.entry(Vec::new());
         encode(&second, 1, &mut bytes);
         bytes.extend(b"SW");
-        let found: Vec<(u64, u64)> = intact(&bytes).map(|framed| (framed.head.height, framed.synced)).collect();
-        assert_eq!(found, [(1, 0), (2, 1)]);
+        let has = |height: u64, synced: u64| {
+            any_intact(&bytes, |framed| (framed.head.height, framed.synced) == (height, synced))
+        };
+        assert_eq!((has(1, 0), has(2, 1), has(1, 1), has(2, 0)), (true, true, false, false));
+    }
+
+    #[test]
+    fn what_only_looks_like_records_is_given_up_in_time() {
+        // Each of a million beginnings claims megabytes that are there: checksums of all would be 10^13 bytes.
+        let claim = [&RECORD_MAGIC[..], &[0, 0, 0x3f, 0]].concat();
+        let bytes = claim.repeat(1 << 20);
+        assert!(any_intact(&bytes, |_| false));
+        // Few of them are looked at.
+        assert!(!any_intact(&bytes[bytes.len() - 24..], |_| false));
+    }
+
+    #[test]
+    fn no_height_is_so_large_that_none_follows() {
+        let entry = Head { height: HEIGHT_MAX - 1, hash: [0; 32] }.entry(vec![]);
+        let mut bytes = Vec::new();
+        encode(&entry, 0, &mut bytes);
+        assert_eq!(decode(&bytes).map(|framed| framed.head.height), Ok(HEIGHT_MAX));
+        bytes.clear();
+        encode(&entry.head.entry(vec![]), 0, &mut bytes);
+        assert_eq!(decode(&bytes), Err(Damage::Height { found: HEIGHT_MAX + 1 }));
+        let header = SegmentHeader { rules: [0; 32], before: entry.head.after(&[]) };
+        assert_eq!(SegmentHeader::decode(&header.encode()), Err(Damage::Height { found: HEIGHT_MAX + 1 }));
     }
 }

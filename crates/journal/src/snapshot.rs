@@ -5,7 +5,7 @@
 //! ```
 
 use crate::fault::Damage;
-use crate::record::{Fields, Head, VERSION};
+use crate::record::{Fields, Head, VERSION, possible};
 
 const MAGIC: [u8; 8] = *b"SEAWALLS";
 const PREFIX: usize = 60;
@@ -56,7 +56,7 @@ impl Snapshot {
         if len != payload.len() as u64 {
             return Err(Damage::Length { len });
         }
-        Ok(Snapshot { head: Head { height, hash }, payload: payload.to_vec() })
+        Ok(Snapshot { head: Head { height: possible(height)?, hash }, payload: payload.to_vec() })
     }
 }
 

@@ -87,6 +87,21 @@ pub struct Done {
     pub at_end: bool,
 }
 
+/// Why a run stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The feed can't be read on, in words.
+    #[error("{0}")]
+    Unread(String),
+    /// The node is at its end.
+    #[error(transparent)]
+    Node(#[from] NodeFault),
+}
+
+fn unread(error: impl ToString) -> Stopped {
+    Stopped::Unread(error.to_string())
+}
+
 /// A feed and the node that it goes through.
 pub struct Live<'a> {
     venue: &'a Venue,
@@ -110,35 +125,34 @@ impl<'a> Live<'a> {
     /// shown to `observe`. Ends at the feed's end, or soon after `stop` says so.
     ///
     /// # Errors
-    /// In words: a stream that can't be read; a journal that failed.
+    /// A stream that can't be read; a journal that failed.
     pub fn run(
         mut self,
         feed: &Feed,
         speed: Option<f64>,
         stop: &AtomicBool,
         observe: &mut dyn FnMut(&Decided),
-    ) -> Result<Done, String> {
+    ) -> Result<Done, Stopped> {
         let begun_at = self.node.state().at;
         let is_new = self.node.head().height == 0;
         let mut pace: Option<(Instant, Micros)> = None;
-        for event in feed.replay().map_err(|error| error.to_string())? {
-            let event = event.map_err(|error| error.to_string())?;
+        for event in feed.replay().map_err(unread)? {
+            let event = event.map_err(unread)?;
             if !is_new && event.received_at <= begun_at.0 {
                 self.done.skipped += 1;
                 continue;
             }
             if stop.load(Ordering::Relaxed) {
-                self.settle(observe).map_err(|fault| fault.to_string())?;
+                self.settle(observe)?;
                 return Ok(self.done);
             }
             let (started, first) = *pace.get_or_insert((Instant::now(), event.received_at));
             if let Some(speed) = speed {
-                self.wait(started, first, event.received_at, speed, stop, observe)
-                    .map_err(|fault| fault.to_string())?;
+                self.wait(started, first, event.received_at, speed, stop, observe)?;
             }
-            self.event(&event, speed.is_none(), observe).map_err(|fault| fault.to_string())?;
+            self.event(&event, speed.is_none(), observe)?;
         }
-        self.settle(observe).map_err(|fault| fault.to_string())?;
+        self.settle(observe)?;
         self.done.at_end = true;
         Ok(self.done)
     }

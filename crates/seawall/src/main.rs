@@ -51,6 +51,8 @@ pub(crate) enum Ended {
     WithFindings,
     /// A rule that must hold did not.
     VerificationFailed,
+    /// What only a person can decide or repair; it was said.
+    NeedsHuman,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::WithFindings) => ExitCode::from(1),
         Ok(Ended::VerificationFailed) => ExitCode::from(3),
+        Ok(Ended::NeedsHuman) => ExitCode::from(4),
         Err(error) => {
             if is_closed_pipe(&error) {
                 return ExitCode::SUCCESS;

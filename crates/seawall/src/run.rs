@@ -7,9 +7,9 @@ use clap::Args;
 use journal::FileStorage;
 use lab::feed::time;
 use lab::incident;
-use lab::live::{Done, Line, Live, Teller, Venue};
+use lab::live::{Done, Line, Live, Stopped, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
-use node::{Config, Decided, Node, Recovered, Signer};
+use node::{Config, Decided, Node, NodeFault, Recovered, Signer};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -93,8 +93,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let config = Config { segment_bytes: 64 << 20, snapshot_every: arguments.snapshot_every, limits };
     let storage = FileStorage::open(&home)?;
     let signer = signer(&arguments.data, &arguments.name)?;
-    let opened = Node::open(storage, config, Some(signer), venue.genesis());
-    let (mut node, recovered) = opened.with_context(|| format!("{}", home.display()))?;
+    let (mut node, recovered) = match Node::open(storage, config, Some(signer), venue.genesis()) {
+        Ok(opened) => opened,
+        // Another directory or another policy: what was asked for can't be.
+        Err(fault @ NodeFault::OtherVenue) => bail!("{}: {fault}", home.display()),
+        Err(fault) => return Ok(needs_human(&home, &fault)),
+    };
     let mut out = io::stdout().lock();
     begin(&mut out, arguments.json, recovered.as_ref())?;
 
@@ -115,11 +119,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             failed.get_or_insert(error);
         }
     };
-    let done =
-        Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut observe).map_err(|error| anyhow!("{error}"))?;
+    let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut observe) {
+        Ok(done) => done,
+        Err(Stopped::Node(fault)) => return Ok(needs_human(&home, &fault)),
+        Err(stopped) => return Err(stopped.into()),
+    };
     let broken = node.state().check().err();
     let state = hex(&node.state().hash());
-    let head = node.close()?;
+    let head = match node.close() {
+        Ok(head) => head,
+        Err(fault) => return Ok(needs_human(&home, &fault)),
+    };
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -134,6 +144,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::VerificationFailed)
         }
     }
+}
+
+/// The journal is damaged, or its disk is: nobody but a person knows what to do.
+fn needs_human(home: &Path, fault: &NodeFault) -> Ended {
+    eprintln!("seawall: {}: {fault}; docs/runbook/node.md says what to do", home.display());
+    Ended::NeedsHuman
 }
 
 /// The key in `DATA/key`, made where there is none; who checks it is written beside it.

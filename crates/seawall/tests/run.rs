@@ -116,6 +116,10 @@ fn a_changed_byte_fails_with_its_place_and_another_venue_is_refused() {
     assert_eq!((code, &found["verified"]), (3, &false.into()));
     let why = found["why"].as_str().unwrap();
     assert!(why.starts_with("00000000000000000000.segment at byte "), "{why}");
+    // Nor does a node go on from it, which takes a person.
+    let again = node(home.path(), &[]).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(4) && said.contains("at byte ") && said.contains("node.md"), "{said}");
     let nowhere = seawall(&["journal", "verify", "/nowhere"]).output().unwrap();
     assert_eq!(nowhere.status.code(), Some(2));
 }
