@@ -595,6 +595,31 @@ fn what_a_sale_leaves_owing_is_shared_by_the_markets_by_what_was_sold_in_each() 
 }
 
 #[test]
+fn what_does_not_count_yet_in_one_market_is_not_sold_first_in_another() {
+    // As in a sale of one asset: six lots restore it. Of another asset it has paid in lots that don't count yet, and those are not these.
+    let debtor = having(account(1, -850, &[]), 10_000);
+    let accounts = [debtor, account(2, 10_000, &[]), account(3, 0, &[])];
+    let mut story = Story { prompt: true, ..Story::new(&venue(vec![params(), params()]), &accounts) };
+    let look = |story: &mut Story, cents: i64, more: Vec<Input>| {
+        story.wait(1);
+        let now = story.now;
+        let seen = [(0, 0, cents), (0, 1, cents), (1, 0, 10_000), (1, 1, 10_000)];
+        let seen =
+            seen.map(|(market, source, cents)| common::observation(market, source, cents * (USD / 100), now, now));
+        story.batch(seen.into_iter().chain(more).collect())
+    };
+    for _ in 0..30 {
+        look(&mut story, 10_000, vec![]);
+    }
+    let other = Collateral { market: MarketId(1), account: AccountId(1), size: Size(5_000) };
+    assert_eq!(rejects(&look(&mut story, 10_000, vec![Input::Collateral(other)])), []);
+    look(&mut story, 9_444, vec![]);
+    story.now -= 1_000_000;
+    let refused = rejects(&look(&mut story, 9_444, vec![buy(2, 1, 7, 10_000)]));
+    assert_eq!(refused, [Reject::BeyondSize { remaining: Size(6) }]);
+}
+
+#[test]
 fn collateral_may_be_as_large_as_the_most_lots_and_not_one_larger() {
     let most = i64::MAX / 4;
     let mut params = params();
