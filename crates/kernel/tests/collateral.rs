@@ -8,6 +8,7 @@ use common::{
 use kernel::margin::{Lens, credit};
 use kernel::{Genesis, Kernel};
 use protocol::input::{Buy, Collateral, Isolate};
+use protocol::params::CollateralParams;
 use protocol::{AccountId, Effect, Input, MarketId, MarketParams, Mode, PoolId, Reject};
 use units::{Duration, Notional, Price, Ratio, Size};
 
@@ -634,4 +635,14 @@ fn collateral_may_be_as_large_as_the_most_lots_and_not_one_larger() {
     assert_eq!(ask(paid_in(1, 1)), [Reject::Overflow]);
     assert_eq!(ask(paid_in(1, -most)), []);
     assert_eq!(held(&story, 1), 0);
+    // Nor may a buyer's be.
+    let mut params = common::quick(2);
+    params.collateral = CollateralParams { deposit_max: Size(i64::MAX), ..self::params().collateral };
+    let accounts = [having(account(1, -850, &[]), 10_000), having(account(2, 10_000, &[]), most - 1)];
+    let mut story = opened(params, &accounts);
+    second(&mut story, 9_444, vec![]);
+    story.now -= 1_000_000;
+    let mut ask = |lots: i64| rejects(&second(&mut story, 9_444, vec![buy(2, 1, lots, 10_000)]));
+    assert_eq!(ask(2), [Reject::Overflow]);
+    assert_eq!(ask(1), []);
 }
