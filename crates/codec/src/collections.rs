@@ -1,6 +1,7 @@
 //! Options, lists, maps, sets, arrays and tuples.
 
 use crate::{Canonical, DecodeError, Expected, Leaf, Reader, Sink};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -33,6 +34,19 @@ impl<T: Canonical> Canonical for Option<T> {
             1 => Ok(Some(T::decode(reader)?)),
             found => Err(DecodeError { offset, expected: Expected::Tag { of: "Option", found } }),
         }
+    }
+}
+
+/// As what is in it.
+impl<T: Canonical> Canonical for Box<T> {
+    const SIZE_MIN: usize = T::SIZE_MIN;
+
+    fn encode<S: Sink>(&self, out: &mut S) {
+        (**self).encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Box::new(T::decode(reader)?))
     }
 }
 

@@ -3,7 +3,11 @@
 
 use crate::{Canonical, DecodeError, Expected, Reader, Sink, canonical_enum, canonical_struct};
 use protocol::batch::Batch;
+use protocol::direction::Direction;
 use protocol::effect::{AdmittedOrder, Effect};
+use protocol::governance::{
+    Act, Change, GovernanceParams, Governed, KeyParams, MarketSetting, PoolSetting, Refusal, Role, Statement, Void,
+};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
     BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation,
@@ -69,6 +73,7 @@ canonical_enum!(Input {
     15 => Isolate(isolate),
     16 => Collateral(collateral),
     17 => Buy(buy),
+    18 => Statement(statement),
 });
 
 canonical_struct!(Observation { market, source, observer, price, confidence, published_at, received_at });
@@ -104,11 +109,114 @@ canonical_enum!(Effect {
     12 => Funded { market, rate, paid },
     13 => CollateralSold { market, account, buyer, size, price },
     14 => HandOut { market, account, size },
+    15 => Governed { what },
 });
 
 canonical_struct!(AdmittedOrder { id, account, market, size, limit });
 
+canonical_enum!(Role { 0 => Revoked, 1 => Observer, 2 => Guardian, 3 => Operator, 4 => Governor, 5 => Teller });
+
+canonical_struct!(KeyParams { key, role });
+
+canonical_struct!(GovernanceParams {
+    keys,
+    threshold,
+    tighten_max,
+    ratified_max,
+    delay,
+    delay_step,
+    delay_max,
+    doublings_max,
+    loosen_every,
+    approval_age_max,
+    statement_max,
+    quorum,
+    liquidatable_max
+});
+
+canonical_struct!(Statement { key, nonce, expires, act, because, signature });
+
+canonical_enum!(Act {
+    0 => Tighten { market, to, lasts },
+    1 => Propose(change),
+    2 => Approve { proposal, digest },
+    3 => Cancel { proposal },
+    4 => Count { proposal, weighed_at, weight, yes, no },
+});
+
+canonical_enum!(Change {
+    0 => Ratify { market, until },
+    1 => Lift { market },
+    2 => Market { market, setting, value },
+    3 => Pool { pool, setting, value },
+    4 => Key { place, to },
+});
+
+canonical_enum!(MarketSetting {
+    0 => OrderSizeMax,
+    1 => OpenInterestMax,
+    2 => DepositMax,
+    3 => Haircut,
+    4 => FundingRateMax,
+    5 => Initial(tier),
+    6 => Maintenance(tier),
+    7 => VelocityReduceOnly,
+    8 => SwingReduceOnly,
+    9 => BandReduceOnly,
+    10 => DriftReduceOnly,
+    11 => Calm,
+    12 => CautiousMarginAddon,
+    13 => CautiousSizeScale,
+});
+
+canonical_enum!(PoolSetting { 0 => AccountBorrowMax, 1 => BorrowMax, 2 => InsuranceShare });
+
+canonical_enum!(Direction { 0 => Neutral, 1 => Tighten, 2 => Loosen, 3 => Mixed });
+
+canonical_enum!(Governed {
+    0 => Imposed { market, to, until, by },
+    1 => Lapsed { market },
+    2 => Proposed { proposal, by, direction, digest },
+    3 => Approved { proposal, by, approvals, due },
+    4 => Counted { proposal, carried },
+    5 => Cancelled { proposal, by },
+    6 => Voided { proposal, why },
+    7 => Executed { proposal, change },
+});
+
+canonical_enum!(Void {
+    0 => Stale,
+    1 => Moot,
+    2 => Grown,
+    3 => TooSoon,
+    4 => NotCalm,
+    5 => Malformed,
+    6 => Liquidates,
+});
+
 // The tags are the refusals' stable numbers.
+canonical_enum!(Refusal {
+    23 => NotAllowed,
+    24 => Nonce { next },
+    25 => Expired,
+    26 => TooFarAhead { max },
+    27 => UnknownProposal,
+    28 => OtherProposal,
+    29 => AgreedBefore,
+    30 => WouldNotLoosen,
+    31 => TooManyProposals { max },
+    32 => Unknown,
+    33 => OutOfRange,
+    34 => Resting { until },
+    35 => NoChange,
+    36 => NothingImposed,
+    37 => TooMuch { max },
+    38 => Malformed,
+    39 => VoteUnfit,
+    40 => NoQuorum,
+});
+
+// The tags are the refusals' stable numbers; all of governance is under one.
 canonical_enum!(Reject {
     1 => UnknownPool,
     2 => UnknownMarket,
@@ -132,6 +240,7 @@ canonical_enum!(Reject {
     20 => Overflow,
     21 => TooSmall { min },
     22 => CollateralFull { max },
+    23 => Refused { why },
 });
 
 canonical_enum!(Action {
@@ -184,7 +293,7 @@ canonical_enum!(Exclusion {
     7 => Delayed,
 });
 
-canonical_struct!(VenueParams { pools, markets });
+canonical_struct!(VenueParams { pools, markets, governance });
 canonical_struct!(PoolParams {
     accounts_max,
     account_min,

@@ -1,6 +1,8 @@
 //! `apply`: the one way in.
 
+use crate::breaker::restriction_of;
 use crate::detect::detect;
+use crate::governance::lapse;
 use crate::index::{Index, Rate, jump_limit};
 use crate::ladder::Fallback;
 use crate::liquidation::{Now, review};
@@ -15,6 +17,9 @@ pub const AT_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
 
 /// One observation counts for this part of the TWAP's window at most.
 const SEEN_SHARE: i64 = 4;
+
+/// The cause of a mode that is not a detector's: a guardian, governors or a vote asked for it.
+pub const ASKED: u16 = 1 << 15;
 
 /// The kernel and the scratch space that it reuses.
 #[derive(Clone, Debug)]
@@ -83,11 +88,15 @@ impl Kernel {
         &self.state
     }
 
+    pub(crate) const fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
     /// The first instant at which an empty batch could decide something; `None` where time alone changes nothing.
     /// Whoever sequences batches sends one then, or an outside silence would go unnoticed.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        let due = self.deadline.plus(Duration(1)).min(self.alarm);
+        let due = self.deadline.plus(Duration(1)).min(self.alarm).min(self.state.governance.next_due());
         (due != Timestamp::MAX).then_some(due)
     }
 
@@ -112,6 +121,12 @@ impl Kernel {
         // Most batches are a price.
         let phases = batch.inputs.iter().fold(0_u32, |phases, input| phases | phase_of(input).bit());
         let has = |phase: Phase| phases & phase.bit() != 0;
+        if has(Phase::Statements) {
+            self.step(Phase::Statements, batch, out);
+        }
+        if self.state.governance.next_due() <= batch.at {
+            self.govern(batch.at, out);
+        }
         if has(Phase::Facts) {
             self.step(Phase::Facts, batch, out);
         }
@@ -156,7 +171,7 @@ impl Kernel {
         let of = |n: &u32| batch.inputs.get(*n as usize).map_or([0; 8], |input| turn(*n, input, &batch.seed));
         match phase {
             Phase::Facts | Phase::Funding => {}
-            Phase::Prices => turns.sort_unstable_by_key(of),
+            Phase::Statements | Phase::Prices => turns.sort_unstable_by_key(of),
             // A lot is drawn once each.
             Phase::TopUps | Phase::Moves | Phase::Orders | Phase::Withdrawals => {
                 if 1 < turns.len() {
@@ -285,6 +300,7 @@ impl Kernel {
                 self.touch(said.market);
                 Ok(())
             }
+            Input::Statement(said) => self.statement(said, now, out).map_err(|why| Reject::Refused { why }),
             // Once a batch, before its prices.
             Input::Restart => Ok(()),
             Input::InsuranceDeposit(deposit) => {
@@ -340,16 +356,16 @@ impl Kernel {
         }
     }
 
-    fn pool_mut(&mut self, pool: PoolId) -> Result<&mut Pool, Reject> {
+    pub(crate) fn pool_mut(&mut self, pool: PoolId) -> Result<&mut Pool, Reject> {
         self.state.pools.get_mut(usize::from(pool.0)).ok_or(Reject::UnknownPool)
     }
 
-    fn pool_of_mut(&mut self, market: MarketId) -> Result<&mut Pool, Reject> {
+    pub(crate) fn pool_of_mut(&mut self, market: MarketId) -> Result<&mut Pool, Reject> {
         let (pool, _) = *self.state.directory.get(usize::from(market.0)).ok_or(Reject::UnknownMarket)?;
         self.pool_mut(pool)
     }
 
-    fn market_mut(&mut self, market: MarketId) -> Result<&mut Market, Reject> {
+    pub(crate) fn market_mut(&mut self, market: MarketId) -> Result<&mut Market, Reject> {
         let (pool, place) = *self.state.directory.get(usize::from(market.0)).ok_or(Reject::UnknownMarket)?;
         self.pool_mut(pool)?.markets.get_mut(usize::from(place)).ok_or(Reject::UnknownMarket)
     }
@@ -364,7 +380,7 @@ impl Kernel {
         pool.market(listed.quote?).and_then(Market::rate)
     }
 
-    fn touch(&mut self, market: MarketId) {
+    pub(crate) fn touch(&mut self, market: MarketId) {
         if let Err(place) = self.touched.binary_search(&market) {
             self.touched.insert(place, market);
         }
@@ -518,11 +534,12 @@ fn due(market: &Market) -> Timestamp {
         .min(market.mark.until(&market.params.mark))
         .min(market.activity.until(market.may_open(), &market.params, market.observed_until))
         .min(market.staler_at())
+        .min(Timestamp(market.restraint.until().0.saturating_sub(1)))
 }
 
-/// The mode for which the detectors saw a reason at the last look.
+/// The mode for which there was a reason at the last look: the detectors', or what is asked beside them.
 fn asked(market: &Market) -> Mode {
-    market.memory.levels.iter().copied().max().unwrap_or(Mode::Normal)
+    market.memory.levels.iter().copied().max().unwrap_or(Mode::Normal).max(market.restraint.to())
 }
 
 /// Evaluates one market and says whether it was tightened.
@@ -577,6 +594,10 @@ fn evaluate_market(market: &mut Market, at: Timestamp, out: &mut Vec<Effect>) ->
     }
     let view = market.view();
     let (wanted, causes) = detect(&view, &market.params, &mut market.memory);
+    lapse(market, at, out);
+    let asked_of = market.restraint.to();
+    let wanted = wanted.join(restriction_of(asked_of, &market.params.breaker));
+    let causes = if asked_of == Mode::Normal { causes } else { causes | ASKED };
     let changed = market.breaker.step(wanted, &market.params.breaker, at);
     if may_open && !market.may_open() {
         market.activity.depth_at = at;
@@ -606,6 +627,7 @@ pub(crate) fn tell(market: MarketId, panel: &Panel, index: &Index, changed: u16,
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    Statements,
     Facts,
     Prices,
     Funding,
@@ -623,6 +645,7 @@ impl Phase {
 
 const fn phase_of(input: &Input) -> Phase {
     let phase = match input {
+        Input::Statement(_) => Phase::Statements,
         Input::Collateral(_) => Phase::TopUps,
         Input::Buy(_) => Phase::Orders,
         Input::Trade(_) | Input::OrderDone(_) | Input::Session(_) | Input::Redenomination(_) => Phase::Facts,
@@ -680,6 +703,8 @@ fn turn(n: u32, input: &Input, seed: &[u8; 32]) -> [i64; 8] {
             let Order { id: of, account, market, size, limit } = *order;
             [lot(account), id(account.0), id(of.0), i64::from(market.0), size.0, limit.0, 0, n]
         }
+        // Those of one key as it numbered them.
+        Input::Statement(said) => [0, i64::from(said.key), id(said.nonce), 0, 0, 0, 0, n],
         Input::BookTop(_)
         | Input::Depth(_)
         | Input::Chain(_)

@@ -38,6 +38,7 @@ pub mod collateral;
 pub mod detect;
 pub mod funding;
 pub mod gate;
+pub mod governance;
 pub mod index;
 pub mod kernel;
 pub mod ladder;

@@ -12,6 +12,7 @@ use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::collateral::Held;
 use crate::detect::Memory;
+use crate::governance::{Governance, Imposed, Proposal, Ratified, Restraint, Value};
 use crate::index::{Adrift, Denomination, Gaps, Index, Parts, Source, Standing};
 use crate::kernel::AT_MAX;
 use crate::ladder::{Fallback, Ladder};
@@ -76,6 +77,7 @@ impl State {
         VenueParams {
             pools: self.pools.iter().map(|pool| pool.params.clone()).collect(),
             markets: self.markets().map(|market| market.params.clone()).collect(),
+            governance: self.governance.params.clone(),
         }
     }
 
@@ -98,13 +100,14 @@ impl State {
 }
 
 impl Canonical for State {
-    const SIZE_MIN: usize = 8 + 8 + Vec::<Pool>::SIZE_MIN;
+    const SIZE_MIN: usize = 8 + 8 + Vec::<Pool>::SIZE_MIN + Governance::SIZE_MIN;
 
     fn encode<S: Sink>(&self, out: &mut S) {
-        let State { height, at, directory: _, pools } = self;
+        let State { height, at, directory: _, pools, governance } = self;
         height.encode(out);
         at.encode(out);
         pools.encode(out);
+        governance.encode(out);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -116,7 +119,7 @@ impl Canonical for State {
         }
         let pools: Vec<Pool> = Canonical::decode(reader)?;
         let directory = directory(&pools).ok_or(refused)?;
-        Ok(State { height, at, directory, pools })
+        Ok(State { height, at, directory, pools, governance: Canonical::decode(reader)? })
     }
 }
 
@@ -222,6 +225,7 @@ impl Canonical for Market {
         + 2 * 8
         + Memory::SIZE_MIN
         + Breaker::SIZE_MIN
+        + Restraint::SIZE_MIN
         + 3 * 16;
 
     fn encode<S: Sink>(&self, out: &mut S) {
@@ -244,6 +248,7 @@ impl Canonical for Market {
             observed_until,
             memory,
             breaker,
+            restraint,
             open_interest,
             collateral: _,
             opening_buys,
@@ -268,6 +273,7 @@ impl Canonical for Market {
         observed_until.encode(out);
         memory.encode(out);
         breaker.encode(out);
+        restraint.encode(out);
         for lots in [open_interest, opening_buys, opening_sells] {
             lots.encode(out);
         }
@@ -301,6 +307,7 @@ impl Canonical for Market {
             observed_until: Canonical::decode(reader)?,
             memory: Canonical::decode(reader)?,
             breaker: Canonical::decode(reader)?,
+            restraint: Canonical::decode(reader)?,
             open_interest: Canonical::decode(reader)?,
             collateral: 0,
             opening_buys: Canonical::decode(reader)?,
@@ -478,3 +485,9 @@ canonical_struct!(Activity { interest, liquidated, depth, depth_at, chain, outag
 canonical_struct!(Memory { levels });
 canonical_struct!(Breaker { restriction, mode, calm_since, relaxed_at, failed });
 canonical_struct!(Stable { value, sum, observed });
+canonical_struct!(Imposed { to, since, until, by });
+canonical_struct!(Ratified { to, until });
+canonical_struct!(Restraint { imposed, ratified, rested_at });
+canonical_struct!(Proposal { id, change, by, filed_at, direction, doublings, approvals, voted, due });
+canonical_enum!(Value { 0 => Market(market, setting), 1 => Pool(pool, setting) });
+canonical_struct!(Governance { params, venue, nonces, proposals, filed, loosened });

@@ -4,6 +4,7 @@ use crate::activity::{Activity, Outage};
 use crate::breaker::Breaker;
 use crate::collateral::Held;
 use crate::detect::{MarketView, Memory};
+use crate::governance::{self, Governance};
 use crate::index::{Denomination, Index, Rate};
 use crate::kernel::tell;
 use crate::ladder::{Choices, Fallback, Ladder};
@@ -143,6 +144,8 @@ pub struct Market {
     pub memory: Memory,
     /// The restriction in force.
     pub breaker: Breaker,
+    /// What is asked beside what the detectors want.
+    pub restraint: governance::Restraint,
     /// Long lots, which are as many as short lots.
     pub open_interest: i128,
     /// Lots of its base asset that accounts have as collateral.
@@ -196,6 +199,8 @@ pub struct State {
     pub directory: Vec<(PoolId, u16)>,
     /// The pools, in order of id.
     pub pools: Vec<Pool>,
+    /// Who may change what, and what is filed.
+    pub governance: Governance,
 }
 
 /// The accounts with which a venue begins, or moves in.
@@ -271,6 +276,7 @@ impl Market {
             observed_until: Timestamp::MIN,
             memory: Memory::CALM,
             breaker: Breaker::new(&params.breaker),
+            restraint: governance::Restraint::FREE,
             open_interest: 0,
             collateral: 0,
             opening_buys: 0,
@@ -975,7 +981,7 @@ impl State {
                 pool.markets.push(Market::new(MarketId(id), market));
             }
         }
-        let mut state = State { height: 0, at: Timestamp(0), directory, pools };
+        let mut state = State { height: 0, at: Timestamp(0), directory, pools, governance: Governance::new(params) };
         for genesis in accounts {
             state.move_in(genesis).ok_or(BadGenesis::Account(genesis.account))?;
         }
@@ -1071,6 +1077,13 @@ impl State {
     /// # Errors
     /// The first invariant that does not hold, in order of pools and numbers.
     pub fn check(&self) -> Result<(), Broken> {
+        self.governance.check()?;
+        let longest = self.governance.params.tighten_max;
+        let sound = |market: &Market| market.restraint.is_sound(longest);
+        if let Some(market) = self.markets().find(|market| !sound(market)) {
+            let (pool, found) = (market.params.pool, i128::from(market.id.0));
+            return Err(Broken { invariant: 26, pool, found, expected: 0 });
+        }
         self.pools.iter().try_for_each(|pool| pool.check(self.at))
     }
 }

@@ -538,7 +538,7 @@ fn two_exits_far_apart_do_not_hold_a_market_that_nobody_may_quote() {
     let top = Input::BookTop(BookTop { market: MarketId(0), bid, ask });
     // The velocity window, and a calm a step.
     for _ in 0..63 {
-        second(&mut story, 10_800, vec![top]);
+        second(&mut story, 10_800, vec![top.clone()]);
     }
     assert!(story.mode(0) < Mode::ReduceOnly, "{:?}", story.mode(0));
 }

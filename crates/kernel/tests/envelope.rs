@@ -34,8 +34,11 @@ fn the_largest_step_that_a_policy_may_name_leaves_the_healthy_solvent() {
         [(25_000, 5_000, 1), (25_000, 0, 3), (5_000, 4_999, 2), (200_000, 3_000, 2), (1_000, 10, 1)]
     {
         let params = edge(maintenance, fee, tiers);
-        let one_venue =
-            |params: &MarketParams| VenueParams { pools: vec![common::pool()], markets: vec![params.clone()] };
+        let one_venue = |params: &MarketParams| VenueParams {
+            pools: vec![common::pool()],
+            markets: vec![params.clone()],
+            governance: protocol::GovernanceParams::closed(),
+        };
         assert_eq!(one_venue(&params).envelope(), Ok(()));
         let mut beyond = params.clone();
         beyond.mark.step_max.0 += 1_000_001;

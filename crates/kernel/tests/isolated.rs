@@ -101,7 +101,7 @@ fn nobody_gives_what_is_needed_or_not_there_or_somebody_elses() {
         apart(0, 3, 13, USD_MICRO),  // the backstop's
         apart(0, 2, 3, USD_MICRO),
     ] {
-        assert_eq!(ask(wrong), Some(Reject::Mismatch), "{wrong:?}");
+        assert_eq!(ask(wrong.clone()), Some(Reject::Mismatch), "{wrong:?}");
     }
     // It may ask for something in its own market alone.
     assert_eq!(ask(order(1, 11, 1, 10, 10_000)), Some(Reject::Mismatch));
@@ -167,7 +167,7 @@ fn first_come(seed: u8, order_of_arrival: [usize; 2]) -> u64 {
     let mut story = opened(params, &[account(1, 1_000, &[]), account(2, 1_000, &[])]);
     let asked = [order(1, 1, 0, 10_000, 10_000), order(2, 2, 0, 10_000, 10_000)];
     let height = story.kernel.state().height + 1;
-    let inputs = order_of_arrival.map(|n| asked[n]).to_vec();
+    let inputs = order_of_arrival.map(|n| asked[n].clone()).to_vec();
     let mut effects = Vec::new();
     let batch = Batch { height, at: Timestamp(story.now), seed: [seed; 32], inputs };
     story.kernel.apply(&batch, &mut effects);
@@ -203,7 +203,7 @@ fn what_a_source_published_first_is_heard_first() {
     other.wait(1);
     let early = common::observation(0, 0, 101 * common::USD, later - 100_000, now);
     let late = common::observation(0, 0, 100 * common::USD, later, now);
-    let one = story.batch(vec![late, early]);
+    let one = story.batch(vec![late.clone(), early.clone()]);
     let two = other.batch(vec![early, late]);
     assert_eq!(refusals(&one), []);
     assert_eq!(one, two);

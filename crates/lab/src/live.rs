@@ -2,6 +2,7 @@
 //!
 //! Start at [`Venue::of`], then [`Live::run`]. A journal that holds the beginning already goes on where it stopped.
 
+use crate::feed::time;
 use crate::feed::{BarRef, Feed, FeedEvent, Micros};
 use crate::replay::accounts::{Accounts, AccountsFrom};
 use crate::replay::outside::{Impact, Outside, taken_back};
@@ -10,6 +11,7 @@ use kernel::Kernel;
 use kernel::detect::NAMES;
 use node::{Decided, Node, NodeFault};
 use policy::Policy;
+use protocol::governance::Governed;
 use protocol::input::{InsuranceDeposit, Observation};
 use protocol::{Effect, Input, MarketId, PoolId, SourceId, VenueParams};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -359,6 +361,10 @@ impl<'a> Teller<'a> {
                 let text = format!("collateral of account {} sold to account {}", account.0, buyer.0);
                 Some((Some(*market), "collateral", text))
             }
+            Effect::Governed { what } => {
+                let (market, text) = governed(what);
+                Some((market, "governance", text))
+            }
             Effect::Rejected { .. }
             | Effect::Source { .. }
             | Effect::Quality { .. }
@@ -368,5 +374,30 @@ impl<'a> Teller<'a> {
             | Effect::Funded { .. }
             | Effect::HandOut { .. } => None,
         }
+    }
+}
+
+/// What governance says, in words.
+fn governed(what: &Governed) -> (Option<MarketId>, String) {
+    let until = |at: Timestamp| time::format_time(at.0);
+    match what {
+        Governed::Imposed { market, to, until: end, by } => {
+            (Some(*market), format!("held to {to:?} by the guardian of key {by} until {}", until(*end)))
+        }
+        Governed::Lapsed { market } => (Some(*market), "a restriction is over: the way back begins".to_owned()),
+        Governed::Proposed { proposal, by, direction, .. } => {
+            (None, format!("key {by} files change {proposal}: {}", direction.name()))
+        }
+        Governed::Approved { proposal, by, approvals, due } => {
+            let due = due.map_or(String::new(), |due| format!(", due {}", until(due)));
+            (None, format!("key {by} agrees to change {proposal}: {approvals} agree{due}"))
+        }
+        Governed::Counted { proposal, carried } => {
+            let came = if *carried { "carries" } else { "fails" };
+            (None, format!("the vote on change {proposal} {came}"))
+        }
+        Governed::Cancelled { proposal, by } => (None, format!("key {by} stops change {proposal}")),
+        Governed::Voided { proposal, why } => (None, format!("change {proposal} is void: {why:?}")),
+        Governed::Executed { proposal, change } => (None, format!("change {proposal} takes effect: {change:?}")),
     }
 }

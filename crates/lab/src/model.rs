@@ -813,6 +813,8 @@ fn observe(markets: &mut [Market], venue: &mut money::Venue, walk: &mut Walk<'_>
                 continue;
             }
             Input::Isolate(_) | Input::Collateral(_) | Input::Buy(_) => continue,
+            // Governance has a model of its own: `tests/governance.rs`.
+            Input::Statement(_) => continue,
             Input::Restart | Input::Funding(_) | Input::Session(_) | Input::Redenomination(_) => {
                 continue;
             }

@@ -6,6 +6,7 @@
 //!
 //! Start at [`text`].
 
+use protocol::governance::{Governed, Refusal, Role, Verb, Void};
 use protocol::quality::Exclusion;
 use protocol::{Effect, Mode, QualityState, Reject, Rung};
 use std::fmt::Write as _;
@@ -152,6 +153,151 @@ table! { REJECTS: Reject coded by codes;
         means "a number would not fit; nothing was changed"
         cause "a size, price or amount far above any that is honest"
         remedy "look at the size and price, and at where they come from";
+    Refused { why: "as below" }
+        means "what a statement asked for was refused"
+        cause "who may do what, and the limits of it: the table of governance's refusals"
+        remedy "as below; a statement whose key, nonce and expiry were good is used up, so sign another";
+}
+
+table! { REFUSALS: Refusal coded by refusal_codes;
+    NotAllowed
+        means "the key may not do this"
+        cause "its role, or that there is no such key, or that it was revoked"
+        remedy "have somebody sign whose role may: the table of roles";
+    Nonce { next: "the key's next nonce" }
+        means "not the key's next nonce"
+        cause "the statement was brought before, or another one of the same key came in between"
+        remedy "sign with the next nonce";
+    Expired
+        means "it came when it was void already"
+        cause "it waited for too long, or a clock is wrong"
+        remedy "sign anew";
+    TooFarAhead { max: "the latest expiry that would be taken" }
+        means "it was signed for longer than a statement may be"
+        cause "its expiry lies more than `governance.statement_max` ahead: nothing may be signed to be kept"
+        remedy "sign anew, with a nearer expiry, when it is needed";
+    UnknownProposal
+        means "no such change is filed"
+        cause "it took effect, was stopped, or is void; or the number is wrong"
+        remedy "list what is filed";
+    OtherProposal
+        means "the approval is of something else than what was filed"
+        cause "it names another digest than the proposal's"
+        remedy "read what is filed, and approve that";
+    AgreedBefore
+        means "the key agreed before"
+        cause "one key counts once"
+        remedy "have another governor approve";
+    WouldNotLoosen
+        means "it would not loosen: nobody has to stop it"
+        cause "a guardian stops what loosens; what tightens only its author takes back"
+        remedy "nothing, or ask its author";
+    TooManyProposals { max: "the most" }
+        means "as many changes are filed as there may be"
+        cause "nobody approves or cancels what is there"
+        remedy "cancel what is not wanted";
+    Unknown
+        means "a market, pool, tier or key place that there is not"
+        cause "the number is wrong"
+        remedy "correct it: the names stand in the venue's listing";
+    OutOfRange
+        means "a mode or a span that no guardian may impose or ratify"
+        cause "further than `ReduceOnly`, longer than `governance.tighten_max` or `governance.ratified_max`, or sooner over than it already would be"
+        remedy "ask for what the limits allow";
+    Resting { until: "from then on another may be imposed" }
+        means "a guardian's restriction of the market ended too lately"
+        cause "it must rest for as long as it lasted"
+        remedy "governors can hold it for longer: ratify the next one in time";
+    NoChange
+        means "nothing would change"
+        cause "it is so already"
+        remedy "nothing";
+    NothingImposed
+        means "no guardian's restriction is there to ratify or to lift"
+        cause "it lapsed or was lifted"
+        remedy "nothing, or impose it anew after its rest";
+    TooMuch { max: "the most doublings" }
+        means "it would loosen by more than one change may"
+        cause "more than `governance.doublings_max` doublings"
+        remedy "go in steps; each waits its time";
+    Malformed
+        means "the parameters would not be well formed"
+        cause "a rule of the parameters, or the envelope of the mark's step"
+        remedy "try the values with `seawall policy check`";
+    VoteUnfit
+        means "the count is no vote on this"
+        cause "it was weighed after the restriction, counts more than there is, or is on something else than a ratification"
+        remedy "correct the count, or vote again with the weights from before";
+    NoQuorum
+        means "too few voted"
+        cause "less of the weight than `governance.quorum`, or none"
+        remedy "have more vote before the restriction lapses";
+}
+
+table! { GOVERNED: Governed;
+    Imposed { market: "the market", to: "how far", until: "from then on it is over", by: "the guardian's key" }
+        means "a guardian restricted a market"
+        cause "one signed statement"
+        remedy "look at why; ratify it in time where it must last";
+    Lapsed { market: "the market" }
+        means "a restriction by a guardian, governors or a vote is over"
+        cause "its time"
+        remedy "nothing: the way back goes by steps, and the detectors go on";
+    Proposed { proposal: "its number", by: "who filed it", direction: "which way it goes", digest: "what approvals must name" }
+        means "a change was filed"
+        cause "a governor or an operator signed it"
+        remedy "read it; approve it, or cancel it";
+    Approved { proposal: "its number", by: "who", approvals: "how many agree", due: "when it takes effect; nothing where too few agree" }
+        means "somebody agreed to a change"
+        cause "a governor signed its digest"
+        remedy "what loosens can be cancelled until it is due";
+    Counted { proposal: "the ratification's number", carried: "whether it carries" }
+        means "the count of a vote came in"
+        cause "a teller signed it"
+        remedy "check the count against the vote";
+    Cancelled { proposal: "its number", by: "by whom" }
+        means "a change was stopped"
+        cause "a guardian, or who filed it"
+        remedy "talk to each other before it is filed again";
+    Voided { proposal: "its number", why: "as below" }
+        means "a change will not take effect"
+        cause "it was judged again when it was due, or nobody agreed in time"
+        remedy "file it again when what stands against it is over";
+    Executed { proposal: "its number", change: "what it was" }
+        means "a change took effect"
+        cause "enough agreed, its time came, and nothing stood against it"
+        remedy "nothing: it holds from this batch on";
+}
+
+table! { VOIDS: Void;
+    Stale
+        means "fewer agree than must"
+        cause "approvals older than `governance.approval_age_max`, or keys that may no longer"
+        remedy "file it again and agree in time";
+    Moot
+        means "what it is about is no longer there"
+        cause "the restriction is over, or the value is that already"
+        remedy "nothing";
+    Grown
+        means "it would loosen by more than when it was filed"
+        cause "the value was tightened meanwhile"
+        remedy "file it again: it waits for its present size";
+    TooSoon
+        means "the same value was loosened too lately"
+        cause "within `governance.loosen_every`"
+        remedy "file it again later";
+    NotCalm
+        means "the market is not in its normal mode or its price is not agreed on, or the pool has a deficit"
+        cause "nothing is loosened in trouble"
+        remedy "file it again when it is calm";
+    Malformed
+        means "the parameters would not be well formed"
+        cause "another value changed meanwhile"
+        remedy "file it again with a value that fits";
+    Liquidates
+        means "it would make more liquidatable than a change may"
+        cause "more than `governance.liquidatable_max` of a market's positions would be under maintenance at once"
+        remedy "go in steps, or announce it and let holders reduce first";
 }
 
 table! { EFFECTS: Effect;
@@ -221,6 +367,10 @@ table! { EFFECTS: Effect;
         means "money to be paid out; both amounts together left the account"
         cause "a withdrawal was granted"
         remedy "pay `amount`, once: an effect's id is the batch's height and its place in it";
+    Governed { what: "as below" }
+        means "what came of a statement, or of time, in governance"
+        cause "a key signed something, or something was due"
+        remedy "the table of what governance says";
 }
 
 table! { EXCLUSIONS: Exclusion;
@@ -355,7 +505,8 @@ fn write(out: &mut String) -> std::fmt::Result {
     );
     head(out, &["code", "reject", "means", "cause", "remedy"])?;
     for (code, entry) in codes().into_iter().zip(REJECTS) {
-        writeln!(out, "| {code} {}", row(entry))?;
+        let under = if entry.name == "Refused" { "–40" } else { "" };
+        writeln!(out, "| {code}{under} {}", row(entry))?;
     }
     out.push_str(
         "\n`BeyondLimit`, `BeyondSize` and `Mismatch` accuse the venue, not a participant. The replay counts a refused trade of the embedded\n\
@@ -369,7 +520,26 @@ fn write(out: &mut String) -> std::fmt::Result {
     out.push_str("\nThe bits of `causes`, from the lowest: ");
     out.push_str(&kernel::detect::NAMES.join(", "));
     out.push_str(
-        ".\n\n## Exclusions\n\nWhy a source's newest observation is not used, in the order in which the filters are asked.\n\n",
+        "; the highest of the sixteen: asked, by a guardian, governors or a vote.\n\n## Governance\n\n\
+         What a key asks for, a statement, is refused for one of these reasons, in this order \
+         (`crates/protocol/src/governance.rs`).\n\n",
+    );
+    head(out, &["code", "refusal", "means", "cause", "remedy"])?;
+    for (code, entry) in refusal_codes().into_iter().zip(REFUSALS) {
+        writeln!(out, "| {code} {}", row(entry))?;
+    }
+    out.push_str("\nWhat it says.\n\n");
+    simple(out, "says", GOVERNED)?;
+    out.push_str("\nWhy a change that was filed will not take effect, in the order in which it is looked at.\n\n");
+    simple(out, "void", VOIDS)?;
+    out.push_str("\nWho may do what.\n\n");
+    head(out, &["role", "tighten", "propose", "approve", "cancel", "count a vote"])?;
+    for role in Role::ALL {
+        let may = Verb::ALL.map(|verb| if role.may(verb) { "yes" } else { "" });
+        writeln!(out, "| {} | {} |", role.name(), may.join(" | "))?;
+    }
+    out.push_str(
+        "\nWhoever filed a change may also cancel it.\n\n## Exclusions\n\nWhy a source's newest observation is not used, in the order in which the filters are asked.\n\n",
     );
     simple(out, "exclusion", EXCLUSIONS)?;
     out.push_str("\n## States of the index\n\nHow far sources agree, from best to worst.\n\n");
@@ -421,11 +591,15 @@ mod tests {
     fn tables_stand_in_the_order_of_their_enums() {
         let (reject, effect) =
             (include_str!("../../protocol/src/reject.rs"), include_str!("../../protocol/src/effect.rs"));
+        let governance = include_str!("../../protocol/src/governance.rs");
         let (quality, mode) =
             (include_str!("../../protocol/src/quality.rs"), include_str!("../../protocol/src/mode.rs"));
         for (entries, source, of) in [
             (REJECTS, reject, "Reject"),
             (EFFECTS, effect, "Effect"),
+            (REFUSALS, governance, "Refusal"),
+            (GOVERNED, governance, "Governed"),
+            (VOIDS, governance, "Void"),
             (EXCLUSIONS, quality, "Exclusion"),
             (STATES, quality, "QualityState"),
             (RUNGS, quality, "Rung"),
@@ -438,10 +612,11 @@ mod tests {
 
     #[test]
     fn every_code_stands_once() {
-        let mut codes = codes();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), REJECTS.len());
+        // The last of the refusals stands for all of governance.
+        let mut all = [codes(), refusal_codes()[1..].to_vec()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (1..=40).collect::<Vec<u16>>());
+        assert_eq!((codes().last(), refusal_codes().first()), (Some(&23), Some(&23)));
         assert!(
             text()
                 .contains("\n| 21 | `TooSmall` | too little to open an account with<br>`min`: the least, micro-USD |")
@@ -450,7 +625,9 @@ mod tests {
 
     #[test]
     fn no_text_breaks_its_cell() {
-        for entry in [REJECTS, EFFECTS, EXCLUSIONS, STATES, RUNGS, MODES].into_iter().flatten() {
+        for entry in
+            [REJECTS, EFFECTS, REFUSALS, GOVERNED, VOIDS, EXCLUSIONS, STATES, RUNGS, MODES].into_iter().flatten()
+        {
             for text in
                 [entry.means, entry.cause, entry.remedy].into_iter().chain(entry.fields.iter().map(|field| field.1))
             {

@@ -14,7 +14,7 @@ enum Told {
 /// Effects, with the input that was refused in the place of its number.
 fn told(batch: &Batch, effects: &[Effect]) -> Vec<Told> {
     let one = |effect: &Effect| match effect {
-        Effect::Rejected { input, reject } => Told::Refused(batch.inputs[*input as usize], *reject),
+        Effect::Rejected { input, reject } => Told::Refused(batch.inputs[*input as usize].clone(), *reject),
         effect => Told::Done(*effect),
     };
     effects.iter().map(one).collect()

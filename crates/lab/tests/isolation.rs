@@ -62,7 +62,7 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         Input::Depth(depth) => pool_of(depth.market),
         Input::Chain(health) => Some(health.pool),
         Input::Funding(funding) => pool_of(funding.market),
-        Input::Restart => None,
+        Input::Restart | Input::Statement(_) => None,
         Input::Session(session) => pool_of(session.market),
         Input::Redenomination(said) => pool_of(said.market),
         Input::Isolate(said) => pool_of(said.market),
@@ -85,6 +85,8 @@ fn of_others(state: &State, batch: &Batch, effects: &[Effect], corrupted: PoolId
         | Effect::CollateralSold { market, .. }
         | Effect::HandOut { market, .. }
         | Effect::Deleveraged { market, .. } => pool_of(*market),
+        // Of the venue.
+        Effect::Governed { .. } => None,
         Effect::Admit { order } | Effect::Liquidate { order, .. } => pool_of(order.market),
         Effect::InsurancePaid { pool, .. }
         | Effect::Socialized { pool, .. }

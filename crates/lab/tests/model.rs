@@ -91,6 +91,7 @@ fn kind(before: &State, after: &State, effect: &Effect) -> Option<&'static str> 
         | Effect::Funded { .. }
         | Effect::CollateralSold { .. }
         | Effect::HandOut { .. }
+        | Effect::Governed { .. }
         | Effect::InsurancePaid { .. }
         | Effect::Socialized { .. }
         | Effect::Deficit { .. } => None,
@@ -320,6 +321,6 @@ fn two_runs_of_a_seed_and_every_machine_agree() {
     assert_eq!([state.clone(), effects.clone()], hash(7, 400));
     // Debug or release, here or elsewhere: whoever gets another value decides otherwise. A change of what the kernel
     // decides or remembers changes these on purpose; `soak --kind hash` prints those of other seeds.
-    assert_eq!(state, "e3a6a5092cf18486ae84e22827bf72f7277f22451a3913bec567982a37f2bf6f");
+    assert_eq!(state, "13e765fdeeac300014a1e2bc6fe471aac9ada876f7a64c0a726dfe2d5eb2dd53");
     assert_eq!(effects, "a91847df37ed299fd1f8f69cd2201e194c609163bdfb7886cf6891579a2af1d3");
 }

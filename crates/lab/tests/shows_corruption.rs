@@ -234,6 +234,7 @@ impl Stage {
                 | Effect::Funded { .. }
                 | Effect::CollateralSold { .. }
                 | Effect::HandOut { .. }
+                | Effect::Governed { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

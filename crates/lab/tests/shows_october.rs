@@ -320,6 +320,7 @@ impl Observer {
                 | Effect::Funded { .. }
                 | Effect::CollateralSold { .. }
                 | Effect::HandOut { .. }
+                | Effect::Governed { .. }
                 | Effect::PayOut { .. } => {}
             }
         }

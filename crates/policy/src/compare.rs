@@ -194,7 +194,8 @@ fn default_first(names: BTreeSet<&str>) -> Vec<&str> {
 /// stay what they are. Names and prices, for which only a venue has numbers, become 1 where they are the larger of the
 /// two and 0 elsewhere: of what is compared only the order counts.
 fn resolve<'a>(own: &'a Policy, other: &'a Policy, names: &Names<'_>) -> Result<VenueParams, PolicyError> {
-    let mut venue = VenueParams { pools: Vec::new(), markets: Vec::new() };
+    let mut venue =
+        VenueParams { pools: Vec::new(), markets: Vec::new(), governance: protocol::GovernanceParams::closed() };
     for name in &names.pools {
         venue.pools.extend(pool_view(own, name).map(|view| pool(&view)).transpose()?);
     }

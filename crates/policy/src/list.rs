@@ -13,7 +13,7 @@ use protocol::params::{
     LiquidationParams, MarkParams, MarketParams, OracleParams, Place, PoolParams, SourceParams, Thresholds, Tier,
     VenueParams,
 };
-use protocol::{LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
+use protocol::{GovernanceParams, LineageId, MarketId, Panel, PoolId, Rung, SourceKind};
 use std::collections::BTreeSet;
 use units::{Duration, Notional, Price, Ratio, Rounding, Scale, Size, mul_div};
 
@@ -120,7 +120,7 @@ impl Policy {
     pub fn list_to_compare(&self, listing: &Listing) -> Result<Listed, PolicyError> {
         check_names(listing)?;
         let mut listed = Listed {
-            params: VenueParams { pools: Vec::new(), markets: Vec::new() },
+            params: VenueParams { pools: Vec::new(), markets: Vec::new(), governance: GovernanceParams::closed() },
             pool_names: self.said.pools.iter().map(|(name, _)| name.clone()).collect(),
             market_names: listing.markets.iter().map(|market| market.name.clone()).collect(),
             source_names: Vec::new(),

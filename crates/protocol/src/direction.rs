@@ -9,6 +9,7 @@
 //!
 //! Start at [`VenueParams::compare`].
 
+use crate::governance::GovernanceParams;
 use crate::params::{
     ActivityParams, BreakerParams, ChainParams, CollateralParams, DetectorParams, FundingParams, LiquidationParams,
     MarkParams, MarketParams, OracleParams, PoolParams, SourceParams, Thresholds, Tier, VenueParams,
@@ -135,7 +136,7 @@ impl VenueParams {
     /// Every field in which `new` differs, pool by pool and market by market in the order of their ids.
     ///
     /// ```
-    /// use protocol::{Direction, PoolParams, VenueParams};
+    /// use protocol::{Direction, GovernanceParams, PoolParams, VenueParams};
     /// use units::{Notional, Ratio};
     /// let (accounts_max, orders_per_account_max) = (1_000, 100);
     /// let (account_min, share) = (Notional(10_000_000), Ratio::percent(10));
@@ -143,8 +144,8 @@ impl VenueParams {
     ///     accounts_max, account_min, orders_per_account_max, account_borrow_max: Notional(0), borrow_max: Notional(0),
     ///     insurance_share_per_account: share, backstop: None,
     /// };
-    /// let old = VenueParams { pools: vec![pool.clone()], markets: vec![] };
-    /// let new = VenueParams { pools: vec![PoolParams { accounts_max: 2_000, ..pool }], markets: vec![] };
+    /// let old = VenueParams { pools: vec![pool.clone()], markets: vec![], governance: GovernanceParams::closed() };
+    /// let new = VenueParams { pools: vec![PoolParams { accounts_max: 2_000, ..pool }], ..old.clone() };
     /// let [change] = old.compare(&new)[..] else { panic!("one field differs") };
     /// assert_eq!((change.field, change.direction), ("accounts_max", Direction::Loosen));
     /// ```
@@ -186,7 +187,8 @@ impl Found {
 // so that `cargo xtask tidy` still finds a parameter that nothing else reads.
 
 fn check_venue(found: &mut Found, old: &VenueParams, new: &VenueParams) {
-    let VenueParams { pools, markets } = old;
+    let VenueParams { pools, markets, governance } = old;
+    check_governance(found, governance, &new.governance);
     if pools.len() != new.pools.len() {
         found.differences.push(Difference::of_pools());
     }
@@ -204,6 +206,48 @@ fn check_venue(found: &mut Found, old: &VenueParams, new: &VenueParams) {
         found.subject = Subject::Market(id);
         check_market(found, id, old, new);
     }
+}
+
+fn check_governance(found: &mut Found, old: &GovernanceParams, new: &GovernanceParams) {
+    let GovernanceParams {
+        keys,
+        threshold,
+        tighten_max,
+        ratified_max,
+        delay,
+        delay_step,
+        delay_max,
+        doublings_max,
+        loosen_every,
+        approval_age_max,
+        statement_max,
+        quorum,
+        liquidatable_max,
+    } = old;
+    let why = "who holds a key decides: another holder, role or number of keys is another venue's trust";
+    found.unordered("governance.keys", why, keys, &new.keys);
+    let why = ["more governors must agree", "fewer governors must agree"];
+    found.ordered("governance.threshold", Tighten, why, *threshold, new.threshold);
+    let why = ["one guardian holds a market back for longer", "what one guardian stopped opens again sooner"];
+    found.ordered("governance.tighten_max", Mixed, why, *tighten_max, new.tighten_max);
+    let why = ["a ratified restriction holds a market back for longer", "what was ratified ends sooner"];
+    found.ordered("governance.ratified_max", Mixed, why, *ratified_max, new.ratified_max);
+    let why = ["there is more time to stop a loosening", "there is less time to stop a loosening"];
+    found.ordered("governance.delay", Tighten, why, *delay, new.delay);
+    found.ordered("governance.delay_step", Tighten, why, *delay_step, new.delay_step);
+    found.ordered("governance.delay_max", Tighten, why, *delay_max, new.delay_max);
+    let why = ["one change may loosen by more", "one change may loosen by less"];
+    found.ordered("governance.doublings_max", Loosen, why, *doublings_max, new.doublings_max);
+    let why = ["a value is loosened less often", "a value is loosened more often"];
+    found.ordered("governance.loosen_every", Tighten, why, *loosen_every, new.loosen_every);
+    let why = ["older approvals count", "approvals count for less long"];
+    found.ordered("governance.approval_age_max", Loosen, why, *approval_age_max, new.approval_age_max);
+    let why = ["what is signed may be kept for longer", "what is signed is void sooner"];
+    found.ordered("governance.statement_max", Loosen, why, *statement_max, new.statement_max);
+    let why = ["more of the weight must vote to carry on a restriction", "fewer carry on a restriction by a vote"];
+    found.ordered("governance.quorum", Mixed, why, *quorum, new.quorum);
+    let why = ["a change may make more positions liquidatable", "a change may make fewer positions liquidatable"];
+    found.ordered("governance.liquidatable_max", Loosen, why, *liquidatable_max, new.liquidatable_max);
 }
 
 fn check_pool(found: &mut Found, old: &PoolParams, new: &PoolParams) {
@@ -1007,6 +1051,7 @@ fn check_rates(tiers: &[Tier], at: i64) -> [Ratio; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::{KeyParams, Role};
     use crate::ids::MarketId;
     use crate::ids::{AccountId, LineageId, PoolId};
     use crate::params::SourceKind;
@@ -1120,6 +1165,7 @@ mod tests {
                     single_lineage_confirm: span,
                 },
             }],
+            governance: GovernanceParams::closed(),
         }
     }
 
@@ -1135,6 +1181,21 @@ mod tests {
     const STEPS: &[Step] = &[
         ("pools", Subject::Venue, Mixed, |v| v.pools.push(v.pools[0].clone())),
         ("markets", Subject::Venue, Mixed, |v| v.markets.push(v.markets[0].clone())),
+        ("governance.keys", Subject::Venue, Mixed, |v| {
+            v.governance.keys.push(KeyParams { key: [1; 32], role: Role::Guardian });
+        }),
+        ("governance.threshold", Subject::Venue, Tighten, |v| v.governance.threshold += 1),
+        ("governance.tighten_max", Subject::Venue, Mixed, |v| v.governance.tighten_max.0 += 1),
+        ("governance.ratified_max", Subject::Venue, Mixed, |v| v.governance.ratified_max.0 += 1),
+        ("governance.delay", Subject::Venue, Tighten, |v| v.governance.delay.0 += 1),
+        ("governance.delay_step", Subject::Venue, Tighten, |v| v.governance.delay_step.0 += 1),
+        ("governance.delay_max", Subject::Venue, Tighten, |v| v.governance.delay_max.0 += 1),
+        ("governance.doublings_max", Subject::Venue, Loosen, |v| v.governance.doublings_max += 1),
+        ("governance.loosen_every", Subject::Venue, Tighten, |v| v.governance.loosen_every.0 += 1),
+        ("governance.approval_age_max", Subject::Venue, Loosen, |v| v.governance.approval_age_max.0 += 1),
+        ("governance.statement_max", Subject::Venue, Loosen, |v| v.governance.statement_max.0 += 1),
+        ("governance.quorum", Subject::Venue, Mixed, |v| v.governance.quorum.0 += 1),
+        ("governance.liquidatable_max", Subject::Venue, Loosen, |v| v.governance.liquidatable_max.0 += 1),
         ("accounts_max", Subject::Pool(0), Loosen, |v| v.pools[0].accounts_max += 1),
         ("account_min", Subject::Pool(0), Tighten, |v| v.pools[0].account_min.0 += 1),
         ("orders_per_account_max", Subject::Pool(0), Loosen, |v| v.pools[0].orders_per_account_max += 1),
@@ -1275,8 +1336,19 @@ mod tests {
             assert_eq!((there.field, there.subject), (back.field, back.subject));
             assert_eq!(way_back(there.field, there.direction), back.direction);
             let ordered = there.why != back.why;
-            let unordered =
-                ["pools", "markets", "backstop", "pool", "scale", "sources", "lineage", "kind", "rung", "quote"];
+            let unordered = [
+                "pools",
+                "markets",
+                "governance.keys",
+                "backstop",
+                "pool",
+                "scale",
+                "sources",
+                "lineage",
+                "kind",
+                "rung",
+                "quote",
+            ];
             assert_ne!(ordered, unordered.contains(&there.field), "{}", there.field);
         }
     }

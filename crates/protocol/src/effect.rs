@@ -2,6 +2,7 @@
 //!
 //! An effect's id is `(height, n)`: the batch's height and its place in that batch's effects.
 
+use crate::governance::Governed;
 use crate::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
 use crate::mode::Mode;
 use crate::quality::{Exclusion, PriceQuality};
@@ -159,6 +160,11 @@ pub enum Effect {
         amount: Notional,
         /// What stays in the pool against its deficit, micro-USD; zero without one.
         haircut: Notional,
+    },
+    /// What came of a statement, or of time, in governance.
+    Governed {
+        /// What.
+        what: Governed,
     },
 }
 

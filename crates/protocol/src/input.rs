@@ -1,10 +1,12 @@
 //! What may enter a batch.
 
+use crate::governance::Statement;
 use crate::ids::{AccountId, MarketId, OrderId, PoolId, SourceId};
+use alloc::boxed::Box;
 use units::{Duration, Notional, Price, Ratio, Size, Timestamp};
 
 /// One fact or one wish from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A price that a source published.
     Observation(Observation),
@@ -43,6 +45,8 @@ pub enum Input {
     /// Whoever decides was away and is back: nothing that was heard before is taken for the present. Written by the sequencer
     /// into the first batch after a start.
     Restart,
+    /// What a key asks for: governance. Its signature was verified.
+    Statement(Box<Statement>),
 }
 
 /// A funding payment: every position of one side pays a share of its notional at the mark to those of the other.

@@ -1,5 +1,6 @@
 //! The parameters of a venue, its pools, markets and sources, and what makes them well formed.
 
+use crate::governance::GovernanceParams;
 use crate::ids::{AccountId, LineageId, MarketId, PoolId, SourceId};
 use crate::quality::Rung;
 use alloc::vec::Vec;
@@ -12,6 +13,8 @@ pub struct VenueParams {
     pub pools: Vec<PoolParams>,
     /// Markets, in the order of their ids.
     pub markets: Vec<MarketParams>,
+    /// Who may change what while the venue runs.
+    pub governance: GovernanceParams,
 }
 
 /// Limits of one risk pool.
@@ -743,6 +746,6 @@ impl VenueParams {
                 }
             }
         }
-        Ok(())
+        self.governance.validate()
     }
 }

@@ -1,5 +1,6 @@
 //! Refusals: the world asked for something that we do not do.
 
+use crate::governance::Refusal;
 use units::{Notional, Price, Size};
 
 /// Why an input had no effect. Written in the order in which the checks are made: cheapest and most basic first.
@@ -79,6 +80,11 @@ pub enum Reject {
     Mismatch,
     /// A number would not fit; nothing was changed.
     Overflow,
+    /// What a statement asked for; its nonce may be used up.
+    Refused {
+        /// Why.
+        why: Refusal,
+    },
 }
 
 impl Reject {
@@ -108,6 +114,7 @@ impl Reject {
             Reject::Overflow => 20,
             Reject::TooSmall { .. } => 21,
             Reject::CollateralFull { .. } => 22,
+            Reject::Refused { why } => why.code(),
         }
     }
 }

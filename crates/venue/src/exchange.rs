@@ -64,7 +64,8 @@ impl Exchange {
             | Effect::PayOut { .. }
             | Effect::Funded { .. }
             | Effect::CollateralSold { .. }
-            | Effect::HandOut { .. } => Ok(()),
+            | Effect::HandOut { .. }
+            | Effect::Governed { .. } => Ok(()),
         }
     }
 

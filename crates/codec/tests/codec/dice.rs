@@ -2,7 +2,11 @@
 
 use codec::Canonical;
 use protocol::batch::Batch;
+use protocol::direction::Direction;
 use protocol::effect::{AdmittedOrder, Effect};
+use protocol::governance::{
+    Act, Change, GovernanceParams, Governed, KeyParams, MarketSetting, PoolSetting, Refusal, Role, Statement, Void,
+};
 use protocol::ids::{AccountId, LineageId, MarketId, OrderId, PoolId, SourceId};
 use protocol::input::{
     BookTop, Buy, Cancel, ChainHealth, Collateral, Depth, Funding, Input, InsuranceDeposit, Isolate, Observation,
@@ -67,6 +71,12 @@ impl Draw for bool {
 impl<T: Draw> Draw for Option<T> {
     fn draw(dice: &mut Dice) -> Self {
         bool::draw(dice).then(|| T::draw(dice))
+    }
+}
+
+impl<T: Draw> Draw for Box<T> {
+    fn draw(dice: &mut Dice) -> Self {
+        Box::new(T::draw(dice))
     }
 }
 
@@ -182,7 +192,7 @@ draw_struct! {
     ChainHealth { pool, produced_at, base_fee, inclusion, finality }
     AdmittedOrder { id, account, market, size, limit }
     PriceQuality { value, confidence, age, coverage, lineages, state, rung }
-    VenueParams { pools, markets }
+    VenueParams { pools, markets, governance }
     PoolParams { accounts_max, account_min, orders_per_account_max, account_borrow_max, borrow_max, insurance_share_per_account, backstop }
     MarketParams {
         pool, scale, order_size_max, open_interest_max, open_interest_margin_from, sources, oracle, mark,
@@ -207,12 +217,18 @@ draw_struct! {
     Thresholds { cautious, reduce_only }
     BreakerParams { calm, probation, calm_max, cautious_margin_addon, cautious_size_scale, grace_share, grace_max }
     LiquidationParams { buffer, fee, slippage_max, order_ttl, single_lineage_confirm }
+    KeyParams { key, role }
+    GovernanceParams {
+        keys, threshold, tighten_max, ratified_max, delay, delay_step, delay_max, doublings_max, loosen_every, approval_age_max,
+        statement_max, quorum, liquidatable_max,
+    }
+    Statement { key, nonce, expires, act, because, signature }
 }
 
 draw_enum! {
     Input {
         Observation(o), BookTop(t), Deposit(t), Withdraw(t), Order(o), Cancel(c), OrderDone(c), Trade(t),
-        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r), Isolate(i), Collateral(c), Buy(b),
+        InsuranceDeposit(d), Depth(d), Chain(h), Restart, Funding(f), Session(s), Redenomination(r), Isolate(i), Collateral(c), Buy(b), Statement(s),
     }
     Effect {
         Rejected { input, reject },
@@ -230,13 +246,40 @@ draw_enum! {
         Funded { market, rate, paid },
         CollateralSold { market, account, buyer, size, price },
         HandOut { market, account, size },
+        Governed { what },
     }
     SourceKind { Trades, Quotes }
     Reject {
         UnknownPool, UnknownMarket, UnknownSource, UnknownAccount, UnknownOrder, OutOfRange, OutOfOrder,
         ReceivedAfterBatch, OrderIdTaken, TooManyAccounts { max }, TooManyOrders { max }, Restricted, PriceQuality,
         TooLarge { max }, OpenInterest { max }, Margin { free, needed }, BeyondLimit { limit },
-        BeyondSize { remaining }, Mismatch, Overflow, TooSmall { min }, CollateralFull { max },
+        BeyondSize { remaining }, Mismatch, Overflow, TooSmall { min }, CollateralFull { max }, Refused { why },
+    }
+    Role { Revoked, Observer, Guardian, Operator, Governor, Teller }
+    Act {
+        Tighten { market, to, lasts }, Propose(c), Approve { proposal, digest }, Cancel { proposal },
+        Count { proposal, weighed_at, weight, yes, no },
+    }
+    Change {
+        Ratify { market, until }, Lift { market }, Market { market, setting, value }, Pool { pool, setting, value },
+        Key { place, to },
+    }
+    MarketSetting {
+        OrderSizeMax, OpenInterestMax, DepositMax, Haircut, FundingRateMax, Initial(t), Maintenance(t), VelocityReduceOnly,
+        SwingReduceOnly, BandReduceOnly, DriftReduceOnly, Calm, CautiousMarginAddon, CautiousSizeScale,
+    }
+    PoolSetting { AccountBorrowMax, BorrowMax, InsuranceShare }
+    Direction { Neutral, Tighten, Loosen, Mixed }
+    Governed {
+        Imposed { market, to, until, by }, Lapsed { market }, Proposed { proposal, by, direction, digest },
+        Approved { proposal, by, approvals, due }, Counted { proposal, carried }, Cancelled { proposal, by },
+        Voided { proposal, why }, Executed { proposal, change },
+    }
+    Void { Stale, Moot, Grown, TooSoon, NotCalm, Malformed, Liquidates }
+    Refusal {
+        NotAllowed, Nonce { next }, Expired, TooFarAhead { max }, UnknownProposal, OtherProposal, AgreedBefore, WouldNotLoosen,
+        TooManyProposals { max }, Unknown, OutOfRange, Resting { until }, NoChange, NothingImposed, TooMuch { max }, Malformed,
+        VoteUnfit, NoQuorum,
     }
     Action { Deposit, Cancel, Reduce, Open, Withdraw, LiquidateSolvent, LiquidateInsolvent, Fund, Settle }
     Mode { Normal, Cautious, ReduceOnly, CancelOnly, Halted, Settling }

@@ -119,7 +119,7 @@ fn a_thousand_drawn_values_have_these_bytes() {
         }
         hasher.finalize().to_hex().to_string()
     }
-    assert_eq!(digest::<Batch>(), "df45b707834dd9c5cbdfb290c62da6bcc18f206cd685ff625313b615f45bdec8");
-    assert_eq!(digest::<Effect>(), "113963084d7c64dd88de7a03998bdf2d13be45c26045e5f5c6bd83f92ec8598a");
-    assert_eq!(digest::<VenueParams>(), "956772dd743edf81013a9280807833a6af9be0a9ed6a1abe6cfb113d2c7f3f39");
+    assert_eq!(digest::<Batch>(), "5a5c746d20ebdd918d9a94ce251e006a17640c1d8b079c02dedab6c9c5ab00cf");
+    assert_eq!(digest::<Effect>(), "4954deffaebe9e85a4951a4703446845fc7d84483a35a063e41ceca02ab6939d");
+    assert_eq!(digest::<VenueParams>(), "556f292ff0b2b6f91ba607b326d5c3a49d7b941fd4f424453a3bd3659ad1819b");
 }

@@ -155,7 +155,11 @@ pub fn pool() -> PoolParams {
 
 pub fn venue(markets: Vec<MarketParams>) -> VenueParams {
     let pools = markets.iter().map(|market| market.pool.0).max().unwrap_or(0) + 1;
-    VenueParams { pools: (0..pools).map(|_| pool()).collect(), markets }
+    VenueParams {
+        pools: (0..pools).map(|_| pool()).collect(),
+        markets,
+        governance: protocol::GovernanceParams::closed(),
+    }
 }
 
 /// An account with `cash` USD and one holding a market.

@@ -138,6 +138,7 @@ impl Venue {
             | Input::Chain(_)
             | Input::Funding(_)
             | Input::Restart
+            | Input::Statement(_)
             | Input::Session(_)
             | Input::Redenomination(_)
             | Input::Isolate(_)
@@ -402,6 +403,7 @@ impl Venue {
                 | Input::Chain(_)
                 | Input::Funding(_)
                 | Input::Restart
+                | Input::Statement(_)
                 | Input::Session(_)
                 | Input::Redenomination(_)
                 | Input::Isolate(_)
@@ -512,7 +514,8 @@ impl Venue {
                     break;
                 }
                 Effect::Funded { .. } => return Err(("no effect without a cause", format!("{effect:?}"))),
-                Effect::Source { .. }
+                Effect::Governed { .. }
+                | Effect::Source { .. }
                 | Effect::Quality { .. }
                 | Effect::Mode { .. }
                 | Effect::Socialized { .. }
@@ -1225,6 +1228,7 @@ impl Venue {
                 | Input::Chain(_)
                 | Input::Funding(_)
                 | Input::Restart
+                | Input::Statement(_)
                 | Input::Session(_)
                 | Input::Redenomination(_)
                 | Input::Isolate(_)

@@ -300,6 +300,7 @@ impl Storm {
             | Input::Withdraw(_)
             | Input::OrderDone(_)
             | Input::Trade(_)
+            | Input::Statement(_)
             | Input::InsuranceDeposit(_) => true,
         }
     }

@@ -503,7 +503,7 @@ fn venue(dice: &mut Dice, pools: u16) -> VenueParams {
     let mut markets: Vec<MarketParams> =
         (0..count).map(|id| market(dice, id, PoolId(id % pools.len() as u16))).collect();
     quote(dice, &mut markets);
-    VenueParams { pools, markets }
+    VenueParams { pools, markets, governance: protocol::GovernanceParams::closed() }
 }
 
 /// Now and then sources are quoted in the price of another market of their pool.

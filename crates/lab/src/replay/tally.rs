@@ -307,7 +307,8 @@ impl Tally {
             | Effect::Withdraw { .. }
             | Effect::PayOut { .. }
             | Effect::Funded { .. }
-            | Effect::HandOut { .. } => {}
+            | Effect::HandOut { .. }
+            | Effect::Governed { .. } => {}
             Effect::CollateralSold { market, account, buyer, size, price } => {
                 self.touched.extend([*account, *buyer]);
                 let scale = kernel.state().market(*market).map(|market| market.params.scale);

@@ -104,6 +104,9 @@ fn fields(input: &Input) -> Value {
         Input::Isolate(said) => json!({ "tag": 15, "market": said.market.0, "owner": int(said.owner.0),
             "account": int(said.account.0), "amount": int(said.amount.0) }),
         Input::Restart => json!({ "tag": 11 }),
+        Input::Statement(said) => json!({ "tag": 18, "key": said.key, "nonce": int(said.nonce),
+            "expires": int(said.expires.0), "act": format!("{:?}", said.act), "because": hex(&said.because),
+            "signature": hex(&said.signature) }),
     }
 }
 

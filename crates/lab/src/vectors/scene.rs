@@ -190,7 +190,11 @@ pub(super) fn play(market: &MarketParams, cash: i64, held: &[Held]) -> Told {
         insurance_share_per_account: Ratio::ONE,
         backstop: None,
     };
-    let params = VenueParams { pools: vec![pool], markets: held.iter().map(|_| market.clone()).collect() };
+    let params = VenueParams {
+        pools: vec![pool],
+        markets: held.iter().map(|_| market.clone()).collect(),
+        governance: protocol::GovernanceParams::closed(),
+    };
     let mut told = Told { risk: None, effects: Vec::new() };
     let Ok(mut state) = State::new(&params, &genesis) else { return told };
     let mut kernel = Kernel::resume(state.clone());

@@ -127,7 +127,11 @@ fn params() -> VenueParams {
             single_lineage_confirm: span,
         },
     };
-    VenueParams { pools: vec![pool(None), pool(Some(BACKSTOP))], markets: vec![market(PoolId(0)), market(PoolId(1))] }
+    VenueParams {
+        pools: vec![pool(None), pool(Some(BACKSTOP))],
+        markets: vec![market(PoolId(0)), market(PoolId(1))],
+        governance: protocol::GovernanceParams::closed(),
+    }
 }
 
 /// An open exchange of two markets.
