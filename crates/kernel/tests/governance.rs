@@ -828,3 +828,16 @@ fn a_mixed_change_waits_like_one_that_loosens() {
     let Governed::Proposed { direction, .. } = said[0] else { panic!("{said:?}") };
     assert_eq!(direction, Direction::Mixed);
 }
+
+#[test]
+fn the_envelope_is_kept_and_a_venue_outside_of_it_may_still_be_tightened() {
+    // A step of 0.5% and what is paid on the way are within 2.5%, and not within 1.5%.
+    let lower = set(MarketSetting::Maintenance(0), Ratio::bps(150).0);
+    assert_eq!(Town::new().file(lower), Err(Refusal::Malformed));
+    assert!(Town::new().file(set(MarketSetting::Maintenance(0), Ratio::bps(151).0)).is_ok());
+    let mut params = params();
+    params.markets[0].mark.step_max = Ratio::percent(10_000);
+    params.markets[0].detectors.stuck = common::WIDE;
+    let mut town = Town::of(&params, &[]);
+    assert!(matches!(town.agree(interest(900_000))[1], Governed::Executed { .. }));
+}

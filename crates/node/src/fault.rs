@@ -85,6 +85,14 @@ pub enum NodeFault {
         /// What follows.
         expected: String,
     },
+    /// A statement in a batch that the key which it names did not sign.
+    #[error("the batch at height {height} has at {input} a statement that its key did not sign")]
+    Unsigned {
+        /// That height.
+        height: u64,
+        /// Its place in the batch.
+        input: usize,
+    },
     /// A snapshot is not what its records lead to.
     #[error("the snapshot behind height {height} has the state {found}, and the records before it lead to {expected}")]
     Diverged {
@@ -110,6 +118,7 @@ impl NodeFault {
             | NodeFault::OtherRules { .. }
             | NodeFault::OtherVenue
             | NodeFault::Misplaced { .. }
+            | NodeFault::Unsigned { .. }
             | NodeFault::Checkpoint { .. }
             | NodeFault::Contradicted { .. }
             | NodeFault::Diverged { .. } => Kind::Permanent,

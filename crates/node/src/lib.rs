@@ -14,9 +14,11 @@ mod fault;
 mod node;
 mod receipt;
 mod replay;
+pub mod statement;
 mod writer;
 
 pub use fault::NodeFault;
 pub use node::{Config, Decided, Node, Recovered};
 pub use receipt::{BadCheckpoint, Checkpoint, Kept, Receipt, Signer, Verifier};
 pub use replay::{Verified, rules, verify};
+pub use statement::{BadStatement, Signed};

@@ -3,6 +3,7 @@
 use crate::fault::NodeFault;
 use crate::receipt::{Kept, Log, Signer};
 use crate::replay::{Replay, rules};
+use crate::statement::{BadStatement, Signed};
 use crate::writer::{self, Writer};
 use journal::merkle::Tree;
 use journal::{Cut, Head, Options, Snapshot, Start, Storage};
@@ -95,7 +96,7 @@ impl Node {
             return Ok((Node::on((genesis, log), Head::GENESIS, Writer::begin(journal), config, signer), None));
         };
         let mut replay = Replay::of(&snapshot)?;
-        if replay.params() != genesis.state().params() {
+        if replay.venue() != genesis.state().governance.venue {
             return Err(NodeFault::OtherVenue);
         }
         let mut effects = Vec::new();
@@ -165,11 +166,44 @@ impl Node {
     ///
     /// # Errors
     /// A journal that failed. The node is at its end then, and so should be its process.
+    ///
+    /// # Panics
+    /// Where a statement is among them: those come through [`Node::hear`], which looks at their signatures.
     pub fn turn(&mut self, at: Timestamp, inputs: Vec<Input>) -> Result<(), NodeFault> {
+        let is_statement = |input: &Input| matches!(input, Input::Statement(_));
+        assert!(!inputs.iter().any(is_statement), "whoever brings statements has their signatures looked at");
+        let at = self.catch_up(at)?;
+        self.decide_with_reports(at, inputs)
+    }
+
+    /// Hears a signed statement at `at`, in a batch of its own. The height of that batch, which says what came of it; or why it is no
+    /// statement of a key of this venue, which leaves no trace in the journal.
+    ///
+    /// # Errors
+    /// As [`Node::turn`].
+    pub fn hear(&mut self, at: Timestamp, signed: &Signed) -> Result<Result<u64, BadStatement>, NodeFault> {
+        // Who holds which key may change in what is due before.
+        let at = self.catch_up(at)?;
+        match signed.hear(&self.kernel.state().governance) {
+            Err(bad) => Ok(Err(bad)),
+            Ok(said) => {
+                self.decide_with_reports(at, vec![Input::Statement(Box::new(said))])?;
+                Ok(Ok(self.head.height))
+            }
+        }
+    }
+
+    /// Decides whatever the kernel decides by itself before `at`, or before the last batch's time if that is later: the sequence never
+    /// goes back.
+    fn catch_up(&mut self, at: Timestamp) -> Result<Timestamp, NodeFault> {
         let at = at.max(self.kernel.state().at);
         while let Some(due) = self.next_due().filter(|due| *due < at) {
             self.decide(due, Vec::new())?;
         }
+        Ok(at)
+    }
+
+    fn decide_with_reports(&mut self, at: Timestamp, inputs: Vec<Input>) -> Result<(), NodeFault> {
         let mut all = std::mem::take(&mut self.reported);
         all.extend(inputs);
         self.decide(at, all)
@@ -182,7 +216,7 @@ impl Node {
         self.writer.append(entry)?;
         let mut effects = Vec::new();
         self.kernel.apply(&batch, &mut effects);
-        self.log.push(self.head, &effects);
+        self.log.push(self.head, &effects, self.kernel.state());
         self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects });
         if self.head.height.is_multiple_of(self.config.snapshot_every.max(1)) {
             self.keep()?;

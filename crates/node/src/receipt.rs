@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use journal::merkle::{self, Hash, Tree};
 use journal::{Head, Snapshot};
 use kernel::state::State;
+use protocol::governance::Governed;
 use protocol::{Effect, VenueParams};
 use sha2::{Digest, Sha256};
 
@@ -42,7 +43,12 @@ impl Log {
         Log { tree, parameters: codec::hash(parameters), rules: rules() }
     }
 
-    pub(crate) fn push(&mut self, head: Head, effects: &Vec<Effect>) {
+    /// The parameters are those in force behind the batch.
+    pub(crate) fn push(&mut self, head: Head, effects: &Vec<Effect>, state: &State) {
+        let changes = |effect: &Effect| matches!(effect, Effect::Governed { what: Governed::Executed { .. } });
+        if effects.iter().any(changes) {
+            self.parameters = codec::hash(&state.params());
+        }
         let (parameters, rules) = (self.parameters, self.rules);
         let effects = codec::hash(effects);
         self.tree.push(Receipt { height: head.height, record: head.hash, effects, parameters, rules }.leaf());

@@ -2,10 +2,11 @@
 
 use crate::fault::NodeFault;
 use crate::receipt::{BadCheckpoint, Kept, Log, Verifier};
+use crate::statement::is_signed;
 use journal::merkle::Hash;
 use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
-use protocol::{Batch, Effect, VenueParams};
+use protocol::{Batch, Effect, Input};
 
 /// The digest of the rules that this build decides by: of the sources of all crates that decide.
 #[must_use]
@@ -49,14 +50,20 @@ impl Replay {
         follows("the seed", height, &batch.seed, &self.head.hash, |seed| hex(seed))?;
         let (at, before) = (batch.at.0, self.kernel.state().at.0);
         follows("the time", height, &at, &at.clamp(before, kernel::kernel::AT_MAX.0), i64::to_string)?;
+        let governance = &self.kernel.state().governance;
+        let forged = |input: &Input| matches!(input, Input::Statement(said) if !is_signed(said, governance));
+        if let Some(input) = batch.inputs.iter().position(forged) {
+            return Err(NodeFault::Unsigned { height, input });
+        }
         self.kernel.apply(&batch, effects);
-        self.log.push(record.head, effects);
+        self.log.push(record.head, effects, self.kernel.state());
         self.head = record.head;
         Ok(batch)
     }
 
-    pub(crate) fn params(&self) -> VenueParams {
-        self.kernel.state().params()
+    /// The hash of the parameters with which the venue began.
+    pub(crate) fn venue(&self) -> [u8; 32] {
+        self.kernel.state().governance.venue
     }
 
     pub(crate) fn into_parts(self) -> (Kernel, Log) {
