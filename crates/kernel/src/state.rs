@@ -5,7 +5,7 @@ use crate::breaker::Breaker;
 use crate::collateral::Held;
 use crate::detect::{MarketView, Memory};
 use crate::governance::{self, Governance};
-use crate::index::{Denomination, Index, Rate};
+use crate::index::{Denomination, Index, Rate, Source};
 use crate::kernel::tell;
 use crate::ladder::{Choices, Fallback, Ladder};
 use crate::margin::{Lens, risk};
@@ -305,6 +305,14 @@ impl Market {
         let lower = self.fallbacks.iter().map(|fallback| (&fallback.panel, &fallback.index));
         let mut all = [(&self.panel, &self.index)].into_iter().chain(lower);
         all.find_map(|(panel, index)| Some(index.exclusion(panel.place_of(source)?)))?
+    }
+
+    /// What a source said, and what is known of it.
+    #[must_use]
+    pub fn source(&self, source: SourceId) -> Option<&Source> {
+        let lower = self.fallbacks.iter().map(|fallback| (&fallback.panel, &fallback.index));
+        let mut all = [(&self.panel, &self.index)].into_iter().chain(lower);
+        all.find_map(|(panel, index)| index.sources.get(panel.place_of(source)?))
     }
 
     /// The sources whose price serves, or the market's own where nobody's does.

@@ -26,7 +26,7 @@ fn main() {
     let (policy, _) = generated::policies();
     let (feed, _) = generated::open(&options);
     let drawn = AccountsFrom::Drawn { per_market: 250, seed: 1 };
-    let venue = Venue::of(&feed, &policy, &drawn).expect("the feed can be listed");
+    let venue = Venue::of(&feed, &policy, &drawn, None).expect("the feed can be listed");
     let observations: Vec<Observation> = feed
         .replay()
         .expect("a stream")

@@ -13,7 +13,7 @@ use node::{Decided, Node, NodeFault};
 use policy::Policy;
 use protocol::governance::Governed;
 use protocol::input::{InsuranceDeposit, Observation};
-use protocol::{Effect, Input, MarketId, PoolId, SourceId, VenueParams};
+use protocol::{Effect, GovernanceParams, Input, MarketId, PoolId, SourceId, VenueParams};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use units::{Notional, Price, Rounding, Timestamp};
@@ -32,27 +32,37 @@ pub struct Venue {
     pub accounts: Accounts,
     /// Of every pool, micro-USD: one percent of the open interest.
     pub insurance: Notional,
+    /// Names by pool id.
+    pub pool_names: Vec<String>,
     /// What was decided here.
     pub decisions: Vec<String>,
 }
 
 impl Venue {
-    /// Lists a feed under a policy.
+    /// Lists a feed under a policy; without `governance` nobody may change anything while it runs.
     ///
     /// # Errors
     /// In words: a world that can't be listed, or accounts that do not fit.
-    pub fn of(feed: &Feed, policy: &Policy, from: &AccountsFrom) -> Result<Venue, String> {
+    pub fn of(
+        feed: &Feed,
+        policy: &Policy,
+        from: &AccountsFrom,
+        governance: Option<&GovernanceParams>,
+    ) -> Result<Venue, String> {
         let world = World::of(feed)?;
         let listed = world.list(policy).map_err(|error| error.to_string())?;
         let accounts = Accounts::of(from, &world, &listed.pool_names)?;
         let insurance = Notional((accounts.open_interest_usd(&world) * 0.01 * 1e6) as i64);
         let decisions = [&feed.decisions, &world.decisions, &listed.decisions, &accounts.decisions];
         let decisions = decisions.into_iter().flatten().cloned().collect();
-        let params = listed.params;
+        let mut params = listed.params;
+        if let Some(governance) = governance {
+            params.governance = governance.clone();
+        }
         // What a node begins with is known to be sound.
         Kernel::new(&params, &accounts.genesis)
             .map_err(|bad| format!("the accounts do not fit the policy: {bad:?}"))?;
-        Ok(Venue { world, params, accounts, insurance, decisions })
+        Ok(Venue { world, params, accounts, insurance, pool_names: listed.pool_names, decisions })
     }
 
     /// The kernel before its first batch.
@@ -89,6 +99,34 @@ pub struct Done {
     pub at_end: bool,
 }
 
+/// How fast a feed goes through.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// So many times as fast as it was; `None`: as fast as it goes, with every effect carried out before the next observation, so that two
+    /// runs do the same.
+    pub speed: Option<f64>,
+    /// Behind the feed's end time goes on until somebody stops it.
+    pub lingers: bool,
+}
+
+/// Who looks on while a feed runs, and may have the node hear statements.
+pub trait Onlooker {
+    /// A batch whose effects left.
+    fn released(&mut self, node: &Node, decided: &Decided);
+
+    /// Between batches, at least every 20 ms: what time it is.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
+        let _nobody_asks = (node, at);
+        Ok(())
+    }
+
+    /// The feed is at its end, and time goes on.
+    fn ended(&mut self) {}
+}
+
 /// Why a run stopped before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
@@ -122,22 +160,22 @@ impl<'a> Live<'a> {
         Live { venue, node, outside, done: Done::default() }
     }
 
-    /// Sends the feed through the node, `speed` times as fast as it was; `None`: as fast as it goes, with every effect carried out before the
-    /// next observation, so that two runs do the same. Every batch whose effects leave is
-    /// shown to `observe`. Ends at the feed's end, or soon after `stop` says so.
+    /// Sends the feed through the node at a pace. Every batch whose effects leave is shown to `onlooker`. Ends at the feed's end, unless it
+    /// lingers, or soon after `stop` says so.
     ///
     /// # Errors
     /// A stream that can't be read; a journal that failed.
     pub fn run(
         mut self,
         feed: &Feed,
-        speed: Option<f64>,
+        pace: Pace,
         stop: &AtomicBool,
-        observe: &mut dyn FnMut(&Decided),
+        onlooker: &mut dyn Onlooker,
     ) -> Result<Done, Stopped> {
+        let Pace { speed, lingers } = pace;
         let begun_at = self.node.state().at;
         let is_new = self.node.head().height == 0;
-        let mut pace: Option<(Instant, Micros)> = None;
+        let mut clock: Option<(Instant, Micros)> = None;
         for event in feed.replay().map_err(unread)? {
             let event = event.map_err(unread)?;
             if !is_new && event.received_at <= begun_at.0 {
@@ -145,17 +183,30 @@ impl<'a> Live<'a> {
                 continue;
             }
             if stop.load(Ordering::Relaxed) {
-                self.settle(observe)?;
+                self.settle(onlooker)?;
                 return Ok(self.done);
             }
-            let (started, first) = *pace.get_or_insert((Instant::now(), event.received_at));
+            let (started, first) = *clock.get_or_insert((Instant::now(), event.received_at));
             if let Some(speed) = speed {
-                self.wait(started, first, event.received_at, speed, stop, observe)?;
+                self.wait(started, first, event.received_at, speed, stop, onlooker)?;
             }
-            self.event(&event, speed.is_none(), observe)?;
+            self.event(&event, speed.is_none(), onlooker)?;
+            if speed.is_none() {
+                onlooker.look(self.node, Timestamp(event.received_at))?;
+            }
         }
-        self.settle(observe)?;
+        self.settle(onlooker)?;
         self.done.at_end = true;
+        if lingers {
+            onlooker.ended();
+            // The venue goes on, without anybody who says a price.
+            let (started, first) = match (clock, speed) {
+                (Some(clock), Some(_)) => clock,
+                (Some(_) | None, _) => (Instant::now(), self.node.state().at.0),
+            };
+            self.wait(started, first, Micros::MAX, speed.unwrap_or(1.0), stop, onlooker)?;
+            self.settle(onlooker)?;
+        }
         Ok(self.done)
     }
 
@@ -167,12 +218,13 @@ impl<'a> Live<'a> {
         until: Micros,
         speed: f64,
         stop: &AtomicBool,
-        observe: &mut dyn FnMut(&Decided),
+        onlooker: &mut dyn Onlooker,
     ) -> Result<(), NodeFault> {
         loop {
             let passed = (started.elapsed().as_secs_f64() * speed * 1e6) as Micros;
             let now = first.saturating_add(passed);
-            self.release(observe)?;
+            self.release(onlooker)?;
+            onlooker.look(self.node, Timestamp(now))?;
             if until <= now || stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -180,16 +232,12 @@ impl<'a> Live<'a> {
                 self.node.turn(Timestamp(now), Vec::new())?;
                 continue;
             }
-            std::thread::sleep(SLICE.min(Duration::from_secs_f64((until - now) as f64 / 1e6 / speed)));
+            let ahead = Duration::try_from_secs_f64((until - now) as f64 / 1e6 / speed);
+            std::thread::sleep(ahead.map_or(SLICE, |ahead| ahead.min(SLICE)));
         }
     }
 
-    fn event(
-        &mut self,
-        event: &FeedEvent,
-        is_hurried: bool,
-        observe: &mut dyn FnMut(&Decided),
-    ) -> Result<(), NodeFault> {
+    fn event(&mut self, event: &FeedEvent, is_hurried: bool, onlooker: &mut dyn Onlooker) -> Result<(), NodeFault> {
         let Some((market, source)) = self.venue.world.series.get(event.series as usize).copied() else { return Ok(()) };
         let listed = &self.venue.world.markets[usize::from(market.0)];
         let width = listed.scale.price_from_pico(event.confidence.max(0), Rounding::Up);
@@ -214,9 +262,9 @@ impl<'a> Live<'a> {
             // The disk's time is not the feed's.
             self.node.settle()?;
         }
-        self.release(observe)?;
+        self.release(onlooker)?;
         match event.bar.and_then(|bar| self.in_usd(market, source, bar)) {
-            Some(bar) => self.bar(market, &bar, at, observe),
+            Some(bar) => self.bar(market, &bar, at, onlooker),
             None => Ok(()),
         }
     }
@@ -227,7 +275,7 @@ impl<'a> Live<'a> {
         market: MarketId,
         bar: &BarRef,
         at: Timestamp,
-        observe: &mut dyn FnMut(&Decided),
+        onlooker: &mut dyn Onlooker,
     ) -> Result<(), NodeFault> {
         let Some(book) = self.node.exchange().book(market).filter(|book| !book.is_empty()) else { return Ok(()) };
         let offers = self.outside.offers(market, bar, book);
@@ -236,10 +284,10 @@ impl<'a> Live<'a> {
         }
         self.node.turn(at, offers.iter().copied().map(Input::Order).collect())?;
         // The auction is of what has entered, and it enters once that is durable.
-        self.settle(observe)?;
+        self.settle(onlooker)?;
         self.node.auction(market);
         self.node.turn(at, offers.iter().map(taken_back).collect())?;
-        self.release(observe)
+        self.release(onlooker)
     }
 
     /// What a bar was worth in USD by what the kernel believes of its unit; `None` where that has no price.
@@ -253,19 +301,19 @@ impl<'a> Live<'a> {
         (0 < low).then_some(BarRef { open, high, low, close, volume: bar.volume })
     }
 
-    fn release(&mut self, observe: &mut dyn FnMut(&Decided)) -> Result<(), NodeFault> {
+    fn release(&mut self, onlooker: &mut dyn Onlooker) -> Result<(), NodeFault> {
         while let Some(decided) = self.node.released()? {
             self.done.released += 1;
             let liquidates = |effect: &&Effect| matches!(effect, Effect::Liquidate { .. });
             self.done.liquidations += decided.effects.iter().filter(liquidates).count() as u64;
-            observe(&decided);
+            onlooker.released(self.node, &decided);
         }
         Ok(())
     }
 
-    fn settle(&mut self, observe: &mut dyn FnMut(&Decided)) -> Result<(), NodeFault> {
+    fn settle(&mut self, onlooker: &mut dyn Onlooker) -> Result<(), NodeFault> {
         self.node.settle()?;
-        self.release(observe)
+        self.release(onlooker)
     }
 }
 
@@ -310,8 +358,10 @@ impl<'a> Teller<'a> {
             let Some((market, kind, text)) = self.told(effect) else { continue };
             let market = market.and_then(|market| self.world.markets.get(usize::from(market.0)));
             let market = market.map_or("", |market| &market.name);
-            // Each change of a mode is a line of its own.
-            let alike = |line: &&mut Line| line.market == market && line.kind == kind && kind != "mode";
+            // Each change of a mode is a line of its own, and whatever governance says.
+            let alike = |line: &&mut Line| {
+                line.market == market && line.kind == kind && !["mode", "governance"].contains(&kind)
+            };
             if let Some(line) = self.lines.iter_mut().find(alike) {
                 line.count += 1;
                 continue;
@@ -320,6 +370,11 @@ impl<'a> Teller<'a> {
             self.lines.push(Line { at, height, market, kind, text, count: 1 });
         }
         over
+    }
+
+    /// What was not given yet of seconds before `at`.
+    pub fn until(&mut self, at: Timestamp) -> Vec<Line> {
+        if at.0.div_euclid(1_000_000) <= self.second { Vec::new() } else { self.rest() }
     }
 
     /// What was not given yet.
@@ -333,7 +388,10 @@ impl<'a> Teller<'a> {
         match effect {
             Effect::Mode { market, from, to, causes, .. } => {
                 let asks = NAMES.iter().enumerate().filter(|(bit, _)| causes & 1 << bit != 0);
-                let asks: Vec<&str> = asks.map(|(_, name)| *name).collect();
+                let mut asks: Vec<&str> = asks.map(|(_, name)| *name).collect();
+                if causes & kernel::kernel::ASKED != 0 {
+                    asks.push("asked for");
+                }
                 let because = if asks.is_empty() { String::new() } else { format!(" ({})", asks.join(", ")) };
                 Some((Some(*market), "mode", format!("{from:?} to {to:?}{because}")))
             }

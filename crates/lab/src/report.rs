@@ -19,6 +19,7 @@ mod page;
 mod sheets;
 
 pub use corpus::Chapter;
+pub use frame::LIBRARY as CHARTS;
 
 use crate::replay::outcome::Outcome;
 use std::io;

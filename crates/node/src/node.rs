@@ -1,7 +1,7 @@
 //! The loop, one turn at a time.
 
 use crate::fault::NodeFault;
-use crate::receipt::{Kept, Log, Signer};
+use crate::receipt::{Kept, Log, Receipt, Signer};
 use crate::replay::{Replay, rules};
 use crate::statement::{BadStatement, Signed};
 use crate::writer::{self, Writer};
@@ -37,6 +37,8 @@ pub struct Decided {
     pub inputs: Vec<Input>,
     /// In order.
     pub effects: Vec<Effect>,
+    /// What of it is in the log.
+    pub receipt: Receipt,
 }
 
 /// What a node found when it began.
@@ -216,8 +218,8 @@ impl Node {
         self.writer.append(entry)?;
         let mut effects = Vec::new();
         self.kernel.apply(&batch, &mut effects);
-        self.log.push(self.head, &effects, self.kernel.state());
-        self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects });
+        let receipt = self.log.push(self.head, &effects, self.kernel.state());
+        self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects, receipt });
         if self.head.height.is_multiple_of(self.config.snapshot_every.max(1)) {
             self.keep()?;
         }

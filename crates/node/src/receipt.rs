@@ -43,15 +43,17 @@ impl Log {
         Log { tree, parameters: codec::hash(parameters), rules: rules() }
     }
 
-    /// The parameters are those in force behind the batch.
-    pub(crate) fn push(&mut self, head: Head, effects: &Vec<Effect>, state: &State) {
+    /// Writes down what a batch came to; the parameters are those in force behind it.
+    pub(crate) fn push(&mut self, head: Head, effects: &Vec<Effect>, state: &State) -> Receipt {
         let changes = |effect: &Effect| matches!(effect, Effect::Governed { what: Governed::Executed { .. } });
         if effects.iter().any(changes) {
             self.parameters = codec::hash(&state.params());
         }
         let (parameters, rules) = (self.parameters, self.rules);
         let effects = codec::hash(effects);
-        self.tree.push(Receipt { height: head.height, record: head.hash, effects, parameters, rules }.leaf());
+        let receipt = Receipt { height: head.height, record: head.hash, effects, parameters, rules };
+        self.tree.push(receipt.leaf());
+        receipt
     }
 }
 

@@ -44,6 +44,27 @@ const U8: Form = Form::Count { max: u8::MAX as i64 };
 const U16: Form = Form::Count { max: u16::MAX as i64 };
 const U32: Form = Form::Count { max: u32::MAX as i64 };
 
+/// A venue's governance, in a file of its own.
+pub(crate) const GOVERNANCE: &[Key] = &[
+    key("threshold", U8, "2", "Governors who must agree to a change; at least two."),
+    key("tighten_max", Form::Span, "48h", "How long one guardian's restriction lasts at most unless it is ratified."),
+    key("ratified_max", Form::Span, "30d", "How long a ratified restriction lasts at most, from its beginning."),
+    key("delay", Form::Span, "24h", "From agreement to effect of what loosens by no more than a doubling."),
+    key("delay_step", Form::Span, "24h", "So much more for each further doubling."),
+    key("delay_max", Form::Span, "7d", "The longest delay: of what is new, and of a change of keys."),
+    key("doublings_max", U8, "2", "The most doublings that one change may loosen a value by."),
+    key("loosen_every", Form::Span, "7d", "The least time between two changes that loosen the same value."),
+    key("approval_age_max", Form::Span, "10d", "An approval that is older than this counts for nothing."),
+    key("statement_max", Form::Span, "1h", "How far ahead a statement's expiry may lie: nothing is signed to be kept."),
+    key("quorum", Form::Ratio, "20%", "Of the weight of a vote that must have voted."),
+    key(
+        "liquidatable_max",
+        Form::Ratio,
+        "1%",
+        "The most of any market's positions that a change may make liquidatable by itself.",
+    ),
+];
+
 /// `[pool.NAME]`
 pub(crate) const POOL: &[Key] = &[
     key("accounts_max", U32, "5_000_000", "Largest number of accounts."),

@@ -13,6 +13,7 @@
 //! Start at `keys`: one table of all keys drives the reader, the writer, the schema and the tests.
 
 mod error;
+mod governance;
 mod keys;
 mod quantity;
 
@@ -25,6 +26,7 @@ mod compare;
 
 pub use compare::{Amendment, Stretch, compare};
 pub use error::{PolicyError, Position, Problem};
+pub use governance::{BadGovernance, Governance};
 pub use list::{Listed, Listing, MarketListing, SourceListing};
 pub use schema::schema;
 pub use write::{Change, Digest, diff};

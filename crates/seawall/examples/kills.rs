@@ -92,6 +92,7 @@ impl Story {
         let mut command = Command::new(program);
         command.args([
             "run",
+            "--no-listen",
             "I-17",
             "--speed",
             "max",

@@ -5,6 +5,7 @@ mod corpus;
 mod evidence;
 mod input;
 mod journal_command;
+mod keys;
 mod oracle;
 mod policy_command;
 mod replay;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 /// Keeps a derivatives venue solvent when prices, oracles, chains or code fail.
 ///
-/// Without a command it replays the bundled incident I-17 (10 October 2025) and writes ./seawall-report.html.
+/// Without a command it runs a node: the embedded venue lives through the bundled incident I-17 (10 October 2025), with its dashboard at
+/// http://127.0.0.1:8787 and its journal in ./seawall-data.
 #[derive(Parser)]
 #[command(version, after_help = "Exit codes: 0 ok, 1 findings, 2 bad input, 3 verification failed, 4 needs a human.")]
 struct Command {
@@ -65,7 +67,11 @@ fn main() -> ExitCode {
         Some(Verb::Policy(arguments)) => policy_command::run(&arguments),
         Some(Verb::Vectors(arguments)) => oracle::vectors(&arguments),
         Some(Verb::Reference) => reference(),
-        None => replay::run(&replay::Arguments::bundled()),
+        // What a newcomer runs: the embedded venue on a bundled incident.
+        None => match Command::parse_from(["seawall", "run"]).verb {
+            Some(Verb::Run(arguments)) => run::run(&arguments),
+            _ => unreachable!("that is what was parsed"),
+        },
     };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,

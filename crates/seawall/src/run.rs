@@ -2,19 +2,24 @@
 
 use crate::Ended;
 use crate::input::{Input, echo};
+use crate::keys;
 use anyhow::{Context, Result, anyhow, bail};
+use api::{Names, Publisher, Settings};
 use clap::Args;
 use journal::FileStorage;
 use lab::feed::time;
 use lab::incident;
-use lab::live::{Done, Line, Live, Stopped, Teller, Venue};
+use lab::live::{Done, Line, Live, Onlooker, Pace, Stopped, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
+use lab::replay::world::WorldMarket;
 use node::{Config, Decided, Node, NodeFault, Recovered, Signer};
 use serde_json::json;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use units::Timestamp;
 use venue::Limits;
 
 /// Arguments of `seawall run`.
@@ -46,6 +51,21 @@ pub(crate) struct Arguments {
     /// Batches between two snapshots
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
+    /// Where the dashboard and the API are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787", conflicts_with = "no_listen")]
+    listen: SocketAddr,
+    /// Serve nothing
+    #[arg(long)]
+    no_listen: bool,
+    /// A file with the token that readers must show; needed where others than this machine can read
+    #[arg(long, value_name = "FILE", conflicts_with = "no_listen")]
+    token_file: Option<PathBuf>,
+    /// End where the data ends, instead of going on until Ctrl-C; without --no-listen the venue goes on
+    #[arg(long)]
+    exit_at_end: bool,
+    /// Who may change what while it runs (default: governance.toml beside the journal, made with new keys where there is none)
+    #[arg(long, value_name = "FILE")]
+    governance: Option<PathBuf>,
     /// Print every effect as it leaves, by height and place in its batch, as a JSON object a line, instead of what a person reads
     #[arg(long)]
     effects: bool,
@@ -81,7 +101,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         Some(path) => AccountsFrom::File(path.clone()),
         None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },
     };
-    let venue = Venue::of(&feed, &arguments.input.policy()?, &from).map_err(|error| anyhow!("{error}"))?;
+    let governance = keys::governance(&arguments.data, arguments.governance.as_deref())?;
+    let venue = Venue::of(&feed, &arguments.input.policy()?, &from, Some(&governance.params))
+        .map_err(|error| anyhow!("{error}"))?;
     echo(&venue.decisions);
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -102,28 +124,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let mut out = io::stdout().lock();
     begin(&mut out, arguments.json, recovered.as_ref())?;
 
-    let pace = match arguments.speed {
+    let speed = match arguments.speed {
         Speed::Times(times) => Some(times),
         Speed::Max => None,
     };
-    let (mut failed, mut teller) = (None, Teller::new(&venue.world));
-    let mut observe = |decided: &Decided| {
-        let written = if arguments.effects {
-            effects(&mut out, decided)
-        } else {
-            teller.tell(decided).iter().try_for_each(|line| tell(&mut out, arguments.json, line))
-        };
-        if let Err(error) = written {
-            // Nobody reads any more: the venue goes on to a clean end.
-            stop.store(true, Ordering::Relaxed);
-            failed.get_or_insert(error);
-        }
-    };
-    let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut observe) {
+    let pace = Pace { speed, lingers: !arguments.no_listen && !arguments.exit_at_end };
+    let publisher = if arguments.no_listen { None } else { Some(publish(arguments, &venue, &node)?) };
+    let teller = Teller::new(&venue.world);
+    let mut desk = Desk { arguments, out: &mut out, teller, publisher, stop: &stop, failed: None };
+    let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut desk) {
         Ok(done) => done,
         Err(Stopped::Node(fault)) => return Ok(needs_human(&home, &fault)),
         Err(stopped) => return Err(stopped.into()),
     };
+    desk.rest();
+    let failed = desk.failed.take();
     let broken = node.state().check().err();
     let state = hex(&node.state().hash());
     let head = match node.close() {
@@ -133,9 +148,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    for line in teller.rest() {
-        tell(&mut out, arguments.json, &line)?;
-    }
     end(&mut out, arguments.json, &done, &head, &state)?;
     match broken {
         None => Ok(Ended::Well),
@@ -143,6 +155,97 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             eprintln!("invariant {} is broken in pool {}", broken.invariant, broken.pool.0);
             Ok(Ended::VerificationFailed)
         }
+    }
+}
+
+/// The dashboard and the API, on a thread of their own.
+fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Publisher> {
+    let sources = |market: &WorldMarket| {
+        market.sources.iter().map(|source| (source.name.clone(), source.lineage.clone())).collect()
+    };
+    let markets = &venue.world.markets;
+    let names = Names {
+        markets: markets.iter().map(|market| market.name.clone()).collect(),
+        sources: markets.iter().map(sources).collect(),
+        pools: venue.pool_names.clone(),
+    };
+    let token = match &arguments.token_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+            Some(text.trim().to_owned())
+        }
+    };
+    let (publisher, window) = Publisher::new(node, names);
+    let settings = Settings { listen: arguments.listen, token, charts: lab::report::CHARTS };
+    let at = api::serve(window, &settings)?;
+    eprintln!("the dashboard is at http://{at}/");
+    Ok(publisher)
+}
+
+/// Writes down what a person reads, for the terminal and for the dashboard.
+struct Desk<'a, 'o> {
+    arguments: &'a Arguments,
+    out: &'a mut io::StdoutLock<'o>,
+    teller: Teller<'a>,
+    publisher: Option<Publisher>,
+    stop: &'a AtomicBool,
+    /// Why nobody reads any more.
+    failed: Option<io::Error>,
+}
+
+impl Desk<'_, '_> {
+    fn tell(&mut self, lines: &[Line]) {
+        for line in lines {
+            if let Some(publisher) = &self.publisher {
+                let Line { at, height, market, kind, text, count } = line;
+                publisher.tell(Timestamp(*at), *height, market, kind, text, *count);
+            }
+            if !self.arguments.effects {
+                self.written(|out, as_json| tell(out, as_json, line));
+            }
+        }
+    }
+
+    fn written(&mut self, write: impl FnOnce(&mut io::StdoutLock<'_>, bool) -> io::Result<()>) {
+        if self.failed.is_some() {
+            return;
+        }
+        if let Err(error) = write(self.out, self.arguments.json) {
+            // Nobody reads any more: the venue goes on to a clean end.
+            self.stop.store(true, Ordering::Relaxed);
+            self.failed = Some(error);
+        }
+    }
+
+    /// What was not told yet.
+    fn rest(&mut self) {
+        let lines = self.teller.rest();
+        self.tell(&lines);
+    }
+}
+
+impl Onlooker for Desk<'_, '_> {
+    fn released(&mut self, _: &Node, decided: &Decided) {
+        if self.arguments.effects {
+            self.written(|out, _| effects(out, decided));
+        }
+        let lines = self.teller.tell(decided);
+        self.tell(&lines);
+        if let Some(publisher) = &mut self.publisher {
+            publisher.released(decided);
+        }
+    }
+
+    fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
+        let lines = self.teller.until(at);
+        self.tell(&lines);
+        self.publisher.as_mut().map_or(Ok(()), |publisher| publisher.look(node, at))
+    }
+
+    fn ended(&mut self) {
+        self.rest();
+        eprintln!("the data is at its end: the venue goes on without prices; Ctrl-C stops it");
     }
 }
 
@@ -155,28 +258,9 @@ fn needs_human(home: &Path, fault: &NodeFault) -> Ended {
 /// The key in `DATA/key`, made where there is none; who checks it is written beside it.
 fn signer(data: &Path, name: &str) -> Result<Signer> {
     let path = data.join("key");
-    let shown = path.display();
-    let secret = match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let bytes = |text: &str| {
-                (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-            };
-            let read: Option<Vec<u8>> = bytes(text.trim());
-            read.and_then(|bytes| bytes.try_into().ok())
-                .with_context(|| format!("{shown}: it is no key of 64 hexadecimal digits"))?
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut secret = [0; 32];
-            getrandom::fill(&mut secret).map_err(|error| anyhow!("drawing a key: {error}"))?;
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(&path).with_context(|| format!("{shown}"))?;
-            writeln!(file, "{}", hex(&secret)).and_then(|()| file.sync_all()).with_context(|| format!("{shown}"))?;
-            secret
-        }
-        Err(error) => return Err(error).with_context(|| format!("{shown}")),
+    let secret = match keys::read(&path)? {
+        Some(secret) => secret,
+        None => keys::make(&path)?,
     };
     let signer =
         Signer::new(name, &secret).with_context(|| format!("--name {name}: write one without blanks and +"))?;

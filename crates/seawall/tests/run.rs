@@ -14,7 +14,7 @@ fn seawall(words: &[&str]) -> Command {
 
 fn node(home: &Path, more: &[&str]) -> Command {
     let home = home.to_str().expect("a name");
-    seawall(&[&["run", "I-17", "--data", home, "--json", "--draw", "60"], more].concat())
+    seawall(&[&["run", "I-17", "--data", home, "--json", "--draw", "60", "--no-listen"], more].concat())
 }
 
 fn lines(output: &Output) -> Vec<Value> {

@@ -5,7 +5,8 @@ use crate::replay::outcome::Totals;
 use serde_json::Value;
 use std::fmt::Write;
 
-const LIBRARY: &str = include_str!("../../assets/plotly/plotly-basic.min.js");
+/// The library of charts: one script.
+pub const LIBRARY: &str = include_str!("../../assets/plotly/plotly-basic.min.js");
 const COMMON: &str = include_str!("common.js");
 const STYLE: &str = include_str!("page.css");
 

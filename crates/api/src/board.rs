@@ -1,0 +1,186 @@
+//! What was put down for readers: the newest view, and the last entries of the timeline with their receipts. All of it is bounded.
+
+use crate::view::{LiquidationMap, View};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// The most entries of the timeline that are kept.
+pub(crate) const ENTRIES_MAX: usize = 4_096;
+/// The most receipts that are kept.
+pub(crate) const RECEIPTS_MAX: usize = 4_096;
+/// The most points of a market's history.
+pub(crate) const POINTS_MAX: usize = 900;
+
+/// One line of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Entry {
+    /// Counted from one, without gaps.
+    pub id: u64,
+    /// When, as text.
+    pub at: String,
+    /// In which batch: its receipt has this height.
+    pub height: u64,
+    /// The market's name, or nothing.
+    pub market: String,
+    /// Of what kind.
+    pub kind: &'static str,
+    /// In words.
+    pub text: String,
+    /// How many like it in the same second.
+    pub count: u64,
+}
+
+/// What was decided in a batch, as a leaf of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ReceiptView {
+    /// Of the batch.
+    pub height: u64,
+    /// When, as text.
+    pub at: String,
+    /// The record's hash, in hexadecimal.
+    pub record: String,
+    /// Of the effects, likewise.
+    pub effects_digest: String,
+    /// Of the parameters in force, likewise.
+    pub parameters: String,
+    /// Of the rules, likewise.
+    pub rules: String,
+    /// Its hash in the log, likewise.
+    pub leaf: String,
+    /// How many inputs the batch has.
+    pub inputs: usize,
+    /// The effects, in words for whoever knows the code; at most a hundred.
+    pub effects: Vec<String>,
+    /// How many there are.
+    pub effects_count: usize,
+}
+
+/// A market's recent past.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct History {
+    /// Microseconds since 1970.
+    pub at: VecDeque<i64>,
+    /// USD.
+    pub index: VecDeque<Option<String>>,
+    /// USD.
+    pub mark: VecDeque<Option<String>>,
+    /// By name.
+    pub mode: VecDeque<&'static str>,
+}
+
+/// Where the loop puts down and readers look.
+#[derive(Debug)]
+pub(crate) struct Board {
+    view: RwLock<Arc<View>>,
+    entries: Mutex<VecDeque<Entry>>,
+    receipts: Mutex<BTreeMap<u64, ReceiptView>>,
+    histories: Mutex<BTreeMap<String, History>>,
+    maps: RwLock<Arc<Vec<LiquidationMap>>>,
+    /// The newest entry's id, and how many views there were: whoever waits is woken.
+    pub(crate) news: watch::Sender<(u64, u64)>,
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is put down can be half done.
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Board {
+    pub(crate) fn new(view: View) -> Board {
+        Board {
+            view: RwLock::new(Arc::new(view)),
+            entries: Mutex::default(),
+            receipts: Mutex::default(),
+            histories: Mutex::default(),
+            maps: RwLock::default(),
+            news: watch::Sender::new((0, 0)),
+        }
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn put_view(&self, view: View) {
+        {
+            let mut histories = held(&self.histories);
+            for market in &view.markets {
+                // Before the first batch there is no time.
+                if view.height == 0 {
+                    continue;
+                }
+                let history = histories.entry(market.name.clone()).or_default();
+                if history.at.back() == Some(&view.at_micros) {
+                    continue;
+                }
+                if history.at.len() == POINTS_MAX {
+                    history.at.pop_front();
+                    history.index.pop_front();
+                    history.mark.pop_front();
+                    history.mode.pop_front();
+                }
+                history.at.push_back(view.at_micros);
+                history.index.push_back(market.index.clone());
+                history.mark.push_back(market.mark.clone());
+                history.mode.push_back(market.mode);
+            }
+        }
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        self.news.send_modify(|news| news.1 += 1);
+    }
+
+    pub(crate) fn put_maps(&self, maps: Vec<LiquidationMap>) {
+        *self.maps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(maps);
+    }
+
+    pub(crate) fn map(&self, market: &str) -> Option<LiquidationMap> {
+        let maps = Arc::clone(&self.maps.read().unwrap_or_else(PoisonError::into_inner));
+        maps.iter().find(|map| map.market == market).cloned()
+    }
+
+    pub(crate) fn history(&self, market: &str) -> Option<History> {
+        held(&self.histories).get(market).cloned()
+    }
+
+    /// Numbers an entry and keeps it.
+    pub(crate) fn put_entry(&self, mut entry: Entry) {
+        let mut entries = held(&self.entries);
+        let id = entries.back().map_or(0, |last| last.id) + 1;
+        entry.id = id;
+        if entries.len() == ENTRIES_MAX {
+            entries.pop_front();
+        }
+        entries.push_back(entry);
+        drop(entries);
+        self.news.send_modify(|news| news.0 = id);
+    }
+
+    pub(crate) fn put_receipt(&self, receipt: ReceiptView) {
+        let mut receipts = held(&self.receipts);
+        if receipts.len() == RECEIPTS_MAX {
+            receipts.pop_first();
+        }
+        receipts.insert(receipt.height, receipt);
+    }
+
+    pub(crate) fn receipt(&self, height: u64) -> Option<ReceiptView> {
+        held(&self.receipts).get(&height).cloned()
+    }
+
+    /// Entries behind `after`, at most `most`; `None` where some of them are not kept any more.
+    pub(crate) fn entries_after(&self, after: u64, most: usize) -> Option<Vec<Entry>> {
+        let entries = held(&self.entries);
+        let oldest = entries.front().map_or(1, |first| first.id);
+        let newest = entries.back().map_or(0, |last| last.id);
+        (oldest <= after + 1 && after <= newest)
+            .then(|| entries.iter().skip((after + 1 - oldest) as usize).take(most).cloned().collect())
+    }
+
+    /// The last entries before `before`, newest first.
+    pub(crate) fn entries_before(&self, before: u64, most: usize) -> Vec<Entry> {
+        let entries = held(&self.entries);
+        entries.iter().rev().filter(|entry| entry.id < before).take(most).cloned().collect()
+    }
+}
