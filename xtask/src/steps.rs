@@ -136,8 +136,12 @@ fn planted(lock: Lock) -> Result<()> {
 /// that needs one fails; the others say what they have to say all the same.
 fn unit(lock: Lock) -> Result<()> {
     let browser = tools::browser();
+    let driver = tools::driver();
     let mut test = repo::cargo(&["test", "--workspace", "--no-fail-fast"]);
     test.env("SEAWALL_BROWSER", "required");
+    if let Ok(home) = &driver {
+        test.env("SEAWALL_PLAYWRIGHT", home);
+    }
     let mut child = test.args(locked(lock)).stdout(Stdio::piped()).spawn()?;
     let mut counts = Counts::default();
     if let Some(stdout) = child.stdout.take() {
@@ -150,6 +154,7 @@ fn unit(lock: Lock) -> Result<()> {
     let status = child.wait()?;
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);
     browser?;
+    driver?;
     if !status.success() {
         bail!("{} ended with {status}", repo::spelled(&test));
     }

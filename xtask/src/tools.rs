@@ -93,6 +93,31 @@ pub(crate) fn browser() -> Result<()> {
     }
 }
 
+/// What drives the browser: an npm package without dependencies, at one version.
+const DRIVER: (&str, &str) = ("playwright-core", "1.65.1");
+
+/// Makes sure that the dashboard can be used as a guardian would: Node from Debian, and the driver from npm. Where it is.
+pub(crate) fn driver() -> Result<PathBuf> {
+    let (package, version) = DRIVER;
+    let home = repo::tools_dir()?.join(format!("{package}-{version}"));
+    if home.join("node_modules").join(package).join("package.json").is_file() {
+        return Ok(home);
+    }
+    if !runs("node") || !runs("npm") {
+        let root = repo::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+        ensure!(root && runs("apt-get"), "no node or npm runs here: install the packages `nodejs` and `npm`");
+        for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", "nodejs", "npm"]] {
+            repo::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        }
+    }
+    std::fs::create_dir_all(&home)?;
+    std::fs::write(home.join("package.json"), "{\"private\": true}\n")?;
+    let mut npm = Command::new("npm");
+    npm.current_dir(&home).args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"]);
+    repo::run(npm.arg(format!("{package}@{version}")))?;
+    Ok(home)
+}
+
 fn browser_plan(present: bool, root: bool, apt: bool) -> Browser {
     match (present, root, apt) {
         (true, _, _) => Browser::Present,

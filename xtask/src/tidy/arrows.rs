@@ -9,7 +9,7 @@ enum Allowed {
 }
 
 /// In reading order: each line may look left, never right.
-const ARROWS: [(&str, Allowed); 12] = [
+const ARROWS: [(&str, Allowed); 13] = [
     ("units", Allowed::Only(&[])),
     ("protocol", Allowed::Only(&["units"])),
     ("codec", Allowed::Only(&["units", "protocol"])),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, Allowed); 12] = [
     ("journal", Allowed::Only(&["units", "protocol", "codec"])),
     ("port", Allowed::Only(&["units", "protocol"])),
     ("node", Allowed::AllBut(&["lab", "api", "seawall", "xtask"])),
+    ("api", Allowed::Only(&["units", "protocol", "codec", "kernel", "node", "journal", "venue"])),
     ("lab", Allowed::AllBut(&["api", "seawall", "xtask"])),
     ("seawall", Allowed::AllBut(&["xtask"])),
     ("xtask", Allowed::Only(&[])),

@@ -83,10 +83,12 @@ assert.ok(lasted >= 600000 && lasted < 602000, `it lasted ${lasted} ms`);
 seen.push(`lapsed after ${lasted / 1000} s of the venue's time`);
 
 // The same on a phone, in the dark.
+await page.evaluate(() => scrollTo(0, 0));
+await page.waitForTimeout(2500);
 await page.screenshot({ path: join(pictures, "light.png") });
 const phone = await open({ viewport: { width: 390, height: 844 }, colorScheme: "dark" });
 await phone.waitForSelector("#markets tbody tr");
-await phone.waitForTimeout(1500);
+await phone.waitForTimeout(2500);
 const wide = await phone.evaluate(() => document.documentElement.scrollWidth);
 assert.ok(wide <= 390, `the page is ${wide} wide on a phone`);
 await phone.screenshot({ path: join(pictures, "phone.png"), fullPage: true });
