@@ -2,6 +2,7 @@
 
 use crate::board::{Board, Entry, ReceiptView};
 use crate::view::{LiquidationMap, Names, View, hex, time};
+use node::statement::told;
 use node::{Decided, Node, NodeFault, Signed};
 use protocol::{Effect, Input, Reject};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub enum Answer {
     Decided {
         /// The batch's.
         height: u64,
-        /// What governance said, in the kernel's words.
+        /// What governance said.
         said: Vec<String>,
     },
     /// The kernel refused it in the batch of this height.
@@ -167,7 +168,7 @@ fn answer(height: u64, decided: &Decided) -> Answer {
         Some(why) => Answer::Refused { height, code: why.code(), why: format!("{why:?}") },
         None => {
             let said = decided.effects.iter().filter_map(|effect| match effect {
-                Effect::Governed { what } => Some(format!("{what:?}")),
+                Effect::Governed { what } => Some(told(what, time).1),
                 _ => None,
             });
             Answer::Decided { height, said: said.collect() }

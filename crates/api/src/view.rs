@@ -132,6 +132,8 @@ pub struct MarketView {
     pub open_interest: String,
     /// The most, USD at the mark.
     pub open_interest_max: String,
+    /// Positions.
+    pub holders: usize,
     /// Accounts under maintenance.
     pub distressed: usize,
     /// When the next step back is taken if nothing happens, and to which mode.
@@ -468,6 +470,7 @@ impl MarketView {
             sources: sources.collect(),
             open_interest: notional(market.open_interest),
             open_interest_max: notional(market.params.open_interest_max.0.into()),
+            holders: market.triggers.longs.len() + market.triggers.shorts.len() + market.distressed.len(),
             distressed: market.distressed.len(),
             resume,
             restraint: RestraintView::of(market),

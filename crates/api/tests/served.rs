@@ -411,7 +411,13 @@ fn a_statement_is_heard_and_a_bad_one_is_refused_with_its_reason() {
     let good = stand.statement(|_| {});
     let (status, heard) = stand.post(&good);
     assert_eq!(status, 200, "{heard}");
-    assert!(heard["said"][0].as_str().unwrap().starts_with("Imposed { market: MarketId(0), to: ReduceOnly"), "{heard}");
+    assert!(
+        heard["said"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("held to reduce-only by the guardian of key 0 until 2025-10-09T"),
+        "{heard}"
+    );
     let view = stand.until(|view| view["markets"][0]["mode"] == "reduce-only");
     assert_eq!(view["markets"][0]["restraint"]["by"], 0);
     assert_eq!(view["verdict"]["headline"], "BTC is restricted, and comes back by itself");

@@ -841,3 +841,148 @@ fn the_envelope_is_kept_and_a_venue_outside_of_it_may_still_be_tightened() {
     let mut town = Town::of(&params, &[]);
     assert!(matches!(town.agree(interest(900_000))[1], Governed::Executed { .. }));
 }
+
+#[test]
+fn a_restriction_that_nobody_looked_at_stood_until_it_was_over() {
+    // Nobody sends what is due: the lapse is found by a statement, and by a lift, long after the last look.
+    for lifts in [false, true] {
+        let mut town = Town::new();
+        if lifts {
+            town.tighten(GUARDIAN, 100).unwrap();
+            town.agree(Change::Lift { market: MarketId(0) });
+            town.story.prompt = false;
+            town.story.wait(50);
+        } else {
+            town.tighten(GUARDIAN, 50).unwrap();
+            town.story.prompt = false;
+            town.story.wait(60);
+        }
+        let mut said = town.statement(GUARDIAN, tighten(1));
+        said.nonce = town.story.kernel.state().governance.nonces[0] + 1;
+        let effects = town.story.batch(vec![Input::Statement(Box::new(said))]);
+        assert!(!governed(&effects).is_empty(), "{effects:?}");
+        assert_eq!(town.mode(), Mode::ReduceOnly, "lifted: {lifts}");
+        assert_eq!(town.story.kernel.state().market(MarketId(0)).unwrap().breaker.calm_since, town.now());
+    }
+}
+
+#[test]
+fn what_is_milder_than_the_market_already_is_does_not_hold_it() {
+    // A restart halts it; a restriction that ends on the way back does not begin the calm again.
+    let mut town = Town::new();
+    town.tighten(GUARDIAN, 10).unwrap();
+    town.story.prompt = false;
+    town.story.wait(1).batch(vec![Input::Restart]);
+    for _ in 0..3 {
+        second(&mut town.story, 10_000, vec![]);
+    }
+    let calm_since = |town: &Town| {
+        let breaker = town.story.kernel.state().market(MarketId(0)).unwrap().breaker;
+        (breaker.mode, breaker.calm_since)
+    };
+    let before = calm_since(&town);
+    assert_eq!(before.0, Mode::Halted);
+    let said = town.statement(GUARDIAN, tighten(1));
+    town.story.wait(6);
+    let effects = town.story.batch(vec![Input::Statement(Box::new(said))]);
+    assert_eq!(governed(&effects), [Governed::Lapsed { market: MarketId(0) }]);
+    assert_eq!(calm_since(&town), before);
+}
+
+#[test]
+fn a_ratified_and_a_newer_restriction_end_each_in_its_time() {
+    // The guardian's ends first, and then the governors'; and the other way round.
+    for (ratified, ends) in [(300, [100, 300]), (110, [110, 200])] {
+        let mut town = Town::new();
+        let begun = town.now().plus(Duration::seconds(1));
+        town.tighten(GUARDIAN, 100).unwrap();
+        let until = begun.plus(Duration::seconds(ratified));
+        town.agree(Change::Ratify { market: MarketId(0), until });
+        assert_eq!(town.story.kernel.state().market(MarketId(0)).unwrap().restraint.imposed, None);
+        let again = if ratified == 300 { 3 } else { 100 };
+        while town.now() < begun.plus(Duration::seconds(again - 1)) {
+            town.pass(1);
+        }
+        let lasts = if ratified == 300 { 97 } else { 100 };
+        town.tighten(SECOND_GUARDIAN, lasts).unwrap();
+        let market = |town: &Town| town.story.kernel.state().market(MarketId(0)).unwrap().restraint;
+        let mut seen = Vec::new();
+        for second in again + 1..=400 {
+            if town.pass(1) == [Governed::Lapsed { market: MarketId(0) }] {
+                seen.push(second);
+                let (imposed, held) = (market(&town).imposed.is_some(), market(&town).ratified.is_some());
+                let expected = match (seen.len(), ratified) {
+                    (1, 300) => (false, true),
+                    (1, _) => (true, false),
+                    _ => (false, false),
+                };
+                assert_eq!((imposed, held), expected, "{second}");
+            }
+        }
+        assert_eq!(seen, ends, "{ratified}");
+    }
+}
+
+#[test]
+fn a_state_whose_governance_is_not_sound_is_found() {
+    let mut town = Town::new();
+    town.tighten(GUARDIAN, 100).unwrap();
+    town.agree(interest(2_000_000));
+    let good = town.story.kernel.state().clone();
+    let broken = |change: &dyn Fn(&mut kernel::State)| {
+        let mut state = good.clone();
+        change(&mut state);
+        state.check().err().map(|broken| broken.invariant)
+    };
+    assert_eq!(broken(&|_| {}), None);
+    assert_eq!(broken(&|state| state.governance.nonces.push(0)), Some(25));
+    assert_eq!(broken(&|state| state.governance.filed = 0), Some(25));
+    assert_eq!(broken(&|state| state.governance.proposals[0].id = 0), Some(25));
+    let agree =
+        |key: u8| move |state: &mut kernel::State| state.governance.proposals[0].approvals.push((key, Timestamp(0)));
+    assert_eq!(broken(&agree(GOVERNOR)), Some(25), "twice");
+    assert_eq!(broken(&agree(8)), None, "the last key");
+    assert_eq!(broken(&agree(9)), Some(25), "a key that there is not");
+    let copies = |more: usize| {
+        move |state: &mut kernel::State| {
+            for id in 0..more {
+                let proposal =
+                    kernel::governance::Proposal { id: 2 + id as u64, ..state.governance.proposals[0].clone() };
+                state.governance.proposals.push(proposal);
+            }
+            state.governance.filed = 100;
+        }
+    };
+    assert_eq!(broken(&copies(15)), None);
+    assert_eq!(broken(&copies(16)), Some(25));
+    let restraint = |change: &dyn Fn(&mut kernel::governance::Restraint)| {
+        broken(&|state| {
+            let market = &mut state.pools[0].markets[0];
+            change(&mut market.restraint);
+        })
+    };
+    let imposed = good.market(MarketId(0)).unwrap().restraint.imposed.unwrap();
+    assert_eq!(restraint(&|it| it.imposed.as_mut().unwrap().to = Mode::Halted), Some(26));
+    assert_eq!(restraint(&|it| it.imposed.as_mut().unwrap().to = Mode::Cautious), None);
+    assert_eq!(restraint(&|it| it.imposed.as_mut().unwrap().until = imposed.since), Some(26));
+    assert_eq!(restraint(&|it| it.imposed.as_mut().unwrap().until.0 = imposed.since.0 + 1), None);
+    assert_eq!(restraint(&|it| it.imposed.as_mut().unwrap().until.0 = imposed.since.0 + 100_000_001), Some(26));
+    let ratified = |to| Some(kernel::governance::Ratified { to, until: Timestamp(0) });
+    assert_eq!(restraint(&|it| it.ratified = ratified(Mode::ReduceOnly)), None);
+    assert_eq!(restraint(&|it| it.ratified = ratified(Mode::CancelOnly)), Some(26));
+    assert_eq!(restraint(&|it| (it.imposed, it.ratified) = (None, ratified(Mode::Normal))), Some(26));
+}
+
+#[test]
+fn a_second_guardian_may_go_further_and_not_back() {
+    let cautious = |seconds| Act::Tighten { market: MarketId(0), to: Mode::Cautious, lasts: Duration::seconds(seconds) };
+    let mut town = Town::new();
+    town.say(GUARDIAN, cautious(50)).unwrap();
+    assert_eq!(town.mode(), Mode::Cautious);
+    let until = town.now().plus(Duration::seconds(50));
+    let said = town.tighten(SECOND_GUARDIAN, 10).unwrap();
+    let by = SECOND_GUARDIAN;
+    assert_eq!(said, [Governed::Imposed { market: MarketId(0), to: Mode::ReduceOnly, until, by }]);
+    assert_eq!(town.mode(), Mode::ReduceOnly);
+    assert_eq!(town.say(GUARDIAN, cautious(10)), Err(Refusal::NoChange));
+}

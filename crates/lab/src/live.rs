@@ -11,7 +11,6 @@ use kernel::Kernel;
 use kernel::detect::NAMES;
 use node::{Decided, Node, NodeFault};
 use policy::Policy;
-use protocol::governance::Governed;
 use protocol::input::{InsuranceDeposit, Observation};
 use protocol::{Effect, GovernanceParams, Input, MarketId, PoolId, SourceId, VenueParams};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -420,7 +419,7 @@ impl<'a> Teller<'a> {
                 Some((Some(*market), "collateral", text))
             }
             Effect::Governed { what } => {
-                let (market, text) = governed(what);
+                let (market, text) = node::statement::told(what, |at| time::format_time(at.0));
                 Some((market, "governance", text))
             }
             Effect::Rejected { .. }
@@ -432,30 +431,5 @@ impl<'a> Teller<'a> {
             | Effect::Funded { .. }
             | Effect::HandOut { .. } => None,
         }
-    }
-}
-
-/// What governance says, in words.
-fn governed(what: &Governed) -> (Option<MarketId>, String) {
-    let until = |at: Timestamp| time::format_time(at.0);
-    match what {
-        Governed::Imposed { market, to, until: end, by } => {
-            (Some(*market), format!("held to {to:?} by the guardian of key {by} until {}", until(*end)))
-        }
-        Governed::Lapsed { market } => (Some(*market), "a restriction is over: the way back begins".to_owned()),
-        Governed::Proposed { proposal, by, direction, .. } => {
-            (None, format!("key {by} files change {proposal}: {}", direction.name()))
-        }
-        Governed::Approved { proposal, by, approvals, due } => {
-            let due = due.map_or(String::new(), |due| format!(", due {}", until(due)));
-            (None, format!("key {by} agrees to change {proposal}: {approvals} agree{due}"))
-        }
-        Governed::Counted { proposal, carried } => {
-            let came = if *carried { "carries" } else { "fails" };
-            (None, format!("the vote on change {proposal} {came}"))
-        }
-        Governed::Cancelled { proposal, by } => (None, format!("key {by} stops change {proposal}")),
-        Governed::Voided { proposal, why } => (None, format!("change {proposal} is void: {why:?}")),
-        Governed::Executed { proposal, change } => (None, format!("change {proposal} takes effect: {change:?}")),
     }
 }

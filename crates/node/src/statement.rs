@@ -15,7 +15,7 @@
 use crate::replay::hex;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::governance::Governance;
-use protocol::governance::{Act, Change, KeyParams, MarketSetting, PoolSetting, Role, Statement};
+use protocol::governance::{Act, Change, Governed, KeyParams, MarketSetting, PoolSetting, Role, Statement};
 use protocol::{MarketId, Mode, PoolId};
 use std::fmt;
 use units::{Duration, Timestamp};
@@ -206,6 +206,44 @@ pub fn act_text(act: &Act) -> String {
         Act::Cancel { proposal } => format!("cancel proposal={proposal}"),
         Act::Count { proposal, weighed_at, weight, yes, no } => {
             format!("count proposal={proposal} weighed_at={} weight={weight} yes={yes} no={no}", weighed_at.0)
+        }
+    }
+}
+
+const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Normal => "normal",
+        Mode::Cautious => "cautious",
+        Mode::ReduceOnly => "reduce-only",
+        Mode::CancelOnly => "cancel-only",
+        Mode::Halted => "halted",
+        Mode::Settling => "settling",
+    }
+}
+
+/// What governance says, in words, with the market that it is about. How times are written is the reader's.
+pub fn told(what: &Governed, time: impl Fn(Timestamp) -> String) -> (Option<MarketId>, String) {
+    match what {
+        Governed::Imposed { market, to, until, by } => {
+            let (to, until) = (mode_name(*to), time(*until));
+            (Some(*market), format!("held to {to} by the guardian of key {by} until {until}"))
+        }
+        Governed::Lapsed { market } => (Some(*market), "a restriction is over: the way back begins".to_owned()),
+        Governed::Proposed { proposal, by, direction, digest } => {
+            (None, format!("key {by} files change {proposal}: {}; its digest is {}", direction.name(), hex(digest)))
+        }
+        Governed::Approved { proposal, by, approvals, due } => {
+            let due = due.map_or(String::new(), |due| format!(", due {}", time(due)));
+            (None, format!("key {by} agrees to change {proposal}: {approvals} agree{due}"))
+        }
+        Governed::Counted { proposal, carried } => {
+            let came = if *carried { "carries" } else { "fails" };
+            (None, format!("the vote on change {proposal} {came}"))
+        }
+        Governed::Cancelled { proposal, by } => (None, format!("key {by} stops change {proposal}")),
+        Governed::Voided { proposal, why } => (None, format!("change {proposal} is void: {why:?}")),
+        Governed::Executed { proposal, change } => {
+            (None, format!("change {proposal} takes effect: {}", change_text(change)))
         }
     }
 }

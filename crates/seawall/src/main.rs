@@ -1,5 +1,6 @@
 //! The `seawall` command.
 
+mod action;
 mod calibrate;
 mod corpus;
 mod evidence;
@@ -8,6 +9,7 @@ mod journal_command;
 mod keys;
 mod oracle;
 mod policy_command;
+mod remote;
 mod replay;
 mod run;
 mod table;
@@ -33,6 +35,10 @@ enum Verb {
     Replay(Box<replay::Arguments>),
     /// Run a node: embedded venue, durable journal, going on where it stopped
     Run(Box<run::Arguments>),
+    /// How a node that runs is doing, on one screen; ends with 0 where nothing needs you, 1 where something is restricted, 4 where you are needed
+    Status(remote::StatusArguments),
+    /// Sign and send a statement to a node that runs, or list what is asked for
+    Action(action::Arguments),
     /// Verify a node's journal
     Journal(journal_command::Arguments),
     /// Print the index of every market after every observation
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
     let ended = match command.verb {
         Some(Verb::Replay(arguments)) => replay::run(&arguments),
         Some(Verb::Run(arguments)) => run::run(&arguments),
+        Some(Verb::Status(arguments)) => remote::status(&arguments),
+        Some(Verb::Action(arguments)) => action::run(&arguments),
         Some(Verb::Journal(arguments)) => journal_command::run(&arguments),
         Some(Verb::Oracle(arguments)) => oracle::run(&arguments),
         Some(Verb::Policy(arguments)) => policy_command::run(&arguments),

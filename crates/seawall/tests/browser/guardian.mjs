@@ -64,7 +64,7 @@ assert.match(statement, /^seawall statement 1\nvenue [0-9a-f]{64}\nkey [0-9a-f]{
 await page.click("#acting-sign");
 await page.locator("#acting-answer", { hasText: /Heard at height \d+/ }).waitFor();
 await page.click("#acting-close");
-const held = entry(page, "held to ReduceOnly by the guardian of key 0").first();
+const held = entry(page, "held to reduce-only by the guardian of key 0").first();
 await held.waitFor();
 await page.locator("#plans", { hasText: "BTC held to reduce-only" }).waitFor();
 seen.push(`held: ${(await held.locator("span").innerText()).trim()}`);
