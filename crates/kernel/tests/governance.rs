@@ -490,13 +490,22 @@ fn a_value_is_loosened_no_more_often_than_the_limit() {
     // Another value is another matter; and so is the same one 300 s after.
     town.agree(set(MarketSetting::OrderSizeMax, 1_500_000_000));
     assert!(matches!(town.pass(50)[..], [Governed::Executed { proposal: 3, .. }]));
-    let last = town.story.kernel.state().governance.loosened.values().next().copied().unwrap();
+    let value = kernel::governance::Value::Market(MarketId(0), MarketSetting::OpenInterestMax);
+    let loosened = |town: &Town| town.story.kernel.state().governance.loosened.clone();
+    let last = loosened(&town)[&value];
+    assert_eq!(loosened(&town).len(), 2);
     while town.now().since(last) < Duration::seconds(248) {
         town.pass(1);
     }
     town.agree(interest(3_000_000));
     assert_eq!(town.now().since(last), Duration::seconds(250));
     assert!(matches!(town.pass(50)[..], [Governed::Executed { proposal: 4, .. }]));
+    // What no longer matters is forgotten: the other value, a second after its time too.
+    assert_eq!(loosened(&town).len(), 2);
+    town.pass(250);
+    town.agree(interest(3_500_000));
+    town.pass(50);
+    assert_eq!(loosened(&town).into_iter().collect::<Vec<_>>(), [(value, town.now())]);
 }
 
 #[test]
@@ -975,7 +984,8 @@ fn a_state_whose_governance_is_not_sound_is_found() {
 
 #[test]
 fn a_second_guardian_may_go_further_and_not_back() {
-    let cautious = |seconds| Act::Tighten { market: MarketId(0), to: Mode::Cautious, lasts: Duration::seconds(seconds) };
+    let cautious =
+        |seconds| Act::Tighten { market: MarketId(0), to: Mode::Cautious, lasts: Duration::seconds(seconds) };
     let mut town = Town::new();
     town.say(GUARDIAN, cautious(50)).unwrap();
     assert_eq!(town.mode(), Mode::Cautious);
@@ -985,4 +995,43 @@ fn a_second_guardian_may_go_further_and_not_back() {
     assert_eq!(said, [Governed::Imposed { market: MarketId(0), to: Mode::ReduceOnly, until, by }]);
     assert_eq!(town.mode(), Mode::ReduceOnly);
     assert_eq!(town.say(GUARDIAN, cautious(10)), Err(Refusal::NoChange));
+}
+
+#[test]
+fn at_its_last_instant_a_restriction_is_neither_ratified_nor_voted_on() {
+    let ratify = |at: Timestamp| Change::Ratify { market: MarketId(0), until: at.plus(Duration::seconds(300)) };
+    for (wait, refused) in [(97, None), (98, Some(Refusal::NothingImposed))] {
+        let mut town = Town::new();
+        town.tighten(GUARDIAN, 100).unwrap();
+        let since = town.now();
+        let (proposal, _) = town.file_as(OPERATOR, ratify(since)).unwrap();
+        town.pass(wait);
+        let count = Act::Count { proposal, weighed_at: since, weight: 10, yes: 10, no: 0 };
+        assert_eq!(town.say(TELLER, count).err(), refused, "{wait}");
+        let mut town = Town::new();
+        town.tighten(GUARDIAN, 100).unwrap();
+        let since = town.now();
+        town.pass(wait + 1);
+        assert_eq!(town.file(ratify(since)).err(), refused, "{wait}");
+    }
+}
+
+#[test]
+fn a_ratification_ends_no_other_sooner() {
+    for (seconds, refused) in [(299, Some(Refusal::OutOfRange)), (300, None)] {
+        let mut town = Town::new();
+        town.tighten(GUARDIAN, 100).unwrap();
+        let until = town.now().plus(Duration::seconds(300));
+        town.agree(Change::Ratify { market: MarketId(0), until });
+        town.tighten(GUARDIAN, 100).unwrap();
+        let until = Timestamp(until.0 - (300 - seconds) * 1_000_000);
+        assert_eq!(town.file(Change::Ratify { market: MarketId(0), until }).err(), refused, "{seconds}");
+    }
+}
+
+#[test]
+fn a_key_that_stays_as_it_is_is_no_change() {
+    let same = |place: u8, role| Change::Key { place, to: KeyParams { key: [place; 32], role } };
+    assert_eq!(Town::new().file(same(GUARDIAN, Role::Guardian)), Err(Refusal::NoChange));
+    assert!(Town::new().file(same(GUARDIAN, Role::Observer)).is_ok());
 }
