@@ -3,7 +3,7 @@
 use crate::board::{Board, Entry, ReceiptView};
 use crate::view::{LiquidationMap, Names, View, hex, time};
 use node::statement::told;
-use node::{Decided, Node, NodeFault, Signed};
+use node::{BadStatement, Decided, Node, NodeFault, Signed};
 use protocol::{Effect, Input, Reject};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,10 +31,10 @@ pub enum Answer {
         /// What governance said.
         said: Vec<String>,
     },
-    /// The kernel refused it in the batch of this height.
+    /// The kernel refused it, or would.
     Refused {
-        /// The batch's.
-        height: u64,
+        /// The batch's; none where it was refused at the door.
+        height: Option<u64>,
         /// The stable number.
         code: u16,
         /// In the kernel's words.
@@ -129,6 +129,10 @@ impl Publisher {
             let Ok(Asked { signed, reply }) = self.asked.try_recv() else { break };
             match node.hear(at, &signed)? {
                 Ok(height) => self.pending.push((height, reply)),
+                Err(BadStatement::Refused(why)) => {
+                    let (code, why) = (why.code(), format!("{why:?}"));
+                    let _gone = reply.send(Answer::Refused { height: None, code, why });
+                }
                 Err(bad) => {
                     let _gone = reply.send(Answer::Unheard(bad.to_string()));
                 }
@@ -165,7 +169,7 @@ fn answer(height: u64, decided: &Decided) -> Answer {
         _ => None,
     });
     match refused {
-        Some(why) => Answer::Refused { height, code: why.code(), why: format!("{why:?}") },
+        Some(why) => Answer::Refused { height: Some(height), code: why.code(), why: format!("{why:?}") },
         None => {
             let said = decided.effects.iter().filter_map(|effect| match effect {
                 Effect::Governed { what } => Some(told(what, time).1),

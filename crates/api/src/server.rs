@@ -447,7 +447,8 @@ async fn state_it(State(site): Shared, request: axum::extract::Request) -> Resul
     match answer {
         Answer::Decided { height, said } => Ok(Json(Heard { height, said })),
         Answer::Refused { height, code, why } => {
-            let detail = format!("refused at height {height}: {why}; docs/reference.md says what to do");
+            let place = height.map_or("before it was heard".to_owned(), |height| format!("at height {height}"));
+            let detail = format!("refused {place}: {why}; docs/reference.md says what to do");
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Refused", detail).with_code(code))
         }
         Answer::Unheard(why) => Err(Problem::new(StatusCode::FORBIDDEN, "No statement of a key of this venue", why)),

@@ -22,8 +22,8 @@ use protocol::params::Invalid;
 use protocol::{Effect, MarketId, Mode, PoolId, QualityState, VenueParams};
 use units::{Duration, Ratio, Timestamp};
 
-/// The most changes that are filed at a time.
-pub const PROPOSALS_MAX: u8 = 16;
+/// The most changes that one key may have filed at a time: nobody crowds out what others file.
+pub const PROPOSALS_MAX: u8 = 3;
 
 /// A guardian's restriction of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,8 +217,12 @@ impl Governance {
         if self.nonces.len() != keys {
             return broken(self.nonces.len(), keys);
         }
-        if usize::from(PROPOSALS_MAX) < self.proposals.len() {
-            return broken(self.proposals.len(), usize::from(PROPOSALS_MAX));
+        for key in 0..=u8::MAX {
+            let filed = self.filed_by(key);
+            let most = if usize::from(key) < keys { usize::from(PROPOSALS_MAX) } else { 0 };
+            if most < filed {
+                return broken(filed, most);
+            }
         }
         let mut last = 0;
         for proposal in &self.proposals {
@@ -232,6 +236,11 @@ impl Governance {
             last = proposal.id;
         }
         Ok(())
+    }
+
+    /// How many changes a key has filed.
+    fn filed_by(&self, key: u8) -> usize {
+        self.proposals.iter().filter(|proposal| proposal.by == key).count()
     }
 
     fn place_of(&self, id: u64) -> Result<usize, Refusal> {
@@ -361,7 +370,7 @@ impl Kernel {
 
     fn propose(&mut self, by: u8, change: Change, at: Timestamp, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let governance = &self.state().governance;
-        if usize::from(PROPOSALS_MAX) <= governance.proposals.len() {
+        if usize::from(PROPOSALS_MAX) <= governance.filed_by(by) {
             return Err(Refusal::TooManyProposals { max: PROPOSALS_MAX });
         }
         let Weighed { direction, doublings } = self.state().weigh(&change, at)?;

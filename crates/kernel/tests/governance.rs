@@ -687,14 +687,16 @@ fn a_key_is_added_behind_the_last_and_a_threshold_that_none_could_reach_is_refus
 }
 
 #[test]
-fn so_many_changes_are_filed_and_not_one_more() {
+fn a_key_files_so_many_changes_and_not_one_more_and_crowds_out_nobody() {
     let mut town = Town::new();
-    for n in 0..16 {
-        town.file(interest(900_000 - n)).unwrap();
+    for n in 0..3 {
+        town.file_as(OPERATOR, interest(900_000 - n)).unwrap();
     }
-    assert_eq!(town.file(interest(1)), Err(Refusal::TooManyProposals { max: 16 }));
-    town.say(GOVERNOR, Act::Cancel { proposal: 7 }).unwrap();
-    assert_eq!(town.file(interest(1)).unwrap().0, 17, "no number means two changes");
+    assert_eq!(town.file_as(OPERATOR, interest(1)), Err(Refusal::TooManyProposals { max: 3 }));
+    assert_eq!(town.file(interest(1)).unwrap().0, 4, "another's own");
+    town.say(OPERATOR, Act::Cancel { proposal: 2 }).unwrap();
+    assert_eq!(town.file_as(OPERATOR, interest(1)).unwrap().0, 5, "no number means two changes");
+    assert_eq!(town.file_as(OPERATOR, interest(2)), Err(Refusal::TooManyProposals { max: 3 }));
 }
 
 /// Two holders of 1,000 lots at 100 USD, one with 3 USD of margin for its 100 USD and one with much.
@@ -952,18 +954,19 @@ fn a_state_whose_governance_is_not_sound_is_found() {
     assert_eq!(broken(&agree(GOVERNOR)), Some(25), "twice");
     assert_eq!(broken(&agree(8)), None, "the last key");
     assert_eq!(broken(&agree(9)), Some(25), "a key that there is not");
-    let copies = |more: usize| {
+    let copies = |more: u64, by: u8| {
         move |state: &mut kernel::State| {
-            for id in 0..more {
-                let proposal =
-                    kernel::governance::Proposal { id: 2 + id as u64, ..state.governance.proposals[0].clone() };
+            for id in 2..2 + more {
+                let proposal = kernel::governance::Proposal { id, by, ..state.governance.proposals[0].clone() };
                 state.governance.proposals.push(proposal);
             }
             state.governance.filed = 100;
         }
     };
-    assert_eq!(broken(&copies(15)), None);
-    assert_eq!(broken(&copies(16)), Some(25));
+    assert_eq!(broken(&copies(2, GOVERNOR)), None);
+    assert_eq!(broken(&copies(3, GOVERNOR)), Some(25));
+    assert_eq!(broken(&copies(3, 8)), None, "the last key");
+    assert_eq!(broken(&copies(1, 9)), Some(25));
     let restraint = |change: &dyn Fn(&mut kernel::governance::Restraint)| {
         broken(&|state| {
             let market = &mut state.pools[0].markets[0];

@@ -193,9 +193,9 @@ table! { REFUSALS: Refusal coded by refusal_codes;
         cause "a guardian stops what loosens; what tightens only its author takes back"
         remedy "nothing, or ask its author";
     TooManyProposals { max: "the most" }
-        means "as many changes are filed as there may be"
-        cause "nobody approves or cancels what is there"
-        remedy "cancel what is not wanted";
+        means "the key has filed as many changes as it may have at a time"
+        cause "nobody approves or cancels what it filed"
+        remedy "cancel what is not wanted; it may take back its own";
     Unknown
         means "a market, pool, tier or key place that there is not"
         cause "the number is wrong"

@@ -83,9 +83,13 @@ fn a_signed_statement_takes_effect_and_the_journal_verifies_its_signature() {
     let signed = draft(&node, 0, tighten(0)).sign(&SECRETS[0]);
     let left = hear(&mut node, &signed).unwrap();
     assert!(matches!(governed(&left)[..], [Governed::Imposed { market: MarketId(0), by: 0, .. }]), "{left:?}");
-    // What it asks for is refused the second time, by its nonce.
+    // Brought a second time it does not even come in; what the kernel refuses does.
+    let height = node.head().height;
+    assert_eq!(hear(&mut node, &signed).unwrap_err(), BadStatement::Refused(Refusal::Nonce { next: 2 }));
+    assert_eq!(node.head().height, height);
+    let signed = draft(&node, 0, Act::Propose(Change::Lift { market: MarketId(0) })).sign(&SECRETS[0]);
     let left = hear(&mut node, &signed).unwrap();
-    let reject = Reject::Refused { why: Refusal::Nonce { next: 2 } };
+    let reject = Reject::Refused { why: Refusal::NotAllowed };
     let refused = |effect: &Effect| matches!(effect, Effect::Rejected { reject: found, .. } if *found == reject);
     assert!(left.iter().flat_map(|decided| &decided.effects).any(refused));
     node.close().unwrap();
@@ -135,6 +139,38 @@ fn what_no_listed_key_signed_for_this_venue_leaves_no_trace() {
     );
     assert_eq!(node.head().height, height);
     assert!(hear(&mut node, &good).is_ok());
+}
+
+#[test]
+fn what_the_kernel_would_refuse_unread_stays_outside() {
+    let storage = MemoryStorage::new();
+    let mut node = open(&storage).unwrap();
+    node.turn(Timestamp(1_000 * SECOND), vec![]).unwrap();
+    let at = node.state().at;
+    let heard = Timestamp(at.0 + SECOND);
+    let max = heard.plus(GovernanceParams::closed().statement_max);
+    let said = |nonce, expires| Draft { nonce, expires, ..draft(&node, 0, tighten(0)) }.sign(&SECRETS[0]);
+    let cases = [
+        (said(2, max), Some(Refusal::Nonce { next: 1 })),
+        (said(0, max), Some(Refusal::Nonce { next: 1 })),
+        (said(1, heard), Some(Refusal::Expired)),
+        (said(1, max.plus(Duration(1))), Some(Refusal::TooFarAhead { max })),
+        (said(1, max), None),
+    ];
+    for (signed, refused) in cases {
+        let height = node.head().height;
+        let found = node.hear(heard, &signed).unwrap();
+        assert_eq!(found.clone().err(), refused.map(BadStatement::Refused));
+        assert_eq!(node.head().height, height + u64::from(refused.is_none()), "{found:?}");
+    }
+    // A key that may do nothing fills no journal.
+    let mut params = params();
+    params.governance.keys[0].role = Role::Observer;
+    let genesis = Kernel::new(&params, Traffic::new(6).genesis()).unwrap();
+    let (mut node, _) = Node::open(MemoryStorage::new(), CONFIG, None, genesis).unwrap();
+    node.turn(Timestamp(1_000 * SECOND), vec![]).unwrap();
+    let signed = draft(&node, 0, tighten(0)).sign(&SECRETS[0]);
+    assert_eq!(hear(&mut node, &signed).unwrap_err(), BadStatement::Refused(Refusal::NotAllowed));
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Node {
     pub fn hear(&mut self, at: Timestamp, signed: &Signed) -> Result<Result<u64, BadStatement>, NodeFault> {
         // Who holds which key may change in what is due before.
         let at = self.catch_up(at)?;
-        match signed.hear(&self.kernel.state().governance) {
+        match signed.hear(&self.kernel.state().governance, at) {
             Err(bad) => Ok(Err(bad)),
             Ok(said) => {
                 self.decide_with_reports(at, vec![Input::Statement(Box::new(said))])?;

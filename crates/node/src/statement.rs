@@ -15,7 +15,9 @@
 use crate::replay::hex;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::governance::Governance;
-use protocol::governance::{Act, Change, Governed, KeyParams, MarketSetting, PoolSetting, Role, Statement};
+use protocol::governance::{
+    Act, Change, Governed, KeyParams, MarketSetting, PoolSetting, Refusal, Role, Statement, Verb,
+};
 use protocol::{MarketId, Mode, PoolId};
 use std::fmt;
 use units::{Duration, Timestamp};
@@ -82,6 +84,9 @@ pub enum BadStatement {
     /// The signature does not fit.
     #[error("the signature does not fit the text and its key")]
     Forged,
+    /// The kernel would refuse it for what stands in it beside what it asks for: nobody can fill a journal with what was heard before.
+    #[error("{0:?}")]
+    Refused(Refusal),
 }
 
 const MARKET_SETTINGS: [(&str, MarketSetting); 12] = [
@@ -388,11 +393,12 @@ impl Draft {
 }
 
 impl Signed {
-    /// What a venue hears: its own, by a key that it lists, with a signature that fits. Whether the key may, is the kernel's to say.
+    /// What a venue hears at `at`: its own, by a key that it lists and that may do anything at all, with a signature that fits, in its time
+    /// and its turn. Whether the key may do this, is the kernel's to say.
     ///
     /// # Errors
     /// Whatever is not so.
-    pub fn hear(&self, governance: &Governance) -> Result<Statement, BadStatement> {
+    pub fn hear(&self, governance: &Governance, at: Timestamp) -> Result<Statement, BadStatement> {
         let Draft { venue, key, nonce, expires, act, because } = Draft::read(&self.text)?;
         if venue != governance.venue {
             return Err(BadStatement::OtherVenue { ours: hex(&governance.venue) });
@@ -401,6 +407,21 @@ impl Signed {
         let place = place.and_then(|place| u8::try_from(place).ok()).ok_or(BadStatement::UnknownKey)?;
         if !fits(&key, &self.text, &self.signature) {
             return Err(BadStatement::Forged);
+        }
+        let refused = |why| Err(BadStatement::Refused(why));
+        if !Verb::ALL.into_iter().any(|verb| governance.params.role(place).may(verb)) {
+            return refused(Refusal::NotAllowed);
+        }
+        let next = governance.nonces.get(usize::from(place)).map_or(1, |last| last.saturating_add(1));
+        let max = at.plus(governance.params.statement_max);
+        if nonce != next {
+            return refused(Refusal::Nonce { next });
+        }
+        if expires <= at {
+            return refused(Refusal::Expired);
+        }
+        if max < expires {
+            return refused(Refusal::TooFarAhead { max });
         }
         let because = because.into_bytes();
         Ok(Statement { key: place, nonce, expires, act, because, signature: self.signature })

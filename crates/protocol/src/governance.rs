@@ -570,7 +570,7 @@ pub enum Refusal {
     AgreedBefore,
     /// It would not loosen: nobody has to stop it.
     WouldNotLoosen,
-    /// As many changes are filed as there may be.
+    /// The key has filed as many changes as it may have.
     TooManyProposals {
         /// The limit.
         max: u8,
