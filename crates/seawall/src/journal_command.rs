@@ -4,7 +4,7 @@ use crate::Ended;
 use crate::run::hex;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use journal::{FileStorage, Kind, VERIFIER, pack, unpack};
+use journal::{Cut, FileStorage, Kind, Start, VERIFIER, pack, unpack};
 use node::{NodeFault, Verified, Verifier, verify};
 use serde_json::json;
 use std::fs::File;
@@ -29,6 +29,15 @@ enum Verb {
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
         /// Print the outcome as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is wrong with a journal, what of it is whole, what was promised beyond that, and what to do; changes nothing. Exit code 4 where somebody is needed
+    Repair {
+        /// What `seawall run` was given as --data
+        #[arg(value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+        /// Print it as JSON
         #[arg(long)]
         json: bool,
     },
@@ -65,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             let beside = verifier_beside(data)?;
             tell(*json, held(storage, key.as_deref().or(beside.as_deref()))?)
         }
+        Verb::Repair { data, json } => repair(data, *json),
         Verb::Export { bundle, data } => {
             let (storage, verifier) = (storage(data)?, verifier_beside(data)?);
             let file = File::create_new(bundle).with_context(|| format!("{}", bundle.display()))?;
@@ -74,6 +84,102 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::Well)
         }
     }
+}
+
+/// What a journal is like, as far as it can be read.
+#[derive(Debug, Default)]
+struct Findings {
+    /// The snapshot from which it was read.
+    from: Option<u64>,
+    /// The last height that is whole.
+    whole: u64,
+    /// What is wrong behind it.
+    fault: Option<String>,
+    /// Bytes at the end that a start cuts.
+    cut: Option<Cut>,
+    /// The last height about which there is a signed statement.
+    stated: Option<u64>,
+}
+
+impl Findings {
+    fn of(storage: FileStorage, start: Start) -> Findings {
+        let mut opened = match journal::open(storage, start) {
+            Ok(opened) => opened,
+            Err(fault) => return Findings { fault: Some(fault.to_string()), ..Findings::default() },
+        };
+        let from = opened.snapshot.as_ref().map(|snapshot| snapshot.head.height);
+        let mut whole = from.unwrap_or(0);
+        let fault = loop {
+            match opened.next_record() {
+                Ok(Some(record)) => whole = record.head.height,
+                Ok(None) => break None,
+                Err(fault) => break Some(fault.to_string()),
+            }
+        };
+        let cut = if fault.is_none() { opened.cut().cloned() } else { None };
+        Findings { from, whole, fault, cut, stated: opened.last_checkpoint() }
+    }
+}
+
+fn repair(data: &Path, as_json: bool) -> Result<Ended> {
+    // What a start reads, and everything from the beginning.
+    let (newest, oldest) = (Findings::of(storage(data)?, Start::Newest), Findings::of(storage(data)?, Start::Oldest));
+    let starts = newest.fault.is_none();
+    let promised = newest.stated.max(oldest.stated).filter(|stated| oldest.whole < *stated);
+    let mut out = io::stdout().lock();
+    if as_json {
+        let told = |found: &Findings| {
+            let cut = found.cut.as_ref().map(|cut| json!({"file": cut.name, "offset": cut.offset, "bytes": cut.bytes}));
+            json!({"from": found.from, "whole": found.whole, "fault": found.fault, "cut": cut})
+        };
+        let found = json!({"starts": starts, "newest": told(&newest), "oldest": told(&oldest), "promised": promised});
+        writeln!(out, "{found}")?;
+    } else {
+        match &newest.fault {
+            None => writeln!(
+                out,
+                "it starts: height {} follows from the snapshot behind height {}",
+                newest.whole,
+                newest.from.unwrap_or(0)
+            )?,
+            Some(fault) => {
+                writeln!(out, "it does not start: {fault}")?;
+                let begins =
+                    oldest.from.map_or("nothing".to_owned(), |from| format!("the snapshot behind height {from}"));
+                writeln!(out, "records are whole from {begins} to height {}", oldest.whole)?;
+                if let Some(from) = newest.from {
+                    writeln!(out, "the newest good snapshot is the one behind height {from}")?;
+                }
+            }
+        }
+        if let Some(Cut { name, offset, bytes, .. }) = &newest.cut {
+            writeln!(
+                out,
+                "a start cuts {bytes} bytes of {name} from byte {offset} on: a crash left them, and nobody was told of them"
+            )?;
+        }
+        if let Some(fault) = oldest.fault.as_ref().filter(|fault| newest.fault.as_ref() != Some(*fault)) {
+            writeln!(out, "from its beginning it can't be verified: {fault}")?;
+        }
+        if let Some(promised) = promised {
+            writeln!(out, "height {promised} was promised in a signed checkpoint: records up to it were there")?;
+        }
+        if !starts {
+            writeln!(out, "what to do, the first that you can:")?;
+            writeln!(out, "  1. keep the directory as it is: copy it before anything else")?;
+            writeln!(
+                out,
+                "  2. put the file that is named back from a copy, or all of them from a bundle (`seawall journal export` wrote one)"
+            )?;
+            writeln!(out, "  3. `seawall journal repair` again, then `seawall journal verify`")?;
+            writeln!(
+                out,
+                "Don't cut the file and don't delete a segment: what stands behind the damage was acknowledged, and effects of it were carried out. A node that"
+            )?;
+            writeln!(out, "went on from before it would do them again, or not know of them.")?;
+        }
+    }
+    Ok(if starts { Ended::Well } else { Ended::NeedsHuman })
 }
 
 fn storage(data: &Path) -> Result<FileStorage> {

@@ -170,3 +170,61 @@ fn a_bundle_is_verified_on_its_own_and_no_changed_byte_passes() {
         assert_eq!(std::fs::metadata(home.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
+
+/// A journal of some batches, with snapshots in it, stopped at its end.
+fn written(home: &Path) -> u64 {
+    let ended = node(home, &["--speed", "max", "--snapshot-every", "20000"]).output().unwrap();
+    assert!(ended.status.success());
+    lines(&ended).last().and_then(|line| line["head"]["height"].as_u64()).expect("a head")
+}
+
+fn repaired(home: &Path) -> (i32, Value) {
+    let found = seawall(&["journal", "repair", home.to_str().expect("a name"), "--json"]).output().unwrap();
+    (found.status.code().expect("a code"), lines(&found).pop().expect("a line"))
+}
+
+fn files(home: &Path, kind: &str) -> Vec<std::path::PathBuf> {
+    let listed = std::fs::read_dir(home.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = listed.filter(|path| path.extension().is_some_and(|found| found == kind)).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn repair_says_what_is_whole_and_what_was_promised_and_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let height = written(home.path());
+    let (code, found) = repaired(home.path());
+    assert_eq!((code, &found["starts"], &found["newest"]["whole"]), (0, &true.into(), &height.into()), "{found}");
+    assert_eq!((&found["oldest"]["fault"], &found["promised"]), (&Value::Null, &Value::Null), "{found}");
+
+    // A byte in the middle of the past.
+    let segment = files(home.path(), "segment").remove(0);
+    let good = std::fs::read(&segment).unwrap();
+    let mut bad = good.clone();
+    let at = bad.len() / 2;
+    bad[at] ^= 1;
+    std::fs::write(&segment, &bad).unwrap();
+    let (code, found) = repaired(home.path());
+    let whole = found["oldest"]["whole"].as_u64().unwrap();
+    let fault = found["oldest"]["fault"].as_str().unwrap();
+    assert!(0 < whole && whole < height && fault.contains("at byte"), "{found}");
+    assert_eq!((code, &found["starts"], &found["newest"]["from"]), (4, &false.into(), &height.into()), "{found}");
+    assert_eq!(found["promised"], height, "{found}");
+    let text = seawall(&["journal", "repair", home.path().to_str().unwrap()]).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    for part in [
+        "it does not start: ",
+        &format!("from the snapshot behind height 0 to height {whole}\n"),
+        &format!("the newest good snapshot is the one behind height {height}\n"),
+        &format!("height {height} was promised in a signed checkpoint"),
+        "copy it before anything else",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(std::fs::read(&segment).unwrap(), bad, "nothing was changed");
+    // Put back, it starts.
+    std::fs::write(&segment, &good).unwrap();
+    assert_eq!(repaired(home.path()).0, 0);
+    assert_eq!(verified(home.path()).0, 0);
+}
