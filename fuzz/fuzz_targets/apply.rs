@@ -148,6 +148,7 @@ fn aimed(mut input: Input, at: i64) -> Input {
         | Input::Chain(_)
         | Input::Funding(_)
         | Input::Restart
+        | Input::Statement(_)
         | Input::Session(_)
         | Input::Redenomination(_)
         | Input::Isolate(_)

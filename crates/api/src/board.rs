@@ -3,7 +3,7 @@
 use crate::view::{LiquidationMap, View};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// The most entries of the timeline that are kept.
@@ -70,10 +70,28 @@ pub(crate) struct History {
     pub mode: VecDeque<&'static str>,
 }
 
+/// A view, and its text once somebody asks for it: made once for all readers, and not by the loop.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) view: View,
+    text: OnceLock<Arc<str>>,
+}
+
+impl Shown {
+    fn new(view: View) -> Arc<Shown> {
+        Arc::new(Shown { view, text: OnceLock::new() })
+    }
+
+    pub(crate) fn text(&self) -> Arc<str> {
+        // Maps with names as keys and numbers as values: nothing in it can't be written.
+        Arc::clone(self.text.get_or_init(|| serde_json::to_string(&self.view).unwrap_or_default().into()))
+    }
+}
+
 /// Where the loop puts down and readers look.
 #[derive(Debug)]
 pub(crate) struct Board {
-    view: RwLock<Arc<View>>,
+    view: RwLock<Arc<Shown>>,
     entries: Mutex<VecDeque<Entry>>,
     receipts: Mutex<BTreeMap<u64, ReceiptView>>,
     histories: Mutex<BTreeMap<String, History>>,
@@ -90,7 +108,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Board {
     pub(crate) fn new(view: View) -> Board {
         Board {
-            view: RwLock::new(Arc::new(view)),
+            view: RwLock::new(Shown::new(view)),
             entries: Mutex::default(),
             receipts: Mutex::default(),
             histories: Mutex::default(),
@@ -99,7 +117,7 @@ impl Board {
         }
     }
 
-    pub(crate) fn view(&self) -> Arc<View> {
+    pub(crate) fn view(&self) -> Arc<Shown> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -127,7 +145,7 @@ impl Board {
                 history.mode.push_back(market.mode);
             }
         }
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Shown::new(view);
         self.news.send_modify(|news| news.1 += 1);
     }
 

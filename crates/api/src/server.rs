@@ -4,7 +4,7 @@ use crate::board::{Entry, History, ReceiptView};
 use crate::guard::{Guard, check};
 use crate::problem::Problem;
 use crate::publisher::{Answer, Asked, Window};
-use crate::view::{LiquidationMap, MarketView, View, hex};
+use crate::view::{LiquidationMap, MarketView, hex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -219,21 +219,21 @@ pub(crate) fn router(window: Window, guard: Guard, charts: &str) -> Router {
 }
 
 async fn ready(State(site): Shared) -> Response {
-    let view = site.window.board.view();
-    if view.height == 0 {
+    let shown = site.window.board.view();
+    if shown.view.height == 0 {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", "no batch was decided yet").into_response();
     }
     "ok\n".into_response()
 }
 
 async fn overview(State(site): Shared) -> Response {
-    let view: Arc<View> = site.window.board.view();
-    Json(&*view).into_response()
+    let text = site.window.board.view().text();
+    ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
 }
 
 async fn markets(State(site): Shared) -> Response {
-    let view = site.window.board.view();
-    Json(&view.markets).into_response()
+    let shown = site.window.board.view();
+    Json(&shown.view.markets).into_response()
 }
 
 #[derive(Serialize)]
@@ -245,7 +245,7 @@ struct Whole {
 
 async fn market(State(site): Shared, Path(name): Path<String>) -> Result<Json<Whole>, Problem> {
     let board = &site.window.board;
-    let found = board.view().markets.iter().find(|market| market.name == name).cloned();
+    let found = board.view().view.markets.iter().find(|market| market.name == name).cloned();
     let market = found.ok_or_else(|| Problem::unknown("market of that name"))?;
     let (history, liquidations) = (board.history(&name).unwrap_or_default(), board.map(&name));
     Ok(Json(Whole { market, history, liquidations }))
@@ -276,7 +276,8 @@ async fn receipt(State(site): Shared, Path(height): Path<String>) -> Result<Json
 }
 
 async fn metrics(State(site): Shared) -> Response {
-    let view = site.window.board.view();
+    let shown = site.window.board.view();
+    let view = &shown.view;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, rows: Vec<(String, String)>| {
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
@@ -339,7 +340,7 @@ enum News {
     /// A line of the timeline.
     Entry(Entry),
     /// Everything, as it is now.
-    View(Arc<View>),
+    View(Arc<str>),
     /// Entries up to this one are missed.
     Reset(u64),
     /// The reader is too slow: nothing more comes.
@@ -353,7 +354,7 @@ impl News {
         }
         match self {
             News::Entry(entry) => data("entry", entry).id(entry.id.to_string()),
-            News::View(view) => data("view", &**view),
+            News::View(text) => Event::default().event("view").data(text),
             News::Reset(newest) => data("reset", &"entries are missed: read /api/v1/timeline").id(newest.to_string()),
             News::Cut => {
                 data("cut", &"you read too slowly; connect again, and what you missed is sent while it is kept")
@@ -383,7 +384,7 @@ async fn feed(window: &Window, last: Option<u64>, send: &mpsc::Sender<News>) {
         }
         if seen != Some(views) {
             seen = Some(views);
-            all.push(News::View(board.view()));
+            all.push(News::View(board.view().text()));
         }
         for news in all {
             match send.try_send(news) {
@@ -471,6 +472,7 @@ async fn body_of(request: axum::extract::Request) -> Result<Bytes, Problem> {
 mod tests {
     use super::*;
     use crate::board::{Board, ENTRIES_MAX};
+    use crate::view::View;
 
     fn window() -> Window {
         let verdict =
