@@ -93,6 +93,14 @@ pub enum NodeFault {
         /// Its place in the batch.
         input: usize,
     },
+    /// A receipt can't be shown to be in a log that was signed.
+    #[error("height {height}: {why}")]
+    Unproven {
+        /// Its height.
+        height: u64,
+        /// What is missing.
+        why: &'static str,
+    },
     /// A snapshot is not what its records lead to.
     #[error("the snapshot behind height {height} has the state {found}, and the records before it lead to {expected}")]
     Diverged {
@@ -119,6 +127,7 @@ impl NodeFault {
             | NodeFault::OtherVenue
             | NodeFault::Misplaced { .. }
             | NodeFault::Unsigned { .. }
+            | NodeFault::Unproven { .. }
             | NodeFault::Checkpoint { .. }
             | NodeFault::Contradicted { .. }
             | NodeFault::Diverged { .. } => Kind::Permanent,

@@ -19,6 +19,6 @@ mod writer;
 
 pub use fault::NodeFault;
 pub use node::{Config, Decided, Node, Recovered};
-pub use receipt::{BadCheckpoint, Checkpoint, Kept, Receipt, Signer, Verifier};
-pub use replay::{Verified, rules, verify};
+pub use receipt::{BadCheckpoint, Checkpoint, Kept, Proof, Receipt, Signer, Verifier};
+pub use replay::{Verified, prove, rules, verify};
 pub use statement::{BadStatement, Signed};

@@ -133,6 +133,30 @@ pub struct Checkpoint {
     pub root: Hash,
 }
 
+/// What shows that a receipt is in a log, to whoever trusts the key that signed how far that log is: a kilobyte instead of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// What was decided.
+    pub receipt: Receipt,
+    /// From its leaf to the root, from below (RFC 6962).
+    pub path: Vec<Hash>,
+    /// The signed statement of the log's size and root.
+    pub checkpoint: String,
+}
+
+impl Proof {
+    /// Whether the receipt is in the log that the checkpoint states, and whose.
+    ///
+    /// # Errors
+    /// A checkpoint that the key did not sign; [`BadCheckpoint::Elsewhere`] for a receipt that is not in that log.
+    pub fn holds(&self, verifier: &Verifier) -> Result<Checkpoint, BadCheckpoint> {
+        let stated = verifier.read(&self.checkpoint)?;
+        let index = self.receipt.height.checked_sub(1).ok_or(BadCheckpoint::Elsewhere)?;
+        let is_in = merkle::includes(&stated.root, stated.size, index, &self.receipt.leaf(), &self.path);
+        if is_in { Ok(stated) } else { Err(BadCheckpoint::Elsewhere) }
+    }
+}
+
 /// Why a checkpoint is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCheckpoint {
@@ -142,6 +166,9 @@ pub enum BadCheckpoint {
     /// Nobody who is trusted signed it.
     #[error("it has no signature by a known key")]
     Unsigned,
+    /// The receipt is not in the log that it states.
+    #[error("it states a log in which that receipt is not")]
+    Elsewhere,
     /// A signature of a known key that does not fit.
     #[error("its signature does not fit")]
     Forged,

@@ -1,9 +1,9 @@
 //! Deciding again what a journal holds.
 
 use crate::fault::NodeFault;
-use crate::receipt::{BadCheckpoint, Kept, Log, Verifier};
+use crate::receipt::{BadCheckpoint, Kept, Log, Proof, Receipt, Verifier};
 use crate::statement::is_signed;
-use journal::merkle::Hash;
+use journal::merkle::{self, Hash};
 use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
 use protocol::{Batch, Effect, Input};
@@ -29,13 +29,15 @@ pub(crate) struct Replay {
     kernel: Kernel,
     log: Log,
     head: Head,
+    /// Of the last record.
+    receipt: Option<Receipt>,
 }
 
 impl Replay {
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Replay, NodeFault> {
         let (tree, state) = Kept::read(snapshot)?;
         let log = Log::new(tree, &state.params());
-        Ok(Replay { kernel: Kernel::resume(state), log, head: snapshot.head })
+        Ok(Replay { kernel: Kernel::resume(state), log, head: snapshot.head, receipt: None })
     }
 
     pub(crate) fn step(&mut self, record: &Record, effects: &mut Vec<Effect>) -> Result<Batch, NodeFault> {
@@ -56,7 +58,7 @@ impl Replay {
             return Err(NodeFault::Unsigned { height, input });
         }
         self.kernel.apply(&batch, effects);
-        self.log.push(record.head, effects, self.kernel.state());
+        self.receipt = Some(self.log.push(record.head, effects, self.kernel.state()));
         self.head = record.head;
         Ok(batch)
     }
@@ -143,6 +145,45 @@ pub fn verify<S: Storage>(
     let (receipts, state) = (replay.log.tree.root(), replay.kernel.state().hash());
     let (head, cut) = (opened.head(), opened.cut().cloned());
     Ok(Verified { batches, inputs, effects: all_effects, snapshots, checkpoints, head, receipts, state, cut })
+}
+
+/// Decides again what leads to the receipt of a height, and to the first checkpoint at or behind it, and shows that one is in the log that the
+/// other states.
+///
+/// # Errors
+/// As [`verify`], as far as it has to be read; [`NodeFault::Unproven`] where there is no such receipt or no such checkpoint, or the journal's
+/// beginning is gone.
+pub fn prove<S: Storage>(storage: S, height: u64) -> Result<Proof, NodeFault> {
+    let unproven = |why| NodeFault::Unproven { height, why };
+    let mut opened = journal::open(storage, Start::Oldest)?;
+    let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
+    if first.head.height != 0 {
+        return Err(unproven("the journal's beginning is gone, and with it the receipts before it"));
+    }
+    let mut replay = Replay::of(&first)?;
+    let (mut effects, mut leaves, mut wanted) = (Vec::new(), Vec::new(), None);
+    while let Some(record) = opened.next_record()? {
+        replay.step(&record, &mut effects)?;
+        let Some(receipt) = replay.receipt else { continue };
+        leaves.push(receipt.leaf());
+        if receipt.height == height {
+            wanted = Some(receipt);
+        }
+        let Some(receipt) = wanted else { continue };
+        if let Some(bytes) = opened.checkpoint(record.head.height)? {
+            let index = usize::try_from(height - 1).ok();
+            let path = index
+                .and_then(|index| merkle::inclusion(&leaves, index))
+                .ok_or(unproven("there is no such receipt"))?;
+            let checkpoint = String::from_utf8(bytes).map_err(|_| unproven("its checkpoint is no text"))?;
+            return Ok(Proof { receipt, path, checkpoint });
+        }
+    }
+    Err(unproven(if wanted.is_some() {
+        "no checkpoint was signed since; a node that ends signs one"
+    } else {
+        "there is no such receipt"
+    }))
 }
 
 impl Replay {

@@ -5,10 +5,11 @@ use crate::run::hex;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use journal::{Cut, FileStorage, Kind, Start, VERIFIER, pack, unpack};
-use node::{NodeFault, Verified, Verifier, verify};
-use serde_json::json;
+use node::statement::unhex;
+use node::{NodeFault, Proof, Receipt, Verified, Verifier, prove, verify};
+use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `seawall journal`.
@@ -31,6 +32,24 @@ enum Verb {
         /// Print the outcome as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Write what shows that a batch's receipt is in the log that the node signed: a kilobyte that needs no journal
+    Prove {
+        /// The batch's height
+        #[arg(value_name = "HEIGHT", value_parser = clap::value_parser!(u64).range(1..))]
+        height: u64,
+        /// What `seawall run` was given as --data
+        #[arg(long, value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+    },
+    /// Check what `prove` wrote; exit code 3 where it does not hold
+    Check {
+        /// The proof, as JSON
+        #[arg(value_name = "PROOF")]
+        proof: PathBuf,
+        /// Whose checkpoints are trusted, as NAME+ID+KEY
+        #[arg(long, value_name = "KEY")]
+        key: String,
     },
     /// Say what is wrong with a journal, what of it is whole, what was promised beyond that, and what to do; changes nothing. Exit code 4 where somebody is needed
     Repair {
@@ -74,6 +93,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             let beside = verifier_beside(data)?;
             tell(*json, held(storage, key.as_deref().or(beside.as_deref()))?)
         }
+        Verb::Prove { height, data } => match prove(storage(data)?, *height) {
+            Ok(proof) => {
+                writeln!(io::stdout().lock(), "{}", written(&proof))?;
+                Ok(Ended::Well)
+            }
+            Err(fault @ NodeFault::Unproven { .. }) => bail!("{fault}"),
+            Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
+            Err(fault) => failed(false, &fault.to_string()),
+        },
+        Verb::Check { proof, key } => check(proof, key),
         Verb::Repair { data, json } => repair(data, *json),
         Verb::Export { bundle, data } => {
             let (storage, verifier) = (storage(data)?, verifier_beside(data)?);
@@ -83,6 +112,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             writeln!(io::stdout().lock(), "{files} files in {}", bundle.display())?;
             Ok(Ended::Well)
         }
+    }
+}
+
+fn written(proof: &Proof) -> Value {
+    let Proof { receipt, path, checkpoint } = proof;
+    let Receipt { height, record, effects, parameters, rules } = receipt;
+    let path: Vec<String> = path.iter().map(|hash| hex(hash)).collect();
+    json!({"receipt": {"height": height, "record": hex(record), "effects": hex(effects), "parameters": hex(parameters),
+           "rules": hex(rules)}, "path": path, "checkpoint": checkpoint})
+}
+
+/// What `written` wrote.
+fn read(text: &str) -> Option<Proof> {
+    let proof: Value = serde_json::from_str(text).ok()?;
+    let of = |name: &str| proof["receipt"][name].as_str().and_then(unhex);
+    let (record, effects, parameters, rules) = (of("record")?, of("effects")?, of("parameters")?, of("rules")?);
+    let receipt = Receipt { height: proof["receipt"]["height"].as_u64()?, record, effects, parameters, rules };
+    let path = proof["path"].as_array()?.iter().map(|hash| hash.as_str().and_then(unhex)).collect::<Option<_>>()?;
+    Some(Proof { receipt, path, checkpoint: proof["checkpoint"].as_str()?.to_owned() })
+}
+
+/// The longest proof that is read.
+const PROOF_MAX: u64 = 1 << 16;
+
+fn check(path: &Path, key: &str) -> Result<Ended> {
+    let shown = path.display();
+    let verifier: Verifier = key.parse().map_err(|_| anyhow!("{key}: write a key as NAME+ID+KEY"))?;
+    let file = File::open(path).with_context(|| format!("{shown}"))?;
+    let mut text = String::new();
+    file.take(PROOF_MAX).read_to_string(&mut text).with_context(|| format!("{shown}"))?;
+    let proof = read(&text).with_context(|| format!("{shown}: it is no proof that `seawall journal prove` wrote"))?;
+    match proof.holds(&verifier) {
+        Ok(stated) => {
+            let (height, size, root) = (proof.receipt.height, stated.size, hex(&stated.root));
+            writeln!(
+                io::stdout().lock(),
+                "PASS the receipt of height {height} is in the log of {size} batches with root {root}, signed by {}",
+                stated.origin
+            )?;
+            Ok(Ended::Well)
+        }
+        Err(bad) => failed(false, &format!("height {}: {bad}", proof.receipt.height)),
     }
 }
 

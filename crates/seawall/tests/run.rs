@@ -228,3 +228,45 @@ fn repair_says_what_is_whole_and_what_was_promised_and_changes_nothing() {
     assert_eq!(repaired(home.path()).0, 0);
     assert_eq!(verified(home.path()).0, 0);
 }
+
+#[test]
+fn a_receipt_is_proven_without_the_journal_and_nothing_else_is() {
+    let home = tempfile::tempdir().unwrap();
+    let height = written(home.path());
+    let data = home.path().to_str().unwrap();
+    let key = std::fs::read_to_string(home.path().join("verifier.key")).unwrap();
+    let path = home.path().join("proof.json");
+    let checked = |text: &str, key: &str| {
+        std::fs::write(&path, text).unwrap();
+        let found = seawall(&["journal", "check", path.to_str().unwrap(), "--key", key.trim()]).output().unwrap();
+        (found.status.code().expect("a code"), String::from_utf8(found.stdout).unwrap())
+    };
+    for height in [1, 2, 20_000, 20_001, height] {
+        let proof = seawall(&["journal", "prove", &height.to_string(), "--data", data]).output().unwrap();
+        assert!(proof.status.success(), "{height}");
+        let good = String::from_utf8(proof.stdout).unwrap();
+        let (code, told) = checked(&good, &key);
+        assert!(
+            code == 0 && told.starts_with(&format!("PASS the receipt of height {height} is in the log of ")),
+            "{told}"
+        );
+        // Anything else in its place.
+        let proof: Value = serde_json::from_str(&good).unwrap();
+        let mut others = vec![good.replace(&format!("\"height\":{height},"), &format!("\"height\":{},", height + 1))];
+        let hexes = ["record", "effects", "parameters", "rules"]
+            .map(|name| proof["receipt"][name].as_str().unwrap().to_owned());
+        let path = proof["path"].as_array().unwrap().iter().map(|hash| hash.as_str().unwrap().to_owned());
+        for hex in hexes.into_iter().chain(path) {
+            let other = if hex.starts_with('0') { "1" } else { "0" };
+            others.push(good.replacen(&hex, &format!("{other}{}", &hex[1..]), 1));
+        }
+        for other in others {
+            assert_ne!(other, good);
+            let (code, told) = checked(&other, &key);
+            assert!(code == 3 && told.contains("in which that receipt is not"), "{told}");
+        }
+    }
+    let none = seawall(&["journal", "prove", &(height + 1).to_string(), "--data", data]).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert_eq!(checked("{}", &key).0, 2);
+}
