@@ -18,6 +18,6 @@ pub mod publisher;
 pub mod server;
 pub mod view;
 
-pub use publisher::{Answer, Asked, Publisher};
+pub use publisher::{Answer, Asked, Publisher, Window};
 pub use server::{Settings, serve};
 pub use view::{Names, View};

@@ -72,6 +72,13 @@ pub struct Window {
     pub(crate) ask: mpsc::Sender<Asked>,
 }
 
+impl Window {
+    /// Calls `read` with what there is to see now.
+    pub fn seen<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.board.view().view)
+    }
+}
+
 impl Publisher {
     /// Both ends, with the node as it is.
     #[must_use]

@@ -87,6 +87,8 @@ pub enum Level {
 /// One thing that asks for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Need {
+    /// Its name for as long as it lasts.
+    pub key: String,
     /// What is wrong.
     pub what: String,
     /// What to do.
@@ -539,11 +541,13 @@ impl PoolView {
 impl Verdict {
     fn of(state: &State, names: &Names) -> Verdict {
         let mut needs = Vec::new();
-        let mut need = |what: String, remedy: &str| needs.push(Need { what, remedy: remedy.to_owned() });
+        let mut need =
+            |key: String, what: String, remedy: &str| needs.push(Need { key, what, remedy: remedy.to_owned() });
         for pool in &state.pools {
             if 0 < pool.deficit {
                 let what = format!("pool {} owes {} USD that nobody could pay", names.pool(pool.id), usd(pool.deficit));
-                need(what, "pay into its insurance fund: every withdrawal leaves a haircut until then");
+                let key = format!("deficit:{}", names.pool(pool.id));
+                need(key, what, "pay into its insurance fund: every withdrawal leaves a haircut until then");
             }
         }
         let (mut restricted, mut halted) = (Vec::new(), Vec::new());
@@ -559,7 +563,11 @@ impl Verdict {
         }
         if !halted.is_empty() {
             let what = format!("no usable price: {}", halted.join(", "));
-            need(what, "look at the feeds; these markets come back by steps once a quorum speaks again");
+            need(
+                "no-price".to_owned(),
+                what,
+                "look at the feeds; these markets come back by steps once a quorum speaks again",
+            );
         }
         for filed in &state.governance.proposals {
             let loosens = matches!(filed.direction, protocol::Direction::Loosen | protocol::Direction::Mixed);
@@ -567,11 +575,12 @@ impl Verdict {
             match filed.due {
                 Some(due) if loosens => {
                     let what = format!("change {} takes effect at {}: {text}", filed.id, time(due));
-                    need(what, "a guardian can cancel it until then");
+                    need(format!("change-due:{}", filed.id), what, "a guardian can cancel it until then");
                 }
                 Some(_) => {}
                 None => {
                     need(
+                        format!("change-waits:{}", filed.id),
                         format!("change {} waits for approvals: {text}", filed.id),
                         "governors: approve it or let it go",
                     );

@@ -592,3 +592,25 @@ fn a_stream_goes_on_where_its_reader_was() {
     let entry = std::iter::from_fn(|| Some(next(&mut reader))).find(|(name, ..)| name == "entry").unwrap();
     assert_eq!(entry.1, Some(newest + 1));
 }
+
+#[test]
+fn whatever_the_shipped_rules_and_panels_name_is_measured() {
+    let stand = Stand::new(None);
+    let (_, _, text) = stand.ask("GET", "/metrics", "", "");
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = 0;
+    for file in
+        [include_str!("../../../deploy/prometheus-rules.yml"), include_str!("../../../deploy/grafana-dashboard.json")]
+    {
+        for name in file.split(|c| !is_part(c)).filter(|name| name.starts_with("seawall_")) {
+            assert!(
+                text.contains(&format!("\n# TYPE {name} gauge\n")) || text.starts_with(&format!("# HELP {name} ")),
+                "{name}"
+            );
+            found += 1;
+        }
+    }
+    assert!(10 < found);
+    let panels: Value = serde_json::from_str(include_str!("../../../deploy/grafana-dashboard.json")).unwrap();
+    assert_eq!(panels["panels"].as_array().unwrap().len(), 9);
+}

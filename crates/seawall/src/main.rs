@@ -13,6 +13,7 @@ mod remote;
 mod replay;
 mod run;
 mod table;
+mod wake;
 
 use clap::{Parser, Subcommand};
 use std::io::Write as _;

@@ -3,6 +3,7 @@
 use crate::Ended;
 use crate::input::{Input, echo};
 use crate::keys;
+use crate::wake::{self, Watchdog};
 use anyhow::{Context, Result, anyhow, bail};
 use api::{Names, Publisher, Settings};
 use clap::Args;
@@ -60,6 +61,9 @@ pub(crate) struct Arguments {
     /// A file with the token that readers must show; needed where others than this machine can read
     #[arg(long, value_name = "FILE", conflicts_with = "no_listen")]
     token_file: Option<PathBuf>,
+    /// Who is told of what is wrong: a TOML file with a [[to]] for each, as docs/runbook/alerts.md has it
+    #[arg(long, value_name = "FILE")]
+    alerts: Option<PathBuf>,
     /// End where the data ends, instead of going on until Ctrl-C; without --no-listen the venue goes on
     #[arg(long)]
     exit_at_end: bool,
@@ -129,9 +133,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         Speed::Max => None,
     };
     let pace = Pace { speed, lingers: !arguments.no_listen && !arguments.exit_at_end };
-    let publisher = if arguments.no_listen { None } else { Some(publish(arguments, &venue, &node)?) };
+    let publisher = publish(arguments, &venue, &node)?;
     let teller = Teller::new(&venue.world);
-    let mut desk = Desk { arguments, out: &mut out, teller, publisher, stop: &stop, failed: None };
+    let mut desk =
+        Desk { arguments, out: &mut out, teller, publisher, stop: &stop, watchdog: Watchdog::new(), failed: None };
     let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut desk) {
         Ok(done) => done,
         Err(Stopped::Node(fault)) => return Ok(needs_human(&home, &fault)),
@@ -158,8 +163,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     }
 }
 
-/// The dashboard and the API, on a thread of their own.
-fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Publisher> {
+/// What is to be seen, for whoever is served and whoever is told; nothing where that is nobody.
+fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Option<Publisher>> {
+    if arguments.no_listen && arguments.alerts.is_none() {
+        return Ok(None);
+    }
     let sources = |market: &WorldMarket| {
         market.sources.iter().map(|source| (source.name.clone(), source.lineage.clone())).collect()
     };
@@ -169,6 +177,13 @@ fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Publishe
         sources: markets.iter().map(sources).collect(),
         pools: venue.pool_names.clone(),
     };
+    let (publisher, window) = Publisher::new(node, names);
+    if let Some(path) = &arguments.alerts {
+        wake::watch(path, &arguments.name, window.clone())?;
+    }
+    if arguments.no_listen {
+        return Ok(Some(publisher));
+    }
     let token = match &arguments.token_file {
         None => None,
         Some(path) => {
@@ -176,11 +191,10 @@ fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Publishe
             Some(text.trim().to_owned())
         }
     };
-    let (publisher, window) = Publisher::new(node, names);
     let settings = Settings { listen: arguments.listen, token, charts: lab::report::CHARTS };
     let at = api::serve(window, &settings)?;
     eprintln!("the dashboard is at http://{at}/");
-    Ok(publisher)
+    Ok(Some(publisher))
 }
 
 /// Writes down what a person reads, for the terminal and for the dashboard.
@@ -190,6 +204,8 @@ struct Desk<'a, 'o> {
     teller: Teller<'a>,
     publisher: Option<Publisher>,
     stop: &'a AtomicBool,
+    /// Who restarts a loop that stands still.
+    watchdog: Watchdog,
     /// Why nobody reads any more.
     failed: Option<io::Error>,
 }
@@ -238,6 +254,7 @@ impl Onlooker for Desk<'_, '_> {
     }
 
     fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
+        self.watchdog.feed();
         let lines = self.teller.until(at);
         self.tell(&lines);
         self.publisher.as_mut().map_or(Ok(()), |publisher| publisher.look(node, at))

@@ -124,6 +124,70 @@ fn a_night_at_the_terminal() {
     assert!(stopped.out.contains("key 1 stops change 2"), "{}{}", stopped.out, stopped.err);
 }
 
+/// Answers every request with 202 and gives its body.
+fn listening() -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut len = 0;
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|read| read != 0) && line != "\r\n" {
+                if let Some(text) = line.to_lowercase().strip_prefix("content-length: ") {
+                    len = text.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; len];
+            std::io::Read::read_exact(&mut reader, &mut body).unwrap();
+            let _gone = stream.write_all(b"HTTP/1.1 202 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            if send.send(String::from_utf8(body).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (format!("http://{at}/"), receive)
+}
+
+#[test]
+fn whoever_is_to_be_woken_is_told_by_the_node() {
+    let home = tempfile::tempdir().unwrap();
+    let (url, told) = listening();
+    std::fs::write(home.path().join("secret"), "between us").unwrap();
+    let file = home.path().join("alerts.toml");
+    let text = "runbook = \"https://wiki.example/at-03-00\"\n[[to]]\nkind = \"webhook\"\nsecret_file = \"secret\"\nfrom = \"warning\"\n";
+    std::fs::write(&file, format!("{text}url = \"{url}\"\n")).unwrap();
+    let mut node = seawall()
+        .args(["run", "I-17", "--speed", "60", "--draw", "40", "--no-listen", "--name", "venue.test", "--alerts"])
+        .arg(&file)
+        .arg("--data")
+        .arg(home.path().join("data"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut found = None;
+    while let Ok(body) = told.recv_timeout(std::time::Duration::from_secs(30)) {
+        if body.contains("venue.test/restricted:") {
+            found = Some(body);
+            break;
+        }
+    }
+    let _gone = node.kill();
+    let _gone = node.wait();
+    let body: serde_json::Value = serde_json::from_str(&found.expect("something was restricted")).unwrap();
+    assert_eq!((&body["state"], &body["severity"]), (&"begun".into(), &"warning".into()), "{body}");
+    assert_eq!(body["runbook"], "https://wiki.example/at-03-00");
+    // A file that names nobody is refused before anything runs.
+    std::fs::write(&file, text).unwrap();
+    let refused =
+        end(seawall().args(["run", "--no-listen", "--alerts"]).arg(&file).arg("--data").arg(home.path().join("other")));
+    assert!(refused.code == 2 && refused.err.contains("to 0: write url or url_file"), "{}", refused.err);
+}
+
 #[test]
 fn what_can_not_be_done_is_said_with_what_to_do() {
     let node = Running::new();

@@ -9,7 +9,7 @@ enum Allowed {
 }
 
 /// In reading order: each line may look left, never right.
-const ARROWS: [(&str, Allowed); 13] = [
+const ARROWS: [(&str, Allowed); 14] = [
     ("units", Allowed::Only(&[])),
     ("protocol", Allowed::Only(&["units"])),
     ("codec", Allowed::Only(&["units", "protocol"])),
@@ -18,9 +18,10 @@ const ARROWS: [(&str, Allowed); 13] = [
     ("policy", Allowed::Only(&["units", "protocol"])),
     ("journal", Allowed::Only(&["units", "protocol", "codec"])),
     ("port", Allowed::Only(&["units", "protocol"])),
-    ("node", Allowed::AllBut(&["lab", "api", "seawall", "xtask"])),
+    ("node", Allowed::AllBut(&["lab", "api", "alerts", "seawall", "xtask"])),
     ("api", Allowed::Only(&["units", "protocol", "codec", "kernel", "node", "journal", "venue"])),
-    ("lab", Allowed::AllBut(&["api", "seawall", "xtask"])),
+    ("alerts", Allowed::Only(&[])),
+    ("lab", Allowed::AllBut(&["api", "alerts", "seawall", "xtask"])),
     ("seawall", Allowed::AllBut(&["xtask"])),
     ("xtask", Allowed::Only(&[])),
 ];
