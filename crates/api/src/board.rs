@@ -51,7 +51,7 @@ pub(crate) struct ReceiptView {
     pub leaf: String,
     /// How many inputs the batch has.
     pub inputs: usize,
-    /// The effects, in words for whoever knows the code; at most a hundred.
+    /// The effects, in words for whoever knows the code; at most twenty.
     pub effects: Vec<String>,
     /// How many there are.
     pub effects_count: usize,

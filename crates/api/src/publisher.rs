@@ -19,7 +19,7 @@ const VIEW_EVERY: Duration = Duration::from_millis(250);
 /// Likewise between two maps of liquidations.
 const MAPS_EVERY: Duration = Duration::from_secs(1);
 /// The most effects of a batch that its receipt shows.
-const SHOWN_MAX: usize = 100;
+const SHOWN_MAX: usize = 20;
 
 /// What became of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]

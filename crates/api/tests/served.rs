@@ -510,6 +510,9 @@ fn a_token_opens_what_a_wrong_one_does_not() {
     ] {
         assert_eq!(without(more, path), status, "{more}{path}");
     }
+    // Whoever shows it may call the node what they like.
+    let text = format!("GET /readyz HTTP/1.1\r\nhost: node.example\r\n{}connection: close\r\n\r\n", stand.token);
+    assert_eq!(stand.raw(text.as_bytes()).0, 200);
 }
 
 #[test]
@@ -519,7 +522,10 @@ fn nobody_holds_the_loop_up() {
     let mut slow: Vec<TcpStream> = (0..50).map(|_| stand.connect()).collect();
     for (n, stream) in slow.iter_mut().enumerate() {
         let host = stand.at;
-        let text = match n % 3 {
+        let text = match n % 5 {
+            // Nobody says anything, or nothing more after one request.
+            3 => continue,
+            4 => format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n\r\n"),
             0 => "GET /api/v1/overview HTTP/1.1\r\nx: ".to_owned(),
             1 => format!(
                 "POST /api/v1/statements HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"

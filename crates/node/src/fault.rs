@@ -63,7 +63,9 @@ pub enum NodeFault {
         ours: String,
     },
     /// The journal is another venue's, or the same under another policy.
-    #[error("the journal is of other markets, or of another policy: go on with those, or use another directory")]
+    #[error(
+        "the journal is of other markets, another policy or other keys: go on with those, or use another directory"
+    )]
     OtherVenue,
     /// A checkpoint that nobody who is trusted signed, or that is no checkpoint.
     #[error("the checkpoint of height {height}: {error}")]

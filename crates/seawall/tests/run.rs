@@ -106,7 +106,7 @@ fn a_changed_byte_fails_with_its_place_and_another_venue_is_refused() {
     let other =
         node(home.path(), &["--speed", "max", "--seed", "2", "--market", "BTC"]).stderr(Stdio::piped()).output();
     let said = String::from_utf8(other.unwrap().stderr).unwrap();
-    assert!(said.contains("the journal is of other markets, or of another policy"), "{said}");
+    assert!(said.contains("the journal is of other markets, another policy or other keys"), "{said}");
     let segment = home.path().join("journal").join("00000000000000000000.segment");
     let mut bytes = std::fs::read(&segment).unwrap();
     let place = bytes.len() / 2;
