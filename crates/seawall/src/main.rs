@@ -3,6 +3,7 @@
 mod action;
 mod calibrate;
 mod corpus;
+mod doctor;
 mod evidence;
 mod input;
 mod journal_command;
@@ -36,6 +37,10 @@ enum Verb {
     Replay(Box<replay::Arguments>),
     /// Run a node: embedded venue, durable journal, going on where it stopped
     Run(Box<run::Arguments>),
+    /// Make keys and a governance file for a venue that does not run yet
+    Init(doctor::InitArguments),
+    /// Look at what a node needs: disk, journal, keys, address; ends with 4 where something is wrong
+    Doctor(doctor::DoctorArguments),
     /// How a node that runs is doing, on one screen; ends with 0 where nothing needs you, 1 where something is restricted, 4 where you are needed
     Status(remote::StatusArguments),
     /// Sign and send a statement to a node that runs, or list what is asked for
@@ -69,6 +74,8 @@ fn main() -> ExitCode {
     let ended = match command.verb {
         Some(Verb::Replay(arguments)) => replay::run(&arguments),
         Some(Verb::Run(arguments)) => run::run(&arguments),
+        Some(Verb::Init(arguments)) => doctor::init(&arguments),
+        Some(Verb::Doctor(arguments)) => doctor::doctor(&arguments),
         Some(Verb::Status(arguments)) => remote::status(&arguments),
         Some(Verb::Action(arguments)) => action::run(&arguments),
         Some(Verb::Journal(arguments)) => journal_command::run(&arguments),
