@@ -1040,3 +1040,15 @@ fn a_key_that_stays_as_it_is_is_no_change() {
     assert_eq!(Town::new().file(same(GUARDIAN, Role::Guardian)), Err(Refusal::NoChange));
     assert!(Town::new().file(same(GUARDIAN, Role::Observer)).is_ok());
 }
+
+#[test]
+fn what_is_filed_says_when_it_is_due() {
+    let mut town = Town::new();
+    let due = |town: &Town| town.story.kernel.state().governance.next_due();
+    assert_eq!(due(&town), Timestamp::MAX);
+    let filed = town.file(interest(2_000_000)).unwrap();
+    assert_eq!(due(&town), town.now().plus(Duration::seconds(250)).plus(Duration(1)), "void by its age");
+    town.approve(SECOND_GOVERNOR, filed).unwrap();
+    assert_eq!(due(&town), town.now().plus(Duration::seconds(50)));
+    assert!(town.now() < town.story.kernel.next_due().unwrap());
+}
