@@ -137,10 +137,14 @@ fn planted(lock: Lock) -> Result<()> {
 fn unit(lock: Lock) -> Result<()> {
     let browser = tools::browser();
     let driver = tools::driver();
+    let checker = tools::checker();
     let mut test = repo::cargo(&["test", "--workspace", "--no-fail-fast"]);
     test.env("SEAWALL_BROWSER", "required");
     if let Ok(home) = &driver {
         test.env("SEAWALL_PLAYWRIGHT", home);
+    }
+    if let Ok(program) = &checker {
+        test.env("SEAWALL_SCHEMATHESIS", program);
     }
     let mut child = test.args(locked(lock)).stdout(Stdio::piped()).spawn()?;
     let mut counts = Counts::default();
@@ -155,6 +159,7 @@ fn unit(lock: Lock) -> Result<()> {
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);
     browser?;
     driver?;
+    checker?;
     if !status.success() {
         bail!("{} ended with {status}", repo::spelled(&test));
     }

@@ -118,6 +118,33 @@ pub(crate) fn driver() -> Result<PathBuf> {
     Ok(home)
 }
 
+/// What holds the API against its own description: a package of PyPI, at one version, in an environment of its own.
+const CHECKER: (&str, &str) = ("schemathesis", "4.32.5");
+
+/// Makes sure that the API can be tried by what knows only its description. Where the program is.
+pub(crate) fn checker() -> Result<PathBuf> {
+    let (package, version) = CHECKER;
+    let home = repo::tools_dir()?.join(format!("{package}-{version}"));
+    let program = home.join("bin").join("st");
+    let works = || program.to_str().is_some_and(runs);
+    if works() {
+        return Ok(program);
+    }
+    let environment = || repo::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
+    if environment().is_err() {
+        let root = repo::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+        ensure!(root && runs("apt-get"), "python3 makes no environment here: install the package `python3-venv`");
+        for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", "python3-venv"]] {
+            repo::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        }
+        environment()?;
+    }
+    let mut pip = Command::new(home.join("bin").join("pip"));
+    repo::run(pip.args(["install", "--quiet", "--disable-pip-version-check", &format!("{package}=={version}")]))?;
+    ensure!(works(), "pip installed {package}, but it does not run");
+    Ok(program)
+}
+
 fn browser_plan(present: bool, root: bool, apt: bool) -> Browser {
     match (present, root, apt) {
         (true, _, _) => Browser::Present,

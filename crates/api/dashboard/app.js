@@ -222,7 +222,7 @@ async function fillTimeline(older) {
   const before = older ? `&before=${state.oldest}` : "";
   const answer = await fetch(`api/v1/timeline?limit=100${before}`).catch(() => null);
   if (!answer?.ok) return;
-  const entries = await answer.json();
+  const { items: entries } = await answer.json();
   if (!older) $("timeline").replaceChildren();
   for (const entry of entries) {
     if (!older && entry.id > state.newest) state.newest = entry.id;
@@ -253,7 +253,27 @@ async function openReceipt(height) {
       ...pair("record", code(receipt.record)), ...pair("effects' digest", code(receipt.effects_digest)), ...pair("parameters", code(receipt.parameters)),
       ...pair("rules", code(receipt.rules)), ...pair("leaf", code(receipt.leaf)));
   }
+  const plans = await fetch(`api/v1/plans?before=${BigInt(height) + 1n}&limit=1`).catch(() => null);
+  const found = plans?.ok ? (await plans.json()).items.filter((plan) => plan.height === Number(height)) : [];
+  $("plans").replaceChildren(...found.map(planned));
   if (!$("receipt").open) $("receipt").showModal();
+}
+
+// What a change of a mode rests on, means and leads back from.
+function planned(plan) {
+  const percent = (value) => (value === null ? "" : `${value}%`);
+  const cells = (kind, ...texts) => texts.map((text) => el(kind, {}, text));
+  const rows = plan.checks.map((check) => el("tr", {}, ...cells("td", check.name, check.asks, percent(check.value), percent(check.cautious), percent(check.reduce_only), percent(check.slack))));
+  const head = el("tr", {}, ...cells("th", "looked at", "asks for", "value", "cautious from", "reduce-only from", "slack"));
+  const of = plan.accounts;
+  const lines = [
+    `${of.holders} positions, ${of.distressed} in distress. Of the ${of.seen} accounts nearest to their triggers ${of.open_with} may open now, ${of.open_without} could before, ${of.reduce_with} may reduce.`,
+    plan.denied.length ? `Denied from now on: ${plan.denied.join(", ")}.` : "",
+    plan.permitted.length ? `Permitted again: ${plan.permitted.join(", ")}.` : "",
+    `${plan.withdrawn} resting orders taken out, ${plan.refused_count} inputs refused.`,
+    plan.resume ? `Back to ${plan.resume.to} at ${plan.resume.at} at the earliest, once ${plan.resume.calm_s} s are calm.` : "",
+  ];
+  return el("section", { class: "plan" }, el("h3", {}, `${plan.market}: ${plan.from} to ${plan.to}`), el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)), ...lines.filter((line) => line).map((line) => el("p", {}, line)));
 }
 
 // Acting: a statement, its text in full, and a key that stays here.

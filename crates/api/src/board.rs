@@ -1,20 +1,26 @@
 //! What was put down for readers: the newest view, and the last entries of the timeline with their receipts. All of it is bounded.
 
+use crate::plan_view::{IncidentView, PlanView};
 use crate::view::{LiquidationMap, View};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 /// The most entries of the timeline that are kept.
 pub(crate) const ENTRIES_MAX: usize = 4_096;
 /// The most receipts that are kept.
 pub(crate) const RECEIPTS_MAX: usize = 4_096;
+/// The most plans that are kept.
+pub(crate) const PLANS_MAX: usize = 1_024;
+/// The most incidents that are kept.
+pub(crate) const INCIDENTS_MAX: usize = 1_024;
 /// The most points of a market's history.
 pub(crate) const POINTS_MAX: usize = 900;
 
 /// One line of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Entry {
     /// Counted from one, without gaps.
     pub id: u64,
@@ -33,7 +39,7 @@ pub(crate) struct Entry {
 }
 
 /// What was decided in a batch, as a leaf of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ReceiptView {
     /// Of the batch.
     pub height: u64,
@@ -58,15 +64,19 @@ pub(crate) struct ReceiptView {
 }
 
 /// A market's recent past.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct History {
     /// Microseconds since 1970.
+    #[schema(value_type = Vec<i64>)]
     pub at: VecDeque<i64>,
     /// USD.
+    #[schema(value_type = Vec<Option<String>>)]
     pub index: VecDeque<Option<String>>,
     /// USD.
+    #[schema(value_type = Vec<Option<String>>)]
     pub mark: VecDeque<Option<String>>,
     /// By name.
+    #[schema(value_type = Vec<String>)]
     pub mode: VecDeque<&'static str>,
 }
 
@@ -96,6 +106,8 @@ pub(crate) struct Board {
     receipts: Mutex<BTreeMap<u64, ReceiptView>>,
     histories: Mutex<BTreeMap<String, History>>,
     maps: RwLock<Arc<Vec<LiquidationMap>>>,
+    plans: Mutex<VecDeque<PlanView>>,
+    incidents: Mutex<VecDeque<IncidentView>>,
     /// The newest entry's id, and how many views there were: whoever waits is woken.
     pub(crate) news: watch::Sender<(u64, u64)>,
 }
@@ -113,6 +125,8 @@ impl Board {
             receipts: Mutex::default(),
             histories: Mutex::default(),
             maps: RwLock::default(),
+            plans: Mutex::default(),
+            incidents: Mutex::default(),
             news: watch::Sender::new((0, 0)),
         }
     }
@@ -145,8 +159,65 @@ impl Board {
                 history.mode.push_back(market.mode);
             }
         }
+        self.follow(&view);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Shown::new(view);
         self.news.send_modify(|news| news.1 += 1);
+    }
+
+    /// Opens an incident for whatever is wrong since now, and closes those that are over.
+    fn follow(&self, view: &View) {
+        let wrong = view.wrong();
+        let mut incidents = held(&self.incidents);
+        for incident in incidents.iter_mut().filter(|incident| incident.over.is_none()) {
+            match wrong.iter().find(|wrong| wrong.key == incident.key) {
+                Some(wrong) => {
+                    incident.summary.clone_from(&wrong.summary);
+                    incident.remedy.clone_from(&wrong.remedy);
+                }
+                None => incident.over = Some(view.at.clone()),
+            }
+        }
+        for wrong in wrong {
+            if incidents.iter().any(|incident| incident.over.is_none() && incident.key == wrong.key) {
+                continue;
+            }
+            let id = incidents.back().map_or(0, |last| last.id) + 1;
+            if incidents.len() == INCIDENTS_MAX {
+                // One that lasts is not forgotten for a new one.
+                let Some(oldest) = incidents.iter().position(|incident| incident.over.is_some()) else { return };
+                incidents.remove(oldest);
+            }
+            let severity = if wrong.is_critical { "critical" } else { "warning" };
+            let (key, summary, remedy) = (wrong.key, wrong.summary, wrong.remedy);
+            let (began, began_height) = (view.at.clone(), view.height);
+            incidents.push_back(IncidentView { id, key, severity, summary, remedy, began, began_height, over: None });
+        }
+    }
+
+    /// The last incidents before the one of id `before`, newest first.
+    pub(crate) fn incidents_before(&self, before: u64, most: usize) -> Vec<IncidentView> {
+        held(&self.incidents).iter().rev().filter(|incident| incident.id < before).take(most).cloned().collect()
+    }
+
+    pub(crate) fn put_plan(&self, plan: PlanView) {
+        let mut plans = held(&self.plans);
+        if plans.len() == PLANS_MAX {
+            plans.pop_front();
+        }
+        plans.push_back(plan);
+    }
+
+    /// The last plans before height `before`, newest first; all those of the last height, so that a page never ends inside one.
+    pub(crate) fn plans_before(&self, before: u64, most: usize) -> Vec<PlanView> {
+        let plans = held(&self.plans);
+        let earlier: Vec<&PlanView> = plans.iter().rev().filter(|plan| plan.height < before).collect();
+        let last = earlier.get(most.saturating_sub(1)).map_or(0, |plan| plan.height);
+        earlier.into_iter().take_while(|plan| last <= plan.height).cloned().collect()
+    }
+
+    /// The last receipts before height `before`, newest first.
+    pub(crate) fn receipts_before(&self, before: u64, most: usize) -> Vec<ReceiptView> {
+        held(&self.receipts).range(..before).rev().take(most).map(|(_, receipt)| receipt.clone()).collect()
     }
 
     pub(crate) fn put_maps(&self, maps: Vec<LiquidationMap>) {

@@ -1,18 +1,20 @@
 //! The loop's side: what it puts down, and what it is asked.
 
 use crate::board::{Board, Entry, ReceiptView};
+use crate::intake::{Intake, Listed, Listing};
+use crate::plan_view::{AccountView, PlanView, accounts};
 use crate::view::{LiquidationMap, Names, View, hex, time};
 use node::statement::told;
 use node::{BadStatement, Decided, Node, NodeFault, Signed};
-use protocol::{Effect, Input, Reject};
+use protocol::{AccountId, Effect, Input, PoolId, Reject};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use units::Timestamp;
 
-/// Statements that may wait for the loop.
+/// Statements and questions that may wait for the loop.
 const ASKED_MAX: usize = 64;
-/// Statements that the loop hears between two batches.
+/// Those that the loop answers between two batches.
 const HEARD_MAX: usize = 8;
 /// The least time between two views, unless a mode changed.
 const VIEW_EVERY: Duration = Duration::from_millis(250);
@@ -44,11 +46,13 @@ pub enum Answer {
     Unheard(String),
 }
 
-/// A statement that waits for the loop, and who waits for its answer.
+/// What waits for the loop, and who waits for its answer.
 #[derive(Debug)]
-pub struct Asked {
-    pub(crate) signed: Signed,
-    pub(crate) reply: oneshot::Sender<Answer>,
+pub(crate) enum Asked {
+    /// A statement to be heard.
+    Statement { signed: Signed, reply: oneshot::Sender<Answer> },
+    /// Accounts of a pool from one on, in order of number.
+    Accounts { pool: PoolId, from: AccountId, most: usize, reply: oneshot::Sender<Vec<AccountView>> },
 }
 
 /// What the loop writes to.
@@ -57,6 +61,7 @@ pub struct Publisher {
     board: Arc<Board>,
     asked: mpsc::Receiver<Asked>,
     names: Names,
+    intake: Arc<Intake>,
     /// Statements that were heard in batches which have not left yet.
     pending: Vec<(u64, oneshot::Sender<Answer>)>,
     seen_at: Instant,
@@ -70,6 +75,8 @@ pub struct Publisher {
 pub struct Window {
     pub(crate) board: Arc<Board>,
     pub(crate) ask: mpsc::Sender<Asked>,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) pools: Arc<[String]>,
 }
 
 impl Window {
@@ -85,11 +92,22 @@ impl Publisher {
     pub fn new(node: &Node, names: Names) -> (Publisher, Window) {
         let board = Arc::new(Board::new(View::of(node, &names)));
         let (ask, asked) = mpsc::channel(ASKED_MAX);
-        let window = Window { board: Arc::clone(&board), ask };
+        let listed = |market: &kernel::state::Market| {
+            let sources = names.sources.get(usize::from(market.id.0));
+            let sources = sources.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+            Listed { name: names.market(market.id), scale: market.params.scale, sources }
+        };
+        // By number, in which the state has them by pool.
+        let mut markets: Vec<_> = node.state().markets().map(|market| (market.id, listed(market))).collect();
+        markets.sort_by_key(|(id, _)| *id);
+        let pools: Vec<String> = node.state().pools.iter().map(|pool| names.pool(pool.id)).collect();
+        let markets = markets.into_iter().map(|(_, listed)| listed).collect();
+        let intake = Arc::new(Intake::new(Listing { markets, pools: pools.clone() }));
+        let window = Window { board: Arc::clone(&board), ask, intake: Arc::clone(&intake), pools: pools.into() };
         let now = Instant::now();
         let pending = Vec::new();
         let mut publisher =
-            Publisher { board, asked, names, pending, seen_at: now, mapped_at: now, is_pressing: false };
+            Publisher { board, asked, names, intake, pending, seen_at: now, mapped_at: now, is_pressing: false };
         publisher.show(node);
         publisher.map(node);
         (publisher, window)
@@ -120,6 +138,9 @@ impl Publisher {
                 effects_count: decided.effects.len(),
             });
         }
+        for plan in &decided.plans {
+            self.board.put_plan(PlanView::of(plan, &self.names));
+        }
         while let Some(place) = self.pending.iter().position(|(height, _)| *height == decided.height) {
             let (height, reply) = self.pending.swap_remove(place);
             // Whoever asked may have gone.
@@ -133,23 +154,44 @@ impl Publisher {
     /// A journal that failed.
     pub fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
         for _ in 0..HEARD_MAX {
-            let Ok(Asked { signed, reply }) = self.asked.try_recv() else { break };
-            match node.hear(at, &signed)? {
-                Ok(height) => self.pending.push((height, reply)),
-                Err(BadStatement::Refused(why)) => {
-                    let (code, why) = (why.code(), format!("{why:?}"));
-                    let _gone = reply.send(Answer::Refused { height: None, code, why });
-                }
-                Err(bad) => {
-                    let _gone = reply.send(Answer::Unheard(bad.to_string()));
+            let Ok(asked) = self.asked.try_recv() else { break };
+            match asked {
+                Asked::Statement { signed, reply } => self.hear(node, at, &signed, reply)?,
+                Asked::Accounts { pool, from, most, reply } => {
+                    let _gone = reply.send(accounts(node.state(), pool, from, most, &self.names));
                 }
             }
+        }
+        let at = at.max(node.state().at);
+        let observed = self.intake.take(at);
+        if !observed.is_empty() {
+            node.turn(at, observed)?;
         }
         if VIEW_EVERY <= self.seen_at.elapsed() || self.is_pressing {
             self.show(node);
         }
         if MAPS_EVERY <= self.mapped_at.elapsed() {
             self.map(node);
+        }
+        Ok(())
+    }
+
+    fn hear(
+        &mut self,
+        node: &mut Node,
+        at: Timestamp,
+        signed: &Signed,
+        reply: oneshot::Sender<Answer>,
+    ) -> Result<(), NodeFault> {
+        match node.hear(at, signed)? {
+            Ok(height) => self.pending.push((height, reply)),
+            Err(BadStatement::Refused(why)) => {
+                let (code, why) = (why.code(), format!("{why:?}"));
+                let _gone = reply.send(Answer::Refused { height: None, code, why });
+            }
+            Err(bad) => {
+                let _gone = reply.send(Answer::Unheard(bad.to_string()));
+            }
         }
         Ok(())
     }

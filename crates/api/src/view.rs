@@ -9,6 +9,7 @@ use protocol::{Action, MarketId, Mode, PoolId, QualityState, Side, SourceId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use units::{Duration, Notional, Price, Ratio, Rounding, Scale, Size, Timestamp};
+use utoipa::ToSchema;
 
 /// Buckets of a liquidation map, to each side of the mark.
 const BUCKETS: usize = 30;
@@ -35,13 +36,15 @@ impl Names {
         self.markets.get(usize::from(id.0)).cloned().unwrap_or_else(|| format!("market {}", id.0))
     }
 
-    fn pool(&self, id: PoolId) -> String {
+    /// A pool's name, or its number.
+    #[must_use]
+    pub fn pool(&self, id: PoolId) -> String {
         self.pools.get(usize::from(id.0)).cloned().unwrap_or_else(|| format!("pool {}", id.0))
     }
 }
 
 /// All of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct View {
     /// Of the last batch, as text.
     pub at: String,
@@ -62,7 +65,7 @@ pub struct View {
 }
 
 /// Whether anybody is needed, and for what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Verdict {
     /// How much.
     pub level: Level,
@@ -73,7 +76,7 @@ pub struct Verdict {
 }
 
 /// How much somebody is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Not at all.
@@ -85,7 +88,7 @@ pub enum Level {
 }
 
 /// One thing that asks for somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Need {
     /// Its name for as long as it lasts.
     pub key: String,
@@ -96,7 +99,7 @@ pub struct Need {
 }
 
 /// One market.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MarketView {
     /// Its number, which statements name.
     pub id: u16,
@@ -145,7 +148,7 @@ pub struct MarketView {
 }
 
 /// What asks for a restriction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cause {
     /// A detector, or who asked.
     pub name: &'static str,
@@ -154,7 +157,7 @@ pub struct Cause {
 }
 
 /// A step back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Resume {
     /// The milder mode.
     pub to: &'static str,
@@ -163,7 +166,7 @@ pub struct Resume {
 }
 
 /// A restriction that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RestraintView {
     /// How far.
     pub to: &'static str,
@@ -176,7 +179,7 @@ pub struct RestraintView {
 }
 
 /// One source of a market.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SourceView {
     /// Its name.
     pub name: String,
@@ -195,7 +198,7 @@ pub struct SourceView {
 }
 
 /// One pool.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PoolView {
     /// Its name.
     pub name: String,
@@ -212,7 +215,7 @@ pub struct PoolView {
 }
 
 /// Keys, restrictions and changes that are filed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GovernanceView {
     /// What statements name, in hexadecimal.
     pub venue: String,
@@ -229,7 +232,7 @@ pub struct GovernanceView {
 }
 
 /// A key.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct KeyView {
     /// Its place.
     pub place: usize,
@@ -242,7 +245,7 @@ pub struct KeyView {
 }
 
 /// A change that is filed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProposalView {
     /// Its number.
     pub id: u64,
@@ -263,7 +266,7 @@ pub struct ProposalView {
 }
 
 /// Where positions would be looked at for liquidation, by price.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LiquidationMap {
     /// The market's name.
     pub market: String,
@@ -276,7 +279,7 @@ pub struct LiquidationMap {
 }
 
 /// Positions that are looked at when the mark comes to a price.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Bucket {
     /// Its middle, USD.
     pub price: String,
@@ -289,7 +292,7 @@ pub struct Bucket {
 }
 
 /// A holder of a market, by how near its trigger is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Holder {
     /// The account.
     pub account: String,
@@ -324,7 +327,7 @@ pub fn time(at: Timestamp) -> String {
 }
 
 /// A whole number of parts as a decimal, without zeros at its end but for `least` digits.
-fn decimal(value: i128, decimals: u32, least: usize) -> String {
+pub(crate) fn decimal(value: i128, decimals: u32, least: usize) -> String {
     let sign = if value < 0 { "-" } else { "" };
     let one = 10_u128.pow(decimals);
     let (whole, part) = (value.unsigned_abs() / one, value.unsigned_abs() % one);
@@ -336,7 +339,7 @@ fn decimal(value: i128, decimals: u32, least: usize) -> String {
 }
 
 /// USD of a price, in at most eight significant digits behind its first.
-fn price(price: Price, scale: Scale) -> String {
+pub(crate) fn price(price: Price, scale: Scale) -> String {
     let decimals = 12 - u32::from(scale.price_shift());
     let mut value = i128::from(price.0);
     let mut kept = decimals;
@@ -352,15 +355,15 @@ fn priced(at: Price, scale: Scale) -> Option<String> {
 }
 
 /// Micro-USD as USD with cents.
-fn usd(micro: i128) -> String {
+pub(crate) fn usd(micro: i128) -> String {
     decimal(micro / 10_000, 2, 2)
 }
 
-fn percent(ratio: Ratio) -> String {
+pub(crate) fn percent(ratio: Ratio) -> String {
     decimal(i128::from(ratio.0), 10, 0)
 }
 
-const fn mode(mode: Mode) -> &'static str {
+pub(crate) const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Normal => "normal",
         Mode::Cautious => "cautious",
@@ -371,7 +374,7 @@ const fn mode(mode: Mode) -> &'static str {
     }
 }
 
-const fn quality(state: QualityState) -> &'static str {
+pub(crate) const fn quality(state: QualityState) -> &'static str {
     match state {
         QualityState::Agreed => "agreed",
         QualityState::Degraded => "degraded",
@@ -380,7 +383,7 @@ const fn quality(state: QualityState) -> &'static str {
     }
 }
 
-const fn rung(rung: protocol::Rung) -> &'static str {
+pub(crate) const fn rung(rung: protocol::Rung) -> &'static str {
     match rung {
         protocol::Rung::Primary => "primary",
         protocol::Rung::Secondary => "secondary",

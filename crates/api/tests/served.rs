@@ -1,6 +1,6 @@
 //! The server as strangers meet it: real sockets, a real node on a disk in memory, a loop that turns it.
 
-use api::{Names, Publisher, Settings, serve};
+use api::{Names, Publisher, Settings, Tls, Tokens, serve};
 use journal::MemoryStorage;
 use kernel::{Genesis, Kernel};
 use node::statement::Draft;
@@ -27,6 +27,7 @@ use venue::Limits;
 
 const BEGUN: i64 = 1_760_000_000_000_000;
 const SECRET: [u8; 32] = [1; 32];
+const FEEDER: &str = "quotes-of-the-north";
 
 fn seconds(n: i64) -> units::Duration {
     units::Duration::seconds(n)
@@ -57,7 +58,7 @@ fn market() -> MarketParams {
             ramp: seconds(60),
             auction: seconds(100),
         },
-        sources: vec![source(0), source(1)],
+        sources: vec![source(0), source(1), source(2)],
         oracle: OracleParams {
             age_max: seconds(10),
             silence_floor: seconds(3),
@@ -144,6 +145,16 @@ fn public() -> [u8; 32] {
     Draft::read(&draft.sign(&SECRET).text).unwrap().key
 }
 
+/// Tokens with their scopes and what else their entries say.
+fn tokens(listed: &[(&str, &str, &str)]) -> Tokens {
+    let mut text = String::new();
+    for (n, (token, scopes, more)) in listed.iter().enumerate() {
+        let hash: String = Tokens::hash(token).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        text.push_str(&format!("[[token]]\nname = \"t{n}\"\nsha256 = \"{hash}\"\nscopes = [{scopes}]\n{more}\n"));
+    }
+    Tokens::parse(&text).unwrap()
+}
+
 fn params() -> VenueParams {
     let pool = PoolParams {
         accounts_max: 100,
@@ -188,12 +199,17 @@ impl Stand {
         let (mut node, _) = Node::open(MemoryStorage::new(), config, None, genesis).unwrap();
         let names = Names {
             markets: vec!["BTC".to_owned()],
-            sources: vec![["north", "south"].map(|name| (name.to_owned(), name.to_owned())).to_vec()],
+            sources: vec![["north", "south", "east"].map(|name| (name.to_owned(), name.to_owned())).to_vec()],
             pools: vec!["main".to_owned()],
         };
         let (mut publisher, window) = Publisher::new(&node, names);
         let listen = "127.0.0.1:0".parse().unwrap();
-        let settings = Settings { listen, token: token.map(str::to_owned), charts: "// charts" };
+        let tokens = token.map_or_else(Tokens::default, |token| {
+            let slow = ("three-a-second-only", "\"read\"", "rate = 3");
+            let feeder = (FEEDER, "\"observe\"", "observer = 7\nrate = 1000");
+            tokens(&[(token, "\"read\", \"state\"", "rate = 10000"), feeder, slow])
+        });
+        let settings = Settings { listen, tokens, tls: None, charts: "// charts" };
         let at = serve(window, &settings).unwrap();
         let (now, height) = (Arc::new(AtomicI64::new(BEGUN)), Arc::new(AtomicI64::new(0)));
         let stop = Arc::new(AtomicBool::new(false));
@@ -340,6 +356,7 @@ fn what_there_is_to_see() {
         if !whole["liquidations"]["mark"].is_null() || Duration::from_secs(10) < since.elapsed() {
             break (status, whole);
         }
+        std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!((status, whole["market"]["mode"].as_str()), (200, Some("normal")));
     assert!(!whole["history"]["at"].as_array().unwrap().is_empty());
@@ -347,13 +364,14 @@ fn what_there_is_to_see() {
     let map = &whole["liquidations"];
     assert_eq!((map["buckets"].as_array().unwrap().len(), &map["is_partial"]), (60, &json!(false)));
     let (_, timeline) = stand.get("/api/v1/timeline?limit=2");
-    let newest = &timeline[0];
+    let newest = &timeline["items"][0];
     let height = newest["height"].as_u64().unwrap();
     let (status, receipt) = stand.get(&format!("/api/v1/receipts/{height}"));
     assert_eq!((status, receipt["height"].as_u64()), (200, Some(height)));
     assert_eq!(receipt["leaf"].as_str().unwrap().len(), 64);
     let (_, older) = stand.get(&format!("/api/v1/timeline?limit=1&before={}", newest["id"]));
-    assert_eq!(older[0], timeline[1]);
+    assert_eq!(older["items"][0], timeline["items"][1]);
+    assert_eq!(older["next"], older["items"][0]["id"].to_string());
     for (path, kind) in [
         ("/", "text/html"),
         ("/style.css", "text/css"),
@@ -470,7 +488,8 @@ fn who_is_called_otherwise_or_shows_no_token_stays_outside() {
         assert_eq!(found.0, status, "{host}: {found:?}");
     }
     assert_eq!(stand.raw(b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n").0, 421);
-    let everywhere = Settings { listen: "0.0.0.0:0".parse().unwrap(), token: None, charts: "" };
+    let everywhere =
+        Settings { listen: "0.0.0.0:0".parse().unwrap(), tokens: Tokens::default(), tls: None, charts: "" };
     drop(stand);
 
     let limits = Limits { orders_max: 1, kernel_orders_max: 1 };
@@ -481,13 +500,230 @@ fn who_is_called_otherwise_or_shows_no_token_stays_outside() {
         Publisher::new(&node, Names::default()).1
     };
     let found = serve(window(), &everywhere).unwrap_err().to_string();
-    assert!(found.contains("--token-file"), "{found}");
-    let weak = Settings { token: Some("fifteen letters".to_owned()), ..everywhere.clone() };
-    assert!(serve(window(), &weak).unwrap_err().to_string().contains("fewer than 16"));
-    let at = serve(window(), &Settings { token: Some("x".repeat(16)), ..everywhere }).unwrap();
-    let taken = Settings { listen: SocketAddr::from(([127, 0, 0, 1], at.port())), token: None, charts: "" };
+    assert!(found.contains("--tokens"), "{found}");
+    let known = tokens(&[("correct-horse-battery", "\"read\"", "")]);
+    let plain = Settings { tokens: known.clone(), ..everywhere.clone() };
+    assert!(serve(window(), &plain).unwrap_err().to_string().contains("--tls-cert"));
+    let at = serve(window(), &Settings { tls: Some(certified().0), ..plain }).unwrap();
+    let taken = Settings { listen: SocketAddr::from(([127, 0, 0, 1], at.port())), ..everywhere };
     let found = serve(window(), &taken).unwrap_err().to_string();
     assert!(found.contains("--listen"), "{found}");
+}
+
+/// A certificate for `localhost`, and itself as what a reader trusts.
+fn certified() -> (Tls, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let (certificate, key) = (home.path().join("cert.pem"), home.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let told = Tls::read(&key, &key).unwrap_err().to_string();
+    assert!(told.contains("holds no PEM certificate") && !told.contains("PRIVATE"), "{told}");
+    assert!(Tls::read(&certificate, &certificate).unwrap_err().to_string().contains("no PEM private key"));
+    assert!(Tls::read(&home.path().join("absent"), &key).unwrap_err().to_string().contains("absent"));
+    (Tls::read(&certificate, &key).unwrap(), made.cert.der().to_vec())
+}
+
+#[test]
+fn with_a_certificate_only_those_who_shake_hands_are_answered() {
+    let (node, _) = {
+        let limits = Limits { orders_max: 1, kernel_orders_max: 1 };
+        let config = Config { segment_bytes: 1 << 20, snapshot_every: 1_000, limits };
+        Node::open(MemoryStorage::new(), config, None, Kernel::new(&params(), &[]).unwrap()).unwrap()
+    };
+    let (_publisher, window) = Publisher::new(&node, Names::default());
+    let (tls, trusted) = certified();
+    let known = tokens(&[("correct-horse-battery", "\"read\"", "")]);
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let at = serve(window, &Settings { listen, tokens: known, tls: Some(tls), charts: "" }).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.into()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let session = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(at).unwrap());
+    let head = "GET /api/v1/overview HTTP/1.1\r\nhost: x\r\nauthorization: Bearer correct-horse-battery\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ended = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    // In the clear there is nothing to read.
+    let mut plain = TcpStream::connect(at).unwrap();
+    plain.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ended = plain.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
+}
+
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+/// A request of whoever holds `token`: status, head and body.
+fn with(stand: &Stand, token: &str, method: &str, path: &str, more: &str, body: &str) -> (u16, String, Value) {
+    let (at, shown, len) = (stand.at, bearer(token), body.len());
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\ncontent-length: {len}\r\n{shown}{more}\r\n{body}"
+    );
+    let (status, head, body) = stand.raw(text.as_bytes());
+    (status, head, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+const JSON: &str = "content-type: application/json\r\n";
+
+#[test]
+fn what_others_observe_is_decided_and_recorded_under_their_number() {
+    let stand = Stand::new(Some("correct-horse-battery"));
+    let post = |body: &Value, more: &str| {
+        with(&stand, FEEDER, "POST", "/api/v1/observations", &format!("{JSON}{more}"), &body.to_string())
+    };
+    let now = || stand.now.load(Ordering::Relaxed);
+    let quote = |price: &str| json!({"kind": "quote", "market": "BTC", "source": "east", "price": price, "published_at": now()});
+    // Within 1% of both others: the third speaks with them, and stands in the overview.
+    let (status, _, taken) = post(&json!([quote("100.5")]), "");
+    assert_eq!((status, taken), (202, json!({"taken": 1})));
+    stand.until(|view| view["markets"][0]["sources"][2]["price"] == "100.50");
+    for (body, status, said) in [
+        (json!([quote("100"), quote("-1")]), 422, "report 1, counted from 0: price"),
+        (json!([{"kind": "quote", "market": "DOGE", "source": "east", "price": "1", "published_at": 0}]), 422, "DOGE"),
+        (json!([{"kind": "rumour"}]), 400, "unknown variant"),
+        (json!({"kind": "quote"}), 400, "list of reports"),
+        (json!(vec![quote("1"); 257]), 400, "at most 256"),
+        (json!(vec![quote("100"); 256]), 202, ""),
+    ] {
+        let (found, _, answer) = post(&body, "");
+        assert_eq!(found, status, "{answer}");
+        assert!(answer["detail"].as_str().unwrap_or("").contains(said), "{answer}");
+    }
+    assert_eq!(with(&stand, FEEDER, "POST", "/api/v1/observations", JSON, &"x".repeat(65_537)).0, 413);
+    assert_eq!(with(&stand, FEEDER, "POST", "/api/v1/observations", "", "[]").0, 415);
+    // The same request under the same key is answered again; another one under it is refused.
+    let first = json!([quote("100")]);
+    let key = "idempotency-key: once\r\n";
+    assert!(!post(&first, key).1.contains("idempotency-replayed"));
+    let (status, head, taken) = post(&first, key);
+    assert!(status == 202 && head.contains("idempotency-replayed: true") && taken["taken"] == 1, "{head}");
+    assert_eq!(post(&json!([]), key).0, 422);
+    let (_, _, text) = {
+        let (status, head, body) = stand.ask("GET", "/metrics", "", "");
+        (status, head, body)
+    };
+    // One, the 256 that were one feed's, and the one that was sent twice.
+    assert!(text.contains("seawall_reports_total 258\n"), "{text}");
+    stand.turns();
+}
+
+#[test]
+fn a_socket_takes_list_after_list() {
+    use tungstenite::client::IntoClientRequest as _;
+    let stand = Stand::new(Some("correct-horse-battery"));
+    let mut request = format!("ws://{}/api/v1/ingest", stand.at).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {FEEDER}").parse().unwrap());
+    let (mut socket, response) = tungstenite::client(request, stand.connect()).unwrap();
+    assert_eq!(response.status(), 101);
+    let mut say = |text: String| {
+        socket.send(tungstenite::Message::text(text)).unwrap();
+        let answer = socket.read().unwrap().into_text().unwrap();
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let depth = json!([{"kind": "depth", "market": "BTC", "bid": "5", "ask": "5"}]);
+    assert_eq!(say(depth.to_string()), json!({"taken": 1}));
+    assert_eq!(say("nonsense".to_owned())["status"], 400);
+    assert_eq!(say(depth.to_string()), json!({"taken": 1}));
+    assert_eq!(say(json!([{"kind": "book", "market": "X", "bid": "1", "ask": "2"}]).to_string())["status"], 422);
+    // One that is too long ends it.
+    let _ended = socket.send(tungstenite::Message::text("x".repeat(65_537)));
+    assert!((0..3).any(|_| socket.read().is_err()));
+    // No socket, and no token for one.
+    assert_eq!(with(&stand, FEEDER, "GET", "/api/v1/ingest", "", "").0, 400);
+    assert_eq!(with(&stand, "correct-horse-battery", "GET", "/api/v1/ingest", "", "").0, 403);
+    stand.turns();
+}
+
+#[test]
+fn accounts_restrictions_plans_and_incidents_are_listed() {
+    let stand = Stand::new(None);
+    let (status, accounts) = stand.get("/api/v1/accounts?pool=main&limit=1");
+    assert_eq!((status, accounts["next"].as_str()), (200, Some("2")));
+    let first = &accounts["items"][0];
+    // 30 USD, a position of 100 USD bought at 100: tiers ask for 5% and 2.5%.
+    assert_eq!(
+        (first["account"].as_str(), first["equity"].as_str(), first["initial"].as_str(), first["maintenance"].as_str()),
+        (Some("1"), Some("30.00"), Some("5.00"), Some("2.50"))
+    );
+    assert_eq!(
+        first["positions"][0],
+        json!({"market": "BTC", "size": "1", "notional": "100.00", "trigger": first["positions"][0]["trigger"]})
+    );
+    let (_, rest) = stand.get("/api/v1/accounts?from=2");
+    assert_eq!(
+        (rest["items"][0]["account"].as_str(), rest["items"][0]["positions"][0]["size"].as_str()),
+        (Some("2"), Some("-1"))
+    );
+    assert_eq!(rest["next"], Value::Null);
+    for (path, status) in [
+        ("/api/v1/accounts?pool=other", 404),
+        ("/api/v1/accounts?limit=101", 400),
+        ("/api/v1/accounts?from=-1", 400),
+        ("/api/v1/accounts?from=99999999999999999999", 200),
+        ("/api/v1/accounts?from=100000000000000000000", 400),
+        ("/api/v1/accounts?limit=100", 200),
+    ] {
+        assert_eq!(stand.get(path).0, status, "{path}");
+    }
+    // It came up by steps: each is a plan, and each says what leads back from it.
+    let (_, plans) = stand.get("/api/v1/plans");
+    let steps: Vec<(&str, &str)> = plans["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|plan| (plan["from"].as_str().unwrap(), plan["to"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("cautious", "normal"),
+            ("reduce-only", "cautious"),
+            ("cancel-only", "reduce-only"),
+            ("halted", "cancel-only")
+        ]
+    );
+    assert_eq!(plans["items"][1]["permitted"], json!(["open long", "open short", "withdraw long", "withdraw short"]));
+    let (_, page) = stand.get("/api/v1/plans?limit=1");
+    assert_eq!(page["next"], page["items"][0]["height"].to_string());
+
+    assert_eq!(stand.get("/api/v1/restrictions").1["items"], json!([]));
+    assert_eq!(stand.post(&stand.statement(|_| {})).0, 200);
+    stand.until(|view| view["markets"][0]["mode"] == "reduce-only");
+    let (_, restrictions) = stand.get("/api/v1/restrictions");
+    assert_eq!(restrictions["items"][0]["causes"], json!([{"name": "a guardian", "to": "reduce-only"}]));
+    let (_, plans) = stand.get("/api/v1/plans?limit=1");
+    let plan = &plans["items"][0];
+    assert_eq!((plan["from"].as_str(), plan["to"].as_str()), (Some("normal"), Some("reduce-only")));
+    assert_eq!(plan["denied"], json!(["open long", "open short", "withdraw long", "withdraw short"]));
+    assert_eq!(
+        plan["checks"][0],
+        json!({"name": "a guardian", "asks": "reduce-only", "value": null, "cautious": null, "reduce_only": null, "slack": null})
+    );
+    let accounts =
+        json!({"holders": 2, "distressed": 0, "seen": 2, "open_without": 2, "open_with": 0, "reduce_with": 2});
+    assert_eq!(plan["accounts"], accounts);
+    let (_, incidents) = stand.get("/api/v1/incidents?limit=1");
+    let incident = &incidents["items"][0];
+    assert_eq!(
+        (incident["key"].as_str(), incident["severity"].as_str(), &incident["over"]),
+        (Some("restricted:BTC"), Some("warning"), &Value::Null)
+    );
+    stand.until(|view| view["markets"][0]["mode"] == "normal");
+    let (_, incidents) = stand.get("/api/v1/incidents?limit=1");
+    assert!(incidents["items"][0]["over"].is_string(), "{incidents}");
+    let (_, receipts) = stand.get("/api/v1/receipts?limit=2");
+    let heights: Vec<u64> =
+        receipts["items"].as_array().unwrap().iter().map(|item| item["height"].as_u64().unwrap()).collect();
+    assert!(heights[1] < heights[0], "{heights:?}");
+    assert_eq!(receipts["next"], heights[1].to_string());
+    assert_eq!(stand.get("/api/v1/proposals").1, json!({"items": [], "next": null}));
 }
 
 #[test]
@@ -510,6 +746,22 @@ fn a_token_opens_what_a_wrong_one_does_not() {
     ] {
         assert_eq!(without(more, path), status, "{more}{path}");
     }
+    // Each token for what it is for.
+    for (token, method, path, status) in [
+        (FEEDER, "GET", "/api/v1/overview", 403),
+        (FEEDER, "POST", "/api/v1/statements", 403),
+        (FEEDER, "POST", "/api/v1/observations", 415),
+        ("correct-horse-battery", "POST", "/api/v1/observations", 403),
+        ("correct-horse-battery", "POST", "/api/v1/statements", 415),
+        ("three-a-second-only", "POST", "/api/v1/statements", 403),
+    ] {
+        assert_eq!(with(&stand, token, method, path, "", "").0, status, "{token} {method} {path}");
+    }
+    let asked: Vec<(u16, String, Value)> =
+        (0..6).map(|_| with(&stand, "three-a-second-only", "GET", "/api/v1/markets", "", "")).collect();
+    let refused = asked.iter().find(|(status, ..)| *status == 429).expect("more than three a second");
+    assert!(refused.1.contains("retry-after: 1"), "{}", refused.1);
+    assert!(asked.iter().any(|(status, ..)| *status == 200), "{asked:?}");
     // Whoever shows it may call the node what they like.
     let text = format!("GET /readyz HTTP/1.1\r\nhost: node.example\r\n{}connection: close\r\n\r\n", stand.token);
     assert_eq!(stand.raw(text.as_bytes()).0, 200);
@@ -578,7 +830,7 @@ fn next(reader: &mut BufReader<TcpStream>) -> (String, Option<u64>, String) {
 fn a_stream_goes_on_where_its_reader_was() {
     let stand = Stand::new(None);
     let (_, timeline) = stand.get("/api/v1/timeline");
-    let newest = timeline[0]["id"].as_u64().unwrap();
+    let newest = timeline["items"][0]["id"].as_u64().unwrap();
     assert!(3 <= newest, "the way up from halted");
     let mut reader = events(&stand, "last-event-id: 1\r\n");
     for id in 2..=newest {

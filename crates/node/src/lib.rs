@@ -12,6 +12,7 @@
 
 mod fault;
 mod node;
+mod plan;
 mod receipt;
 mod replay;
 pub mod statement;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use fault::NodeFault;
 pub use node::{Config, Decided, Node, Recovered};
+pub use plan::{Accounts, Check, Measured, Plan, Resume};
 pub use receipt::{BadCheckpoint, Checkpoint, Kept, Proof, Receipt, Signer, Verifier};
-pub use replay::{Verified, prove, rules, verify};
+pub use replay::{Verified, explain, prove, rules, verify};
 pub use statement::{BadStatement, Signed};

@@ -1,6 +1,7 @@
 //! The loop, one turn at a time.
 
 use crate::fault::NodeFault;
+use crate::plan::{Plan, Restrictions};
 use crate::receipt::{Kept, Log, Receipt, Signer};
 use crate::replay::{Replay, rules};
 use crate::statement::{BadStatement, Signed};
@@ -39,6 +40,8 @@ pub struct Decided {
     pub effects: Vec<Effect>,
     /// What of it is in the log.
     pub receipt: Receipt,
+    /// One for each change of a market's mode.
+    pub plans: Vec<Plan>,
 }
 
 /// What a node found when it began.
@@ -68,6 +71,8 @@ pub struct Node {
     reported: Vec<Input>,
     /// Decided, and not released.
     waiting: VecDeque<Decided>,
+    /// Each market's restriction behind the last batch that changed its mode.
+    restrictions: Restrictions,
 }
 
 impl Node {
@@ -117,7 +122,9 @@ impl Node {
 
     fn on((kernel, log): (Kernel, Log), head: Head, writer: Writer, config: Config, signer: Option<Signer>) -> Node {
         let exchange = Exchange::new(&kernel.state().params(), config.limits);
-        Node { kernel, exchange, writer, config, signer, log, head, reported: Vec::new(), waiting: VecDeque::new() }
+        let restrictions = Restrictions::of(kernel.state());
+        let (reported, waiting) = (Vec::new(), VecDeque::new());
+        Node { kernel, exchange, writer, config, signer, log, head, reported, waiting, restrictions }
     }
 
     /// Every order that the kernel knows enters the books again, and markets are in the mode that it wants.
@@ -219,7 +226,8 @@ impl Node {
         let mut effects = Vec::new();
         self.kernel.apply(&batch, &mut effects);
         let receipt = self.log.push(self.head, &effects, self.kernel.state());
-        self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects, receipt });
+        let plans = self.restrictions.plans(self.kernel.state(), &batch.inputs, &effects);
+        self.waiting.push_back(Decided { height: batch.height, at, inputs: batch.inputs, effects, receipt, plans });
         if self.head.height.is_multiple_of(self.config.snapshot_every.max(1)) {
             self.keep()?;
         }

@@ -1,6 +1,8 @@
 //! Deciding again what a journal holds.
 
 use crate::fault::NodeFault;
+use crate::node::Decided;
+use crate::plan::Restrictions;
 use crate::receipt::{BadCheckpoint, Kept, Log, Proof, Receipt, Verifier};
 use crate::statement::is_signed;
 use journal::merkle::{self, Hash};
@@ -184,6 +186,28 @@ pub fn prove<S: Storage>(storage: S, height: u64) -> Result<Proof, NodeFault> {
     } else {
         "there is no such receipt"
     }))
+}
+
+/// Decides again what leads to a height, and gives its batch with all that was decided in it, plans among it.
+///
+/// # Errors
+/// As [`verify`], as far as it has to be read; [`NodeFault::Unproven`] where the journal holds no such batch.
+pub fn explain<S: Storage>(storage: S, height: u64) -> Result<Decided, NodeFault> {
+    let mut opened = journal::open(storage, Start::Oldest)?;
+    let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
+    let mut replay = Replay::of(&first)?;
+    let mut restrictions = Restrictions::of(replay.kernel.state());
+    let mut effects = Vec::new();
+    while let Some(record) = opened.next_record()? {
+        let batch = replay.step(&record, &mut effects)?;
+        let plans = restrictions.plans(replay.kernel.state(), &batch.inputs, &effects);
+        if batch.height == height
+            && let Some(receipt) = replay.receipt
+        {
+            return Ok(Decided { height, at: batch.at, inputs: batch.inputs, effects, receipt, plans });
+        }
+    }
+    Err(NodeFault::Unproven { height, why: "the journal holds no batch of that height" })
 }
 
 impl Replay {

@@ -3,10 +3,11 @@
 use crate::Ended;
 use crate::run::hex;
 use anyhow::{Context, Result, anyhow, bail};
+use api::{Names, PlanView};
 use clap::{Args, Subcommand};
 use journal::{Cut, FileStorage, Kind, Start, VERIFIER, pack, unpack};
 use node::statement::unhex;
-use node::{NodeFault, Proof, Receipt, Verified, Verifier, prove, verify};
+use node::{Decided, NodeFault, Proof, Receipt, Verified, Verifier, explain, prove, verify};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write};
@@ -35,6 +36,15 @@ enum Verb {
     },
     /// Write what shows that a batch's receipt is in the log that the node signed: a kilobyte that needs no journal
     Prove {
+        /// The batch's height
+        #[arg(value_name = "HEIGHT", value_parser = clap::value_parser!(u64).range(1..))]
+        height: u64,
+        /// What `seawall run` was given as --data
+        #[arg(long, value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+    },
+    /// Decide again what leads to a batch, and print its inputs, its effects and a plan for each change of a mode, as JSON
+    Explain {
         /// The batch's height
         #[arg(value_name = "HEIGHT", value_parser = clap::value_parser!(u64).range(1..))]
         height: u64,
@@ -102,6 +112,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
             Err(fault) => failed(false, &fault.to_string()),
         },
+        Verb::Explain { height, data } => match explain(storage(data)?, *height) {
+            Ok(decided) => {
+                writeln!(io::stdout().lock(), "{:#}", explained(&decided))?;
+                Ok(Ended::Well)
+            }
+            Err(fault @ NodeFault::Unproven { .. }) => bail!("{fault}"),
+            Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
+            Err(fault) => failed(false, &fault.to_string()),
+        },
         Verb::Check { proof, key } => check(proof, key),
         Verb::Repair { data, json } => repair(data, *json),
         Verb::Export { bundle, data } => {
@@ -113,6 +132,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::Well)
         }
     }
+}
+
+/// A batch with all that was decided in it; markets by number, since a journal knows no names.
+fn explained(decided: &Decided) -> Value {
+    let names = Names::default();
+    let plans: Vec<PlanView> = decided.plans.iter().map(|plan| PlanView::of(plan, &names)).collect();
+    json!({
+        "height": decided.height,
+        "at": api::view::time(decided.at),
+        "inputs": decided.inputs.iter().map(|input| format!("{input:?}")).collect::<Vec<_>>(),
+        "effects": decided.effects.iter().map(|effect| format!("{effect:?}")).collect::<Vec<_>>(),
+        "plans": plans,
+    })
 }
 
 fn written(proof: &Proof) -> Value {

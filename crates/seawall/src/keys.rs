@@ -2,6 +2,7 @@
 
 use crate::run::hex;
 use anyhow::{Context as _, Result, anyhow, bail};
+use api::Tokens;
 use node::statement::{Draft, unhex};
 use policy::Governance;
 use protocol::GovernanceParams;
@@ -9,6 +10,9 @@ use protocol::governance::{Act, KeyParams, Role};
 use std::io::{self, Write as _};
 use std::path::Path;
 use units::Timestamp;
+
+/// The file of tokens beside the journal.
+pub(crate) const TOKENS: &str = "tokens.toml";
 
 /// Whose keys are made where a venue begins without any: enough to agree on something.
 const FIRST: [(&str, Role); 6] = [
@@ -89,4 +93,15 @@ pub(crate) fn governance(data: &Path, named: Option<&Path>) -> Result<Governance
         home.display()
     );
     Ok(made)
+}
+
+/// Who may come in with which token: from the file that is named, or from the one beside the journal, where there is one.
+pub(crate) fn tokens(data: &Path, named: Option<&Path>) -> Result<Tokens> {
+    let beside = data.join(TOKENS);
+    let path = named.unwrap_or(&beside);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Tokens::parse(&text).with_context(|| format!("{}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(Tokens::default()),
+        Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+    }
 }

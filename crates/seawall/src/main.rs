@@ -14,6 +14,7 @@ mod remote;
 mod replay;
 mod run;
 mod table;
+mod token;
 mod wake;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Verb {
     Run(Box<run::Arguments>),
     /// Make keys and a governance file for a venue that does not run yet
     Init(doctor::InitArguments),
+    /// Draw a token for the API, print it once and write its hash down
+    Token(token::Arguments),
     /// Look at what a node needs: disk, journal, keys, address; ends with 4 where something is wrong
     Doctor(doctor::DoctorArguments),
     /// How a node that runs is doing, on one screen; ends with 0 where nothing needs you, 1 where something is restricted, 4 where you are needed
@@ -55,6 +58,8 @@ enum Verb {
     Vectors(oracle::VectorArguments),
     /// Print every refusal, effect and state with its cause and remedy, as Markdown
     Reference,
+    /// Print the API's description as OpenAPI 3.1
+    Openapi,
 }
 
 /// How a command ended, besides an error.
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         Some(Verb::Replay(arguments)) => replay::run(&arguments),
         Some(Verb::Run(arguments)) => run::run(&arguments),
         Some(Verb::Init(arguments)) => doctor::init(&arguments),
+        Some(Verb::Token(arguments)) => token::run(&arguments),
         Some(Verb::Doctor(arguments)) => doctor::doctor(&arguments),
         Some(Verb::Status(arguments)) => remote::status(&arguments),
         Some(Verb::Action(arguments)) => action::run(&arguments),
@@ -82,7 +88,8 @@ fn main() -> ExitCode {
         Some(Verb::Oracle(arguments)) => oracle::run(&arguments),
         Some(Verb::Policy(arguments)) => policy_command::run(&arguments),
         Some(Verb::Vectors(arguments)) => oracle::vectors(&arguments),
-        Some(Verb::Reference) => reference(),
+        Some(Verb::Reference) => print(&lab::reference::text()),
+        Some(Verb::Openapi) => print(&api::openapi()),
         // What a newcomer runs: the embedded venue on a bundled incident.
         None => match Command::parse_from(["seawall", "run"]).verb {
             Some(Verb::Run(arguments)) => run::run(&arguments),
@@ -104,8 +111,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn reference() -> anyhow::Result<Ended> {
-    write!(std::io::stdout().lock(), "{}", lab::reference::text())?;
+fn print(text: &str) -> anyhow::Result<Ended> {
+    write!(std::io::stdout().lock(), "{text}")?;
     Ok(Ended::Well)
 }
 

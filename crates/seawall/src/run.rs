@@ -5,7 +5,7 @@ use crate::input::{Input, echo};
 use crate::keys;
 use crate::wake::{self, Watchdog};
 use anyhow::{Context, Result, anyhow, bail};
-use api::{Names, Publisher, Settings};
+use api::{Names, Publisher, Settings, Tls};
 use clap::Args;
 use journal::FileStorage;
 use lab::feed::time;
@@ -58,9 +58,15 @@ pub(crate) struct Arguments {
     /// Serve nothing
     #[arg(long)]
     no_listen: bool,
-    /// A file with the token that readers must show; needed where others than this machine can read
+    /// A file with hashes of tokens and what each is for, as `seawall token` writes it (default: tokens.toml beside the journal, where there is one)
     #[arg(long, value_name = "FILE", conflicts_with = "no_listen")]
-    token_file: Option<PathBuf>,
+    tokens: Option<PathBuf>,
+    /// A chain of certificates as PEM; needed where others than this machine can read
+    #[arg(long, value_name = "FILE", conflicts_with = "no_listen", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key as PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "no_listen", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Who is told of what is wrong: a TOML file with a [[to]] for each, as docs/runbook/alerts.md has it
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
@@ -184,16 +190,15 @@ fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Option<P
     if arguments.no_listen {
         return Ok(Some(publisher));
     }
-    let token = match &arguments.token_file {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-            Some(text.trim().to_owned())
-        }
+    let tokens = keys::tokens(&arguments.data, arguments.tokens.as_deref())?;
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
+        _ => None,
     };
-    let settings = Settings { listen: arguments.listen, token, charts: lab::report::CHARTS };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let settings = Settings { listen: arguments.listen, tokens, tls, charts: lab::report::CHARTS };
     let at = api::serve(window, &settings)?;
-    eprintln!("the dashboard is at http://{at}/");
+    eprintln!("the dashboard is at {scheme}://{at}/");
     Ok(Some(publisher))
 }
 

@@ -2,7 +2,7 @@
 
 use alerts::{Courier, Incident, Severity, Targets, Tracker};
 use anyhow::{Context as _, Result};
-use api::{View, Window};
+use api::{View, Window, Wrong};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -27,29 +27,13 @@ pub(crate) fn watch(path: &Path, node: &str, window: Window) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong: what needs somebody, and what is restricted.
+/// What is wrong, as whoever is told has it.
 fn wrong(view: &View) -> Vec<Incident> {
-    // Before the first batch nothing is known, and nothing is wrong.
-    if view.height == 0 {
-        return Vec::new();
-    }
-    let needs = view.verdict.needs.iter().filter(|need| need.key != "no-price").map(|need| Incident {
-        key: need.key.clone(),
-        severity: Severity::Critical,
-        summary: need.what.clone(),
-        remedy: need.remedy.clone(),
-    });
-    let markets = view.markets.iter().filter(|market| market.mode != "normal").map(|market| {
-        let blind = market.quality == "none" && ["halted", "cancel-only"].contains(&market.mode);
-        let (key, severity, summary, remedy) = if blind {
-            ("no-price", Severity::Critical, "has no usable price", "look at its feeds; it comes back by steps")
-        } else {
-            ("restricted", Severity::Warning, "is restricted", "nothing: it comes back by itself")
-        };
-        let summary = format!("{} {summary} ({})", market.name, market.mode);
-        Incident { key: format!("{key}:{}", market.name), severity, summary, remedy: remedy.to_owned() }
-    });
-    needs.chain(markets).collect()
+    let told = |wrong: Wrong| {
+        let severity = if wrong.is_critical { Severity::Critical } else { Severity::Warning };
+        Incident { key: wrong.key, severity, summary: wrong.summary, remedy: wrong.remedy }
+    };
+    view.wrong().into_iter().map(told).collect()
 }
 
 /// Tells systemd that the loop turns (`WatchdogSec`), where systemd asks to be told.
