@@ -3,9 +3,9 @@
 use crate::board::{Board, Entry, ReceiptView};
 use crate::intake::{Intake, Listed, Listing};
 use crate::plan_view::{AccountView, PlanView, accounts};
-use crate::view::{LiquidationMap, Names, View, hex, time};
+use crate::view::{DeliveryView, LiquidationMap, Names, View, hex, time};
 use node::statement::told;
-use node::{BadStatement, Decided, Node, NodeFault, Signed};
+use node::{BadStatement, Decided, Delivered, Node, NodeFault, Signed};
 use protocol::{AccountId, Effect, Input, PoolId, Reject};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +62,7 @@ pub struct Publisher {
     asked: mpsc::Receiver<Asked>,
     names: Names,
     intake: Arc<Intake>,
+    delivery: Option<DeliveryView>,
     /// Statements that were heard in batches which have not left yet.
     pending: Vec<(u64, oneshot::Sender<Answer>)>,
     seen_at: Instant,
@@ -106,8 +107,17 @@ impl Publisher {
         let window = Window { board: Arc::clone(&board), ask, intake: Arc::clone(&intake), pools: pools.into() };
         let now = Instant::now();
         let pending = Vec::new();
-        let mut publisher =
-            Publisher { board, asked, names, intake, pending, seen_at: now, mapped_at: now, is_pressing: false };
+        let mut publisher = Publisher {
+            board,
+            asked,
+            names,
+            intake,
+            delivery: None,
+            pending,
+            seen_at: now,
+            mapped_at: now,
+            is_pressing: false,
+        };
         publisher.show(node);
         publisher.map(node);
         (publisher, window)
@@ -146,6 +156,14 @@ impl Publisher {
             // Whoever asked may have gone.
             let _gone = reply.send(answer(height, decided));
         }
+    }
+
+    /// Takes in how far the venue's side is.
+    pub fn delivering(&mut self, delivered: &Delivered) {
+        let delivery = DeliveryView::of(delivered);
+        self.is_pressing |=
+            self.delivery.as_ref().is_none_or(|before| before.state != "stopped" && delivery.state == "stopped");
+        self.delivery = Some(delivery);
     }
 
     /// Hears who waits, and shows what there is to see if it is time.
@@ -198,7 +216,7 @@ impl Publisher {
 
     /// Shows what there is to see now.
     pub fn show(&mut self, node: &Node) {
-        self.board.put_view(View::of(node, &self.names));
+        self.board.put_view(View::of(node, &self.names).with_delivery(self.delivery.clone()));
         self.seen_at = Instant::now();
         self.is_pressing = false;
     }

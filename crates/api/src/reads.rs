@@ -275,6 +275,18 @@ pub(crate) async fn metrics(State(site): Shared) -> Response {
     };
     gauge("seawall_insurance_usd", "In the insurance fund.", pools(|pool| pool.insurance.clone()));
     gauge("seawall_deficit_usd", "What nobody could pay.", pools(|pool| pool.deficit.clone()));
+    if let Some(delivery) = &view.delivery {
+        let one = |value: String| vec![(String::new(), value)];
+        let state = ["confirmed", "sent", "uncertain", "stopped"].iter().position(|state| *state == delivery.state);
+        let state = state.unwrap_or(3).to_string();
+        gauge("seawall_delivery_state", "0 confirmed, 1 sent, 2 uncertain, 3 stopped.", one(state));
+        gauge(
+            "seawall_delivery_height",
+            "Of the last delivery that was carried out.",
+            one(delivery.confirmed.to_string()),
+        );
+        gauge("seawall_delivery_waiting", "Deliveries that wait.", one(delivery.waiting.to_string()));
+    }
     let streams = STREAMS_MAX - site.streams.available_permits();
     gauge("seawall_streams", "Readers of the event stream.", vec![(String::new(), streams.to_string())]);
     let verdict = level(view.verdict.level).to_string();

@@ -140,7 +140,7 @@ mod tests {
         };
         let (at, head) = (String::new(), String::new());
         let (markets, pools) = (Vec::new(), Vec::new());
-        let view = View { at, at_micros: 0, height: 1, head, verdict, markets, pools, governance };
+        let view = View { at, at_micros: 0, height: 1, head, verdict, markets, pools, governance, delivery: None };
         let intake = Arc::new(crate::intake::Intake::new(crate::intake::Listing::default()));
         Window { board: Arc::new(Board::new(view)), ask: mpsc::channel(1).0, intake, pools: Arc::new([]) }
     }

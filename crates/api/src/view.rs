@@ -62,7 +62,68 @@ pub struct View {
     pub pools: Vec<PoolView>,
     /// Keys, restrictions and changes that are filed.
     pub governance: GovernanceView,
+    /// What was decided, on its way to the venue's side; nothing where there is none but the embedded venue.
+    pub delivery: Option<DeliveryView>,
 }
+
+/// How far the venue's side is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DeliveryView {
+    /// `confirmed`, `sent`, `uncertain` or `stopped`.
+    pub state: &'static str,
+    /// Why it is uncertain or stopped.
+    pub why: Option<String>,
+    /// The height of the last delivery that it carried out.
+    pub confirmed: u64,
+    /// Deliveries that wait.
+    pub waiting: usize,
+    /// Since the lease was renewed, milliseconds.
+    pub renewed_ms: Option<u64>,
+}
+
+impl DeliveryView {
+    /// As text.
+    #[must_use]
+    pub fn of(delivered: &node::Delivered) -> DeliveryView {
+        let (state, why) = match &delivered.way {
+            node::Way::Confirmed => ("confirmed", None),
+            node::Way::Sent => ("sent", None),
+            node::Way::Uncertain(why) => ("uncertain", Some(why.clone())),
+            node::Way::Stopped(fault) => ("stopped", Some(fault.to_string())),
+        };
+        let since = delivered.renewed.map(|renewed| renewed.elapsed().as_millis());
+        let renewed_ms = since.and_then(|since| u64::try_from(since).ok());
+        DeliveryView { state, why, confirmed: delivered.confirmed, waiting: delivered.waiting, renewed_ms }
+    }
+
+    /// What of it asks for somebody.
+    fn need(&self) -> Option<Need> {
+        let key = "delivery".to_owned();
+        match (self.state, &self.why) {
+            ("stopped", Some(why)) => Some(Need {
+                key,
+                what: format!("nothing is carried out any more: {why}"),
+                remedy: "see docs/guard.md: who runs beside you, or what did the venue's side carry out".to_owned(),
+            }),
+            ("uncertain", Some(why))
+                if DELIVERY_LATE < self.waiting || self.renewed_ms.is_none_or(|ms| LEASE_LATE_MS < ms) =>
+            {
+                Some(Need {
+                    key,
+                    what: format!("{} deliveries wait for the venue's side: {why}", self.waiting),
+                    remedy: "look at the guard and the way there; without it markets are reduce-only by themselves"
+                        .to_owned(),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// More deliveries than this that wait for a side that does not answer need somebody.
+const DELIVERY_LATE: usize = 100;
+/// Likewise a lease that was not renewed for longer, milliseconds.
+const LEASE_LATE_MS: u64 = 10_000;
 
 /// Whether anybody is needed, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -542,6 +603,16 @@ impl PoolView {
 }
 
 impl Verdict {
+    /// With one more thing that asks for somebody.
+    fn with(mut self, need: Need) -> Verdict {
+        self.needs.insert(0, need);
+        let headline = match self.needs.len() {
+            1 => "You are needed".to_owned(),
+            count => format!("You are needed, for {count} things"),
+        };
+        Verdict { level: Level::NeedsYou, headline, needs: self.needs }
+    }
+
     fn of(state: &State, names: &Names) -> Verdict {
         let mut needs = Vec::new();
         let mut need =
@@ -615,7 +686,18 @@ impl View {
             markets: state.markets().map(|market| MarketView::of(market, names, state.at)).collect(),
             pools: state.pools.iter().map(|pool| PoolView::of(pool, names)).collect(),
             governance: GovernanceView::of(&state.governance),
+            delivery: None,
         }
+    }
+
+    /// With how far the venue's side is.
+    #[must_use]
+    pub fn with_delivery(mut self, delivery: Option<DeliveryView>) -> View {
+        if let Some(need) = delivery.as_ref().and_then(DeliveryView::need) {
+            self.verdict = self.verdict.with(need);
+        }
+        self.delivery = delivery;
+        self
     }
 }
 

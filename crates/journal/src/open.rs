@@ -13,6 +13,8 @@ pub enum Start {
     Newest,
     /// Behind the oldest snapshot: to see everything again.
     Oldest,
+    /// Behind the newest good snapshot at or under a height, or else the oldest: to see again what came behind that height.
+    Before(u64),
 }
 
 /// A record that is read.
@@ -95,11 +97,22 @@ pub fn open<S: Storage>(storage: S, start: Start) -> Result<Opened<S>, Fault> {
     let snapshot = match start {
         Start::Newest => first_good(&storage, snapshots.iter().rev())?,
         Start::Oldest => first_good(&storage, snapshots.iter())?,
+        Start::Before(height) => {
+            let under = snapshots.partition_point(|at| *at <= height);
+            let (under, over) = snapshots.split_at(under);
+            if under.is_empty() {
+                first_good(&storage, over.iter())?
+            } else {
+                first_good(&storage, under.iter().rev())?
+            }
+        }
     };
     // Whoever kept the newest knew that all before it was durable.
     let floor = match (start, &snapshot) {
         (Start::Newest, snapshot) => snapshot.as_ref().map_or(0, |snapshot| snapshot.head.height),
-        (Start::Oldest, _) => first_good(&storage, snapshots.iter().rev())?.map_or(0, |newest| newest.head.height),
+        (Start::Oldest | Start::Before(_), _) => {
+            first_good(&storage, snapshots.iter().rev())?.map_or(0, |newest| newest.head.height)
+        }
     };
     let head = snapshot.as_ref().map_or(Head::GENESIS, |snapshot| snapshot.head);
     let mut segments: Vec<(u64, String)> =

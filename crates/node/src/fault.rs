@@ -95,6 +95,18 @@ pub enum NodeFault {
         /// Its place in the batch.
         input: usize,
     },
+    /// The venue's side has carried out what this journal does not lead to: it is older than it was, or another one.
+    #[error(
+        "the venue's side has carried out height {height} with the record {expected}, and this journal has {found}: it was put back to an older state, or is another venue's"
+    )]
+    OtherHistory {
+        /// The height that it has carried out.
+        height: u64,
+        /// What the journal holds there.
+        found: String,
+        /// The record that was carried out.
+        expected: String,
+    },
     /// A receipt can't be shown to be in a log that was signed.
     #[error("height {height}: {why}")]
     Unproven {
@@ -130,6 +142,7 @@ impl NodeFault {
             | NodeFault::Misplaced { .. }
             | NodeFault::Unsigned { .. }
             | NodeFault::Unproven { .. }
+            | NodeFault::OtherHistory { .. }
             | NodeFault::Checkpoint { .. }
             | NodeFault::Contradicted { .. }
             | NodeFault::Diverged { .. } => Kind::Permanent,

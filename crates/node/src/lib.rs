@@ -12,6 +12,7 @@
 
 mod fault;
 mod node;
+pub mod outbox;
 mod plan;
 mod receipt;
 mod replay;
@@ -20,7 +21,8 @@ mod writer;
 
 pub use fault::NodeFault;
 pub use node::{Config, Decided, Node, Recovered};
+pub use outbox::{Delivered, Outbox, Way};
 pub use plan::{Accounts, Check, Measured, Plan, Resume};
 pub use receipt::{BadCheckpoint, Checkpoint, Kept, Proof, Receipt, Signer, Verifier};
-pub use replay::{Verified, explain, prove, rules, verify};
+pub use replay::{Verified, explain, prove, rules, undelivered, verify};
 pub use statement::{BadStatement, Signed};

@@ -8,6 +8,7 @@ use crate::statement::is_signed;
 use journal::merkle::{self, Hash};
 use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
+use port::Standing;
 use protocol::{Batch, Effect, Input};
 
 /// The digest of the rules that this build decides by: of the sources of all crates that decide.
@@ -193,7 +194,7 @@ pub fn prove<S: Storage>(storage: S, height: u64) -> Result<Proof, NodeFault> {
 /// # Errors
 /// As [`verify`], as far as it has to be read; [`NodeFault::Unproven`] where the journal holds no such batch.
 pub fn explain<S: Storage>(storage: S, height: u64) -> Result<Decided, NodeFault> {
-    let mut opened = journal::open(storage, Start::Oldest)?;
+    let mut opened = journal::open(storage, Start::Before(height.saturating_sub(1)))?;
     let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
     let mut replay = Replay::of(&first)?;
     let mut restrictions = Restrictions::of(replay.kernel.state());
@@ -208,6 +209,50 @@ pub fn explain<S: Storage>(storage: S, height: u64) -> Result<Decided, NodeFault
         }
     }
     Err(NodeFault::Unproven { height, why: "the journal holds no batch of that height" })
+}
+
+/// What was decided behind the height that the venue's side has carried out, in order, and left for nobody: what a node that was stopped between has to
+/// send first.
+///
+/// # Errors
+/// As [`verify`], as far as it has to be read; [`NodeFault::OtherHistory`] where the venue's side has carried out what this journal does not hold.
+pub fn undelivered<S: Storage>(storage: S, standing: &Standing) -> Result<Vec<Decided>, NodeFault> {
+    let mut opened = journal::open(storage, Start::Before(standing.height))?;
+    let other = |found: String| {
+        let (height, expected) = (standing.height, hex(&standing.record));
+        NodeFault::OtherHistory { height, found, expected }
+    };
+    let Some(first) = opened.snapshot.take() else {
+        return if standing.height == 0 { Ok(Vec::new()) } else { Err(other("nothing".to_owned())) };
+    };
+    if standing.height < first.head.height {
+        return Err(other(format!("nothing before height {}", first.head.height)));
+    }
+    let is_other = |head: &Head| head.height == standing.height && head.height != 0 && head.hash != standing.record;
+    if is_other(&first.head) {
+        return Err(other(hex(&first.head.hash)));
+    }
+    let mut replay = Replay::of(&first)?;
+    let mut restrictions = Restrictions::of(replay.kernel.state());
+    let (mut effects, mut left) = (Vec::new(), Vec::new());
+    while let Some(record) = opened.next_record()? {
+        let batch = replay.step(&record, &mut effects)?;
+        let plans = restrictions.plans(replay.kernel.state(), &batch.inputs, &effects);
+        if is_other(&record.head) {
+            return Err(other(hex(&record.head.hash)));
+        }
+        if batch.height <= standing.height || effects.is_empty() {
+            continue;
+        }
+        if let Some(receipt) = replay.receipt {
+            let (height, effects) = (batch.height, std::mem::take(&mut effects));
+            left.push(Decided { height, at: batch.at, inputs: batch.inputs, effects, receipt, plans });
+        }
+    }
+    if replay.head.height < standing.height {
+        return Err(other(format!("an end at height {}", replay.head.height)));
+    }
+    Ok(left)
 }
 
 impl Replay {

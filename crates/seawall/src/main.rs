@@ -5,6 +5,7 @@ mod calibrate;
 mod corpus;
 mod doctor;
 mod evidence;
+mod guard_command;
 mod input;
 mod journal_command;
 mod keys;
@@ -38,6 +39,8 @@ enum Verb {
     Replay(Box<replay::Arguments>),
     /// Run a node: embedded venue, durable journal, going on where it stopped
     Run(Box<run::Arguments>),
+    /// Stand beside a venue: carry out what its node delivers, say what is permitted, and tighten where the node is gone
+    Guard(guard_command::Arguments),
     /// Make keys and a governance file for a venue that does not run yet
     Init(doctor::InitArguments),
     /// Draw a token for the API, print it once and write its hash down
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
     let ended = match command.verb {
         Some(Verb::Replay(arguments)) => replay::run(&arguments),
         Some(Verb::Run(arguments)) => run::run(&arguments),
+        Some(Verb::Guard(arguments)) => guard_command::run(&arguments),
         Some(Verb::Init(arguments)) => doctor::init(&arguments),
         Some(Verb::Token(arguments)) => token::run(&arguments),
         Some(Verb::Doctor(arguments)) => doctor::doctor(&arguments),

@@ -1,25 +1,29 @@
 //! `seawall run`.
 
 use crate::Ended;
+use crate::guard_command;
 use crate::input::{Input, echo};
 use crate::keys;
 use crate::wake::{self, Watchdog};
 use anyhow::{Context, Result, anyhow, bail};
 use api::{Names, Publisher, Settings, Tls};
 use clap::Args;
+use guard::HttpSink;
 use journal::FileStorage;
 use lab::feed::time;
 use lab::incident;
 use lab::live::{Done, Line, Live, Onlooker, Pace, Stopped, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
 use lab::replay::world::WorldMarket;
-use node::{Config, Decided, Node, NodeFault, Recovered, Signer};
+use node::{Config, Decided, Delivered, Node, NodeFault, Outbox, Recovered, Signer, Way};
+use port::{Sink as _, SinkFault, Standing};
 use serde_json::json;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use units::Timestamp;
 use venue::Limits;
 
@@ -70,6 +74,15 @@ pub(crate) struct Arguments {
     /// Who is told of what is wrong: a TOML file with a [[to]] for each, as docs/runbook/alerts.md has it
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
+    /// The venue's side that carries out what is decided: where `seawall guard` is served
+    #[arg(long, value_name = "URL")]
+    deliver: Option<String>,
+    /// A file with the token that is shown there
+    #[arg(long, value_name = "FILE", requires = "deliver")]
+    deliver_token_file: Option<PathBuf>,
+    /// How long the venue's side goes on without a word before it tightens, seconds
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    lease: u64,
     /// End where the data ends, instead of going on until Ctrl-C; without --no-listen the venue goes on
     #[arg(long)]
     exit_at_end: bool,
@@ -123,6 +136,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let home = arguments.data.join("journal");
     let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
     let config = Config { segment_bytes: 64 << 20, snapshot_every: arguments.snapshot_every, limits };
+    let mut sink = sink(arguments)?;
+    let (standing, left) = match pending(&home, sink.as_mut())? {
+        Ok(pending) => pending,
+        Err(ended) => return Ok(ended),
+    };
     let storage = FileStorage::open(&home)?;
     let signer = signer(&arguments.data, &arguments.name)?;
     let (mut node, recovered) = match Node::open(storage, config, Some(signer), venue.genesis()) {
@@ -141,8 +159,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let pace = Pace { speed, lingers: !arguments.no_listen && !arguments.exit_at_end };
     let publisher = publish(arguments, &venue, &node)?;
     let teller = Teller::new(&venue.world);
-    let mut desk =
-        Desk { arguments, out: &mut out, teller, publisher, stop: &stop, watchdog: Watchdog::new(), failed: None };
+    let outbox = match sink {
+        None => None,
+        Some(sink) => Some(begun(sink, &node, &standing, left, arguments.lease)?),
+    };
+    let mut desk = Desk {
+        outbox,
+        arguments,
+        out: &mut out,
+        teller,
+        publisher,
+        stop: &stop,
+        watchdog: Watchdog::new(),
+        failed: None,
+    };
     let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut desk) {
         Ok(done) => done,
         Err(Stopped::Node(fault)) => return Ok(needs_human(&home, &fault)),
@@ -150,6 +180,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     };
     desk.rest();
     let failed = desk.failed.take();
+    let delivered = desk.outbox.take().map(|outbox| outbox.end(DELIVER_WITHIN));
     let broken = node.state().check().err();
     let state = hex(&node.state().hash());
     let head = match node.close() {
@@ -160,6 +191,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         return Err(error.into());
     }
     end(&mut out, arguments.json, &done, &head, &state)?;
+    if let Some(Delivered { way, confirmed, waiting, .. }) = delivered {
+        match way {
+            Way::Stopped(fault) => {
+                eprintln!("seawall: {fault}; docs/guard.md says what to do");
+                return Ok(Ended::NeedsHuman);
+            }
+            _ if waiting != 0 => {
+                eprintln!(
+                    "{waiting} deliveries behind height {confirmed} wait for the venue's side: they leave first when this node begins again"
+                );
+            }
+            _ => {}
+        }
+    }
     match broken {
         None => Ok(Ended::Well),
         Some(broken) => {
@@ -167,6 +212,52 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::VerificationFailed)
         }
     }
+}
+
+/// How long what was decided may take to leave when the node ends.
+const DELIVER_WITHIN: Duration = Duration::from_secs(5);
+/// How long the venue's side may take to answer when the node begins.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+fn sink(arguments: &Arguments) -> Result<Option<HttpSink>> {
+    let token = guard_command::token(arguments.deliver_token_file.as_deref())?;
+    Ok(arguments.deliver.as_ref().map(|at| HttpSink::new(at, token.as_deref())))
+}
+
+/// How far the venue's side is, and what of the journal it does not have yet.
+type Pending = (Standing, Vec<Decided>);
+
+fn pending(home: &Path, sink: Option<&mut HttpSink>) -> Result<Result<Pending, Ended>> {
+    let Some(sink) = sink else { return Ok(Ok((Standing::default(), Vec::new()))) };
+    let since = Instant::now();
+    let standing = loop {
+        match sink.standing() {
+            Ok(standing) => break standing,
+            Err(SinkFault::Unreached(why)) if since.elapsed() < ANSWER_WITHIN => {
+                eprintln!("the venue's side does not answer yet: {why}");
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            Err(fault) => {
+                eprintln!("seawall: {fault}: nothing can be decided for a venue that nobody reaches");
+                return Ok(Err(Ended::NeedsHuman));
+            }
+        }
+    };
+    match node::undelivered(FileStorage::open(home)?, &standing) {
+        Ok(left) => Ok(Ok((standing, left))),
+        Err(fault) => Ok(Err(needs_human(home, &fault))),
+    }
+}
+
+/// An outbox that begins with what an earlier life left behind.
+fn begun(sink: HttpSink, node: &Node, standing: &Standing, left: Vec<Decided>, lease: u64) -> Result<Outbox> {
+    let mut outbox = Outbox::begin(sink, node.head().height, standing, Duration::from_secs(lease))?;
+    for decided in left {
+        while !outbox.put(&decided) {
+            std::thread::sleep(FULL_WAIT);
+        }
+    }
+    Ok(outbox)
 }
 
 /// What is to be seen, for whoever is served and whoever is told; nothing where that is nobody.
@@ -202,12 +293,16 @@ fn publish(arguments: &Arguments, venue: &Venue, node: &Node) -> Result<Option<P
     Ok(Some(publisher))
 }
 
+/// A look at a full outbox.
+const FULL_WAIT: Duration = Duration::from_millis(5);
+
 /// Writes down what a person reads, for the terminal and for the dashboard.
 struct Desk<'a, 'o> {
     arguments: &'a Arguments,
     out: &'a mut io::StdoutLock<'o>,
     teller: Teller<'a>,
     publisher: Option<Publisher>,
+    outbox: Option<Outbox>,
     stop: &'a AtomicBool,
     /// Who restarts a loop that stands still.
     watchdog: Watchdog,
@@ -239,6 +334,18 @@ impl Desk<'_, '_> {
         }
     }
 
+    /// Puts what was decided into the outbox. Where that is full the loop waits: its lease is over by then, and the venue has tightened by itself.
+    fn deliver(&mut self, decided: &Decided) {
+        let Some(outbox) = &mut self.outbox else { return };
+        while !outbox.put(decided) && !self.stop.load(Ordering::Relaxed) {
+            self.watchdog.feed();
+            std::thread::sleep(FULL_WAIT);
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.delivering(&outbox.delivered());
+        }
+    }
+
     /// What was not told yet.
     fn rest(&mut self) {
         let lines = self.teller.rest();
@@ -248,6 +355,7 @@ impl Desk<'_, '_> {
 
 impl Onlooker for Desk<'_, '_> {
     fn released(&mut self, _: &Node, decided: &Decided) {
+        self.deliver(decided);
         if self.arguments.effects {
             self.written(|out, _| effects(out, decided));
         }
@@ -260,6 +368,16 @@ impl Onlooker for Desk<'_, '_> {
 
     fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
         self.watchdog.feed();
+        if let Some(outbox) = &self.outbox {
+            let delivered = outbox.delivered();
+            if let Some(publisher) = &mut self.publisher {
+                publisher.delivering(&delivered);
+            }
+            if matches!(delivered.way, Way::Stopped(_)) {
+                // Nothing that is decided here is carried out any more.
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
         let lines = self.teller.until(at);
         self.tell(&lines);
         self.publisher.as_mut().map_or(Ok(()), |publisher| publisher.look(node, at))

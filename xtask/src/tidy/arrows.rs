@@ -9,7 +9,7 @@ enum Allowed {
 }
 
 /// In reading order: each line may look left, never right.
-const ARROWS: [(&str, Allowed); 14] = [
+const ARROWS: [(&str, Allowed); 15] = [
     ("units", Allowed::Only(&[])),
     ("protocol", Allowed::Only(&["units"])),
     ("codec", Allowed::Only(&["units", "protocol"])),
@@ -18,7 +18,8 @@ const ARROWS: [(&str, Allowed); 14] = [
     ("policy", Allowed::Only(&["units", "protocol"])),
     ("journal", Allowed::Only(&["units", "protocol", "codec"])),
     ("port", Allowed::Only(&["units", "protocol"])),
-    ("node", Allowed::AllBut(&["lab", "api", "alerts", "seawall", "xtask"])),
+    ("guard", Allowed::Only(&["units", "protocol", "codec", "port"])),
+    ("node", Allowed::AllBut(&["guard", "lab", "api", "alerts", "seawall", "xtask"])),
     ("api", Allowed::Only(&["units", "protocol", "codec", "kernel", "node", "journal", "venue"])),
     ("alerts", Allowed::Only(&[])),
     ("lab", Allowed::AllBut(&["api", "alerts", "seawall", "xtask"])),

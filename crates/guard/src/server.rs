@@ -1,0 +1,248 @@
+//! A guard over HTTP: for its node, and for the venue that asks what is permitted.
+
+use crate::state::{Broken, Guard, hex, unhex};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use port::{Delivery, SinkFault, Standing};
+use protocol::{Action, MarketId, Mode, Side};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// The longest delivery.
+const BODY_MAX: usize = 32 << 20;
+
+/// Why nothing is served any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Unserved {
+    /// The address is taken or not ours.
+    #[error("listening on {listen}: {error}")]
+    Bind {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others could act as the node.
+    #[error(
+        "{0} can be reached from elsewhere, where tokens would be read on the way: listen on 127.0.0.1, behind something that has a certificate"
+    )]
+    Open(SocketAddr),
+    /// What was carried out can't be kept.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+struct Post {
+    guard: Mutex<Guard>,
+    /// The hash of the node's token.
+    token: Option<[u8; 32]>,
+    /// Told where the guard is broken.
+    broken: Mutex<Option<oneshot::Sender<Broken>>>,
+}
+
+type Shared = State<Arc<Post>>;
+
+/// Serves until the guard is broken; `told` hears the address once it is there.
+///
+/// # Errors
+/// [`Unserved`], always.
+pub fn serve(
+    guard: Guard,
+    listen: SocketAddr,
+    token: Option<&str>,
+    told: impl FnOnce(SocketAddr),
+) -> Result<std::convert::Infallible, Unserved> {
+    if !listen.ip().is_loopback() {
+        return Err(Unserved::Open(listen));
+    }
+    let bind = |error| Unserved::Bind { listen, error };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bind)?;
+    let (broken, breaks) = oneshot::channel();
+    let token = token.map(|token| Sha256::digest(token.as_bytes()).into());
+    let post = Arc::new(Post { guard: Mutex::new(guard), token, broken: Mutex::new(Some(broken)) });
+    runtime.block_on(async move {
+        let listener = TcpListener::bind(listen).await.map_err(bind)?;
+        told(listener.local_addr().map_err(bind)?);
+        tokio::select! {
+            served = axum::serve(listener, router(post)) => Err(bind(served.err().unwrap_or_else(|| io::Error::other("it ended")))),
+            broken = breaks => match broken {
+                Ok(broken) => Err(Unserved::Broken(broken)),
+                Err(_) => Err(bind(io::Error::other("it ended"))),
+            },
+        }
+    })
+}
+
+fn router(post: Arc<Post>) -> Router {
+    Router::new()
+        .route("/v1/deliveries", self::post(deliver))
+        .route("/v1/lease", self::post(renew))
+        .route("/v1/standing", get(|State(post): Shared| async move { standing(&locked(&post).standing()) }))
+        .route("/v1/modes", get(modes))
+        .route("/v1/permits", get(permits))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is no such page; docs/guard.md lists them") })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&post), check))
+        .with_state(post)
+}
+
+fn locked(post: &Post) -> std::sync::MutexGuard<'_, Guard> {
+    post.guard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A page elsewhere can't make a reader's browser act here: what is brought must be JSON, and where there is a token it must be shown.
+async fn check(State(post): Shared, request: Request, next: Next) -> Response {
+    if let Some(token) = &post.token {
+        let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+        let shown: [u8; 32] =
+            Sha256::digest(shown.and_then(|s| s.strip_prefix("Bearer ")).unwrap_or("").as_bytes()).into();
+        if shown.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
+            return problem(StatusCode::UNAUTHORIZED, "show the token as `Authorization: Bearer TOKEN`");
+        }
+    }
+    next.run(request).await
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("Refused");
+    json_of(status, &json!({"title": title, "status": status.as_u16(), "detail": detail}))
+}
+
+fn json_of(status: StatusCode, body: &Value) -> Response {
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    (status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
+}
+
+fn standing(standing: &Standing) -> Response {
+    let Standing { epoch, height, record } = standing;
+    json_of(StatusCode::OK, &json!({"epoch": epoch, "height": height, "record": hex(record)}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    epoch: u64,
+    height: u64,
+    previous: u64,
+    record: String,
+    effects: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Renewal {
+    epoch: u64,
+    lasts_ms: u64,
+}
+
+fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Box<Response>> {
+    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return Err(Box::new(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json")));
+    }
+    serde_json::from_slice(body).map_err(|error| Box::new(problem(StatusCode::BAD_REQUEST, &error.to_string())))
+}
+
+fn answer(post: &Post, outcome: Result<Result<Standing, SinkFault>, Broken>) -> Response {
+    match outcome {
+        Ok(Ok(found)) => standing(&found),
+        Ok(Err(SinkFault::Fenced { epoch })) => {
+            let detail = format!("a node of epoch {epoch} began later than you");
+            let body = json!({"title": "Fenced", "status": 409, "detail": detail, "epoch": epoch});
+            json_of(StatusCode::CONFLICT, &body)
+        }
+        Ok(Err(SinkFault::Refused(why) | SinkFault::Unreached(why))) => problem(StatusCode::UNPROCESSABLE_ENTITY, &why),
+        Err(broken) => {
+            let told = post.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(told) = told {
+                let _ended = told.send(broken);
+            }
+            problem(StatusCode::SERVICE_UNAVAILABLE, "what was carried out can't be kept: this process ends")
+        }
+    }
+}
+
+async fn deliver(State(post): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let sent: Sent = match read(&headers, &body) {
+        Ok(sent) => sent,
+        Err(response) => return *response,
+    };
+    let Sent { epoch, height, previous, record, effects } = sent;
+    let record = unhex(&record).and_then(|bytes| bytes.try_into().ok());
+    let effects = unhex(&effects).and_then(|bytes| codec::from_bytes(&bytes).ok());
+    let (Some(record), Some(effects)) = (record, effects) else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "record is 64 hexadecimal digits, and effects are canonical bytes in hexadecimal",
+        );
+    };
+    let delivery = Delivery { epoch, height, previous, record, effects };
+    let outcome = locked(&post).deliver(&delivery);
+    answer(&post, outcome)
+}
+
+async fn renew(State(post): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let Renewal { epoch, lasts_ms } = match read(&headers, &body) {
+        Ok(renewal) => renewal,
+        Err(response) => return *response,
+    };
+    let outcome = locked(&post).renew(epoch, Duration::from_millis(lasts_ms), Instant::now());
+    answer(&post, outcome)
+}
+
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Normal => "normal",
+        Mode::Cautious => "cautious",
+        Mode::ReduceOnly => "reduce-only",
+        Mode::CancelOnly => "cancel-only",
+        Mode::Halted => "halted",
+        Mode::Settling => "settling",
+    }
+}
+
+async fn modes(State(post): Shared) -> Response {
+    let (guard, now) = (locked(&post), Instant::now());
+    let markets = guard.markets().map(|market| {
+        let found = guard.in_force(market, now);
+        json!({"market": market.0, "wanted": mode(found.wanted), "in_force": mode(found.mode)})
+    });
+    let (carried, digest) = guard.carried();
+    let lease = guard.lease(now).map(|left| left.as_millis() as u64);
+    let Standing { epoch, height, .. } = guard.standing();
+    let markets: Vec<Value> = markets.collect();
+    let body = json!({"lease_ms": lease, "epoch": epoch, "height": height, "carried": carried, "digest": digest, "markets": markets});
+    json_of(StatusCode::OK, &body)
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    market: u16,
+    action: String,
+    side: String,
+}
+
+async fn permits(State(post): Shared, wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>) -> Response {
+    let named = wish.ok().and_then(|Query(Wish { market, action, side })| {
+        let action = Action::ALL.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(&action))?;
+        let side = Side::BOTH.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(&side))?;
+        Some((MarketId(market), action, side))
+    });
+    let Some((market, action, side)) = named else {
+        return problem(StatusCode::BAD_REQUEST, "ask as ?market=0&action=open&side=long");
+    };
+    let permitted = locked(&post).permits(market, action, side, Instant::now());
+    json_of(StatusCode::OK, &json!({"permitted": permitted}))
+}

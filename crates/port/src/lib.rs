@@ -1,0 +1,72 @@
+//! What a node and the outside owe each other.
+//!
+//! A [`Sink`] carries out what was decided. It takes deliveries in the order of their heights, each naming the one before, so that none
+//! is missed and none is carried out twice; it obeys one epoch at a time, so that a node that was replaced can't act any more; and it
+//! holds a lease that the node renews: when that lapses, the venue's side tightens by itself.
+
+use protocol::Effect;
+use units::Duration;
+
+/// All that a batch decided, for whoever carries it out. `(height, place in the list)` is each effect's idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Of the node's life: the height of the batch with which it began. A later life's is larger.
+    pub epoch: u64,
+    /// Of the batch; above `previous`.
+    pub height: u64,
+    /// The height of the delivery before; zero where this is the first.
+    pub previous: u64,
+    /// The hash of the batch's record in the node's journal: another journal has another one.
+    pub record: [u8; 32],
+    /// In order; at least one.
+    pub effects: Vec<Effect>,
+}
+
+/// How far a sink is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The largest epoch that it has heard of.
+    pub epoch: u64,
+    /// The height of the last delivery that it carried out; zero before the first.
+    pub height: u64,
+    /// Its record.
+    pub record: [u8; 32],
+}
+
+/// Why a sink did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkFault {
+    /// It could not be reached, or did not answer: what was sent may have been carried out. Its standing says.
+    #[error("the venue's side does not answer: {0}")]
+    Unreached(String),
+    /// It obeys a later life.
+    #[error("the venue's side obeys the node of epoch {epoch}, which began later than this one")]
+    Fenced {
+        /// That life's.
+        epoch: u64,
+    },
+    /// It can't carry that out, and won't if it is asked again.
+    #[error("the venue's side refuses: {0}")]
+    Refused(String),
+}
+
+/// The outside that carries out what was decided.
+pub trait Sink {
+    /// Carries a delivery out, durably, before it returns; one that it has carried out already is only acknowledged.
+    ///
+    /// # Errors
+    /// [`SinkFault`]; after [`SinkFault::Unreached`] the sink has carried it out or has not.
+    fn deliver(&mut self, delivery: &Delivery) -> Result<Standing, SinkFault>;
+
+    /// How far it is.
+    ///
+    /// # Errors
+    /// [`SinkFault::Unreached`].
+    fn standing(&mut self) -> Result<Standing, SinkFault>;
+
+    /// Lets a node's lease last for so long from now, by the sink's own clock.
+    ///
+    /// # Errors
+    /// [`SinkFault`].
+    fn renew(&mut self, epoch: u64, lasts: Duration) -> Result<Standing, SinkFault>;
+}

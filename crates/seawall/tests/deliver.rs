@@ -1,0 +1,128 @@
+//! A node and a guard, as two processes.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+struct Guard {
+    child: Child,
+    at: String,
+}
+
+impl Guard {
+    fn begin(home: &Path, more: &[&str]) -> Guard {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        command.args(["guard", "--listen", "127.0.0.1:0", "--data"]).arg(home).args(more);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let at = said.split("http://").nth(1).unwrap().split(',').next().unwrap().to_owned();
+        Guard { child, at }
+    }
+
+    fn ask(&self, method: &str, path: &str, more: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.at).unwrap();
+        let (at, len) = (&self.at, body.len());
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\ncontent-length: {len}\r\n{more}\r\n{body}"
+        );
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _gone = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn node(data: &Path, guard: &Guard, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+    command.args(["run", "I-17", "--speed", "max", "--draw", "5", "--no-listen", "--exit-at-end", "--data"]).arg(data);
+    command.args(["--deliver", &format!("http://{}", guard.at)]).args(more);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn a_guard_carries_out_what_its_node_decides_and_another_history_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, beside) = (home.path().join("data"), home.path().join("guard"));
+    let guard = Guard::begin(&beside, &[]);
+    assert_eq!(
+        guard.ask("GET", "/v1/permits?market=0&action=open&side=long", "", ""),
+        (200, serde_json::json!({"permitted": false}))
+    );
+    assert_eq!(guard.ask("GET", "/v1/permits?market=0&action=fly&side=long", "", "").0, 400);
+    // What waits when it ends leaves first when it begins again.
+    let mut lives = 0;
+    loop {
+        let ended = node(&data, &guard, &["--lease", "600"]);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{said}");
+        lives += 1;
+        if !said.contains("wait for the venue's side") {
+            break;
+        }
+        assert!(lives < 20, "{said}");
+    }
+    let (_, modes) = guard.ask("GET", "/v1/modes", "", "");
+    assert!(modes["carried"].as_u64().unwrap() > 100 && modes["lease_ms"].as_u64().unwrap() > 300_000, "{modes}");
+    let verified =
+        Command::new(env!("CARGO_BIN_EXE_seawall")).args(["journal", "verify", "--json"]).arg(&data).output().unwrap();
+    let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(verified["effects"], modes["carried"], "{verified}");
+
+    // A journal that is gone, under a guard that has carried it out.
+    std::fs::remove_dir_all(data.join("journal")).unwrap();
+    let ended = node(&data, &guard, &[]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(
+        ended.status.code() == Some(4) && said.contains("older state") && said.contains("carried out height"),
+        "{said}"
+    );
+    assert_eq!(guard.ask("GET", "/v1/modes", "", "").1["height"], modes["height"]);
+    // Nobody there.
+    drop(guard);
+    let nobody = Guard { child: Command::new("true").spawn().unwrap(), at: "127.0.0.1:1".to_owned() };
+    let ended = node(&home.path().join("other"), &nobody, &[]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(4) && said.contains("does not answer"), "{said}");
+}
+
+#[test]
+fn who_shows_no_token_and_what_is_no_delivery_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("token");
+    std::fs::write(&path, "correct-horse-battery\n").unwrap();
+    let guard = Guard::begin(&home.path().join("guard"), &["--token-file", path.to_str().unwrap()]);
+    let shown = "authorization: Bearer correct-horse-battery\r\n";
+    let json = format!("{shown}content-type: application/json\r\n");
+    for (method, path, more, body, status) in [
+        ("GET", "/v1/standing", "", "", 401),
+        ("GET", "/v1/standing", "authorization: Bearer correct-horse-batterx\r\n", "", 401),
+        ("GET", "/v1/standing", shown, "", 200),
+        ("GET", "/v2", shown, "", 404),
+        ("POST", "/v1/lease", shown, "{}", 415),
+        ("POST", "/v1/lease", &json, "{}", 400),
+        ("POST", "/v1/lease", &json, "{\"epoch\": 1, \"lasts_ms\": 600001}", 422),
+        ("POST", "/v1/lease", &json, "{\"epoch\": 1, \"lasts_ms\": 600000}", 200),
+        ("POST", "/v1/lease", &json, "{\"epoch\": 0, \"lasts_ms\": 1}", 409),
+        (
+            "POST",
+            "/v1/deliveries",
+            &json,
+            "{\"epoch\": 1, \"height\": 1, \"previous\": 0, \"record\": \"00\", \"effects\": \"\"}",
+            400,
+        ),
+        ("POST", "/v1/deliveries", &json, "[]", 400),
+    ] {
+        let (found, answer) = guard.ask(method, path, more, body);
+        assert_eq!(found, status, "{path} {body}: {answer}");
+    }
+}
