@@ -233,3 +233,34 @@ fn a_lease_that_cannot_be_renewed_lapses_at_the_venue() {
     is_cut.store(false, std::sync::atomic::Ordering::Relaxed);
     until(true);
 }
+
+/// A way that breaks down with whoever walks it.
+struct Breaks;
+
+impl Sink for Breaks {
+    fn deliver(&mut self, _: &Delivery) -> Result<Standing, SinkFault> {
+        panic!("planted")
+    }
+
+    fn standing(&mut self) -> Result<Standing, SinkFault> {
+        Ok(Standing::default())
+    }
+
+    fn renew(&mut self, _: u64, _: units::Duration) -> Result<Standing, SinkFault> {
+        Ok(Standing::default())
+    }
+}
+
+#[test]
+fn a_sender_that_panics_is_seen_and_nothing_more_leaves() {
+    let (storage, mut traffic) = (MemoryStorage::new(), Traffic::new(1));
+    let mut node = open(&storage, &traffic);
+    let mut outbox = Outbox::begin(Breaks, 0, &Standing::default(), LEASE).unwrap();
+    assert!(turns(&mut node, &mut traffic, 5).iter().all(|decided| outbox.put(decided)));
+    let since = Instant::now();
+    while !matches!(outbox.delivered().way, Way::Stopped(SinkFault::Refused(_))) {
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", outbox.delivered());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(outbox.delivered().confirmed, 0);
+}

@@ -5,6 +5,7 @@
 
 use crate::node::Decided;
 use port::{Delivery, Sink, SinkFault, Standing};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -133,10 +134,15 @@ struct Worker<S> {
 
 impl<S: Sink> Worker<S> {
     fn run(mut self, taken: &Receiver<Delivery>) {
-        let ended = self.serve(taken);
-        if let Err(fault) = ended {
-            held(&self.shared).way = Way::Stopped(fault);
-        }
+        let shared = Arc::clone(&self.shared);
+        // What a sink leaves behind that panicked is not used again: nothing more leaves, and everybody is told.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.serve(taken)));
+        let fault = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault,
+            Err(_) => SinkFault::Refused("whoever sends broke off; its last words are in the log".to_owned()),
+        };
+        held(&shared).way = Way::Stopped(fault);
     }
 
     fn serve(&mut self, taken: &Receiver<Delivery>) -> Result<(), SinkFault> {
