@@ -2,6 +2,7 @@
 //! run alone as `cargo xtask NAME`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -132,12 +133,24 @@ fn planted(lock: Lock) -> Result<()> {
     repo::run(test.args(locked(lock)))
 }
 
+/// The command with the planted bug, put aside before the tests build it as it is: the release that must not take over.
+fn planted_command(lock: Lock) -> Result<PathBuf> {
+    let mut build = repo::cargo(&["build", "--package", "seawall", "--features", "planted", "--profile", "test"]);
+    repo::run(build.args(locked(lock)))?;
+    let (_, target) = repo::workspace()?;
+    let built = target.join("debug");
+    let aside = built.join("seawall-planted");
+    std::fs::copy(built.join("seawall"), &aside)?;
+    Ok(aside)
+}
+
 /// All tests of all crates, documentation included. A run that executed none has failed. Where no browser can be had, the test
 /// that needs one fails; the others say what they have to say all the same.
 fn unit(lock: Lock) -> Result<()> {
     let browser = tools::browser();
     let driver = tools::driver();
     let checker = tools::checker();
+    let planted = planted_command(lock);
     let mut test = repo::cargo(&["test", "--workspace", "--no-fail-fast"]);
     test.env("SEAWALL_BROWSER", "required");
     if let Ok(home) = &driver {
@@ -145,6 +158,9 @@ fn unit(lock: Lock) -> Result<()> {
     }
     if let Ok(program) = &checker {
         test.env("SEAWALL_SCHEMATHESIS", program);
+    }
+    if let Ok(program) = &planted {
+        test.env("SEAWALL_PLANTED", program);
     }
     let mut child = test.args(locked(lock)).stdout(Stdio::piped()).spawn()?;
     let mut counts = Counts::default();
@@ -160,6 +176,7 @@ fn unit(lock: Lock) -> Result<()> {
     browser?;
     driver?;
     checker?;
+    planted?;
     if !status.success() {
         bail!("{} ended with {status}", repo::spelled(&test));
     }

@@ -25,5 +25,5 @@ pub use fault::{Damage, Fault, Kind};
 pub use open::{Cut, Opened, Record, Start, open};
 pub use record::{Entry, Head, PAYLOAD_MAX};
 pub use snapshot::Snapshot;
-pub use storage::{Append, Crash, FileStorage, MemoryStorage, Storage, Trouble};
+pub use storage::{Append, Crash, FileStorage, FilesRead, MemoryStorage, Storage, Trouble};
 pub use writer::{Journal, Options};

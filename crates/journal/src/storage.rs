@@ -3,7 +3,7 @@
 mod file;
 mod memory;
 
-pub use file::FileStorage;
+pub use file::{FileStorage, FilesRead};
 pub use memory::{Crash, MemoryStorage, Trouble};
 
 use std::io;

@@ -34,19 +34,21 @@ pub(crate) struct Replay {
     head: Head,
     /// Of the last record.
     receipt: Option<Receipt>,
+    /// Whether it follows records of other rules, too.
+    is_shadow: bool,
 }
 
 impl Replay {
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Replay, NodeFault> {
         let (tree, state) = Kept::read(snapshot)?;
         let log = Log::new(tree, &state.params());
-        Ok(Replay { kernel: Kernel::resume(state), log, head: snapshot.head, receipt: None })
+        Ok(Replay { kernel: Kernel::resume(state), log, head: snapshot.head, receipt: None, is_shadow: false })
     }
 
     pub(crate) fn step(&mut self, record: &Record, effects: &mut Vec<Effect>) -> Result<Batch, NodeFault> {
         effects.clear();
         let height = record.head.height;
-        if record.rules != rules() {
+        if record.rules != rules() && !self.is_shadow {
             return Err(NodeFault::OtherRules { height, found: hex(&record.rules), ours: hex(&rules()) });
         }
         let decoded = codec::from_bytes(&record.payload);
@@ -187,6 +189,25 @@ pub fn prove<S: Storage>(storage: S, height: u64) -> Result<Proof, NodeFault> {
     } else {
         "there is no such receipt"
     }))
+}
+
+/// Decides everything again that a journal holds from its oldest snapshot on, by this build's rules, whichever wrote it: what this build would
+/// have decided. Every batch is shown to `observe`, with the effects that follow here; it says whether to go on.
+///
+/// # Errors
+/// As [`verify`], but that rules may differ; a journal whose snapshot or batches this build can't read.
+pub fn shadow<S: Storage>(storage: S, observe: &mut dyn FnMut(&Batch, &[Effect]) -> bool) -> Result<(), NodeFault> {
+    let mut opened = journal::open(storage, Start::Oldest)?;
+    let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
+    let mut replay = Replay { is_shadow: true, ..Replay::of(&first)? };
+    let mut effects = Vec::new();
+    while let Some(record) = opened.next_record()? {
+        let batch = replay.step(&record, &mut effects)?;
+        if !observe(&batch, &effects) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Decides again what leads to a height, and gives its batch with all that was decided in it, plans among it.

@@ -2,10 +2,11 @@
 
 use crate::Ended;
 use crate::run::hex;
+use crate::shadow;
 use anyhow::{Context, Result, anyhow, bail};
 use api::{Names, PlanView};
 use clap::{Args, Subcommand};
-use journal::{Cut, FileStorage, Kind, Start, VERIFIER, pack, unpack};
+use journal::{Cut, FileStorage, FilesRead, Kind, Start, Storage, VERIFIER, pack, unpack};
 use node::statement::unhex;
 use node::{Decided, NodeFault, Proof, Receipt, Verified, Verifier, explain, prove, verify};
 use serde_json::{Value, json};
@@ -51,6 +52,24 @@ enum Verb {
         /// What `seawall run` was given as --data
         #[arg(long, value_name = "DIR", default_value = "seawall-data")]
         data: PathBuf,
+    },
+    /// Print what this build decides on every batch, whichever release wrote the journal: a JSON object a line, for `shadow` of another build
+    Effects {
+        /// What `seawall run` was given as --data
+        #[arg(value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+    },
+    /// Have another build decide everything again beside this one, and list what differs, before it takes over; exit code 1 where something does
+    Shadow {
+        /// The other build's program
+        #[arg(value_name = "PROGRAM")]
+        program: PathBuf,
+        /// What `seawall run` was given as --data; the node may be running
+        #[arg(long, value_name = "DIR", default_value = "seawall-data")]
+        data: PathBuf,
+        /// Batches that differ and are listed; all are counted
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        list: u64,
     },
     /// Check what `prove` wrote; exit code 3 where it does not hold
     Check {
@@ -99,11 +118,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             tell(*json, found)
         }
         Verb::Verify { data, key, json } => {
-            let storage = storage(data)?;
+            let storage = reader(data)?;
             let beside = verifier_beside(data)?;
             tell(*json, held(storage, key.as_deref().or(beside.as_deref()))?)
         }
-        Verb::Prove { height, data } => match prove(storage(data)?, *height) {
+        Verb::Prove { height, data } => match prove(reader(data)?, *height) {
             Ok(proof) => {
                 writeln!(io::stdout().lock(), "{}", written(&proof))?;
                 Ok(Ended::Well)
@@ -112,7 +131,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
             Err(fault) => failed(false, &fault.to_string()),
         },
-        Verb::Explain { height, data } => match explain(storage(data)?, *height) {
+        Verb::Explain { height, data } => match explain(reader(data)?, *height) {
             Ok(decided) => {
                 writeln!(io::stdout().lock(), "{:#}", explained(&decided))?;
                 Ok(Ended::Well)
@@ -121,6 +140,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Err(NodeFault::Journal(fault)) if fault.kind() == Kind::Transient => Err(fault.into()),
             Err(fault) => failed(false, &fault.to_string()),
         },
+        Verb::Effects { data } => shadow::effects(data),
+        Verb::Shadow { program, data, list } => shadow::beside(program, data, *list),
         Verb::Check { proof, key } => check(proof, key),
         Verb::Repair { data, json } => repair(data, *json),
         Verb::Export { bundle, data } => {
@@ -285,6 +306,15 @@ fn repair(data: &Path, as_json: bool) -> Result<Ended> {
     Ok(if starts { Ended::Well } else { Ended::NeedsHuman })
 }
 
+/// To read what is there, also while a node writes to it.
+pub(crate) fn reader(data: &Path) -> Result<FilesRead> {
+    let home = data.join("journal");
+    if !home.is_dir() {
+        bail!("{}: there is no journal", home.display());
+    }
+    Ok(FilesRead::new(&home))
+}
+
 fn storage(data: &Path) -> Result<FileStorage> {
     let home = data.join("journal");
     if !home.is_dir() {
@@ -305,7 +335,7 @@ fn verifier_beside(data: &Path) -> Result<Option<String>> {
 type Held = (Verified, Option<Verifier>);
 
 /// What deciding it again comes to, or in words why it does not fit.
-fn held(storage: FileStorage, key: Option<&str>) -> Result<Result<Held, String>> {
+fn held(storage: impl Storage, key: Option<&str>) -> Result<Result<Held, String>> {
     let parsed = key.map(|key| key.parse::<Verifier>().map_err(|_| anyhow!("{key}: write a key as NAME+ID+KEY")));
     let verifier = parsed.transpose()?;
     match verify(storage, verifier.as_ref(), &mut |_, _| {}) {

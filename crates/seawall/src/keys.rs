@@ -43,13 +43,33 @@ pub(crate) fn make(path: &Path) -> Result<[u8; 32]> {
     let shown = path.display();
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| anyhow!("drawing a key: {error}"))?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).with_context(|| format!("{shown}"))?;
-    writeln!(file, "{}", hex(&secret)).and_then(|()| file.sync_all()).with_context(|| format!("{shown}"))?;
+    // Nobody else reads such a file, and it appears whole or not at all: half a key would keep a node from beginning.
+    let mut file = beside(path)?;
+    writeln!(file, "{}", hex(&secret)).and_then(|()| file.as_file().sync_all()).with_context(|| format!("{shown}"))?;
+    file.persist_noclobber(path).with_context(|| format!("{shown}"))?;
     Ok(secret)
+}
+
+fn beside(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let home = path.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    tempfile::NamedTempFile::new_in(home).with_context(|| format!("{}", home.display()))
+}
+
+/// Writes a file that anybody may read, whole or not at all, whenever this process ends. One that says that already is left alone.
+pub(crate) fn whole(path: &Path, text: &str) -> Result<()> {
+    let shown = path.display();
+    if std::fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    let mut file = beside(path)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.as_file().set_permissions(mode).with_context(|| format!("{shown}"))?;
+    }
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).with_context(|| format!("{shown}"))?;
+    file.persist(path).with_context(|| format!("{shown}"))?;
+    Ok(())
 }
 
 /// The public half of a secret.
@@ -86,7 +106,7 @@ pub(crate) fn governance(data: &Path, named: Option<&Path>) -> Result<Governance
         made.params.keys.push(KeyParams { key: public(&secret)?, role });
         made.names.push(name.to_owned());
     }
-    std::fs::write(&beside, made.to_toml()).with_context(|| format!("{}", beside.display()))?;
+    whole(&beside, &made.to_toml())?;
     eprintln!(
         "made {} keys in {}: before money is at stake, have each made by who holds it",
         FIRST.len(),

@@ -14,6 +14,7 @@ mod policy_command;
 mod remote;
 mod replay;
 mod run;
+mod shadow;
 mod table;
 mod token;
 mod wake;

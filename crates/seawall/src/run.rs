@@ -405,7 +405,7 @@ fn signer(data: &Path, name: &str) -> Result<Signer> {
     let signer =
         Signer::new(name, &secret).with_context(|| format!("--name {name}: write one without blanks and +"))?;
     let path = data.join(journal::VERIFIER);
-    std::fs::write(&path, format!("{}\n", signer.verifier())).with_context(|| format!("{}", path.display()))?;
+    keys::whole(&path, &format!("{}\n", signer.verifier()))?;
     Ok(signer)
 }
 

@@ -41,12 +41,65 @@ impl FileStorage {
     }
 }
 
+/// Files in a directory that another process may be writing to: they are read, and nothing is changed.
+///
+/// Whoever writes adds at the end and replaces whole files, so a reader finds what was durable when it listed the directory, and perhaps
+/// the beginning of what came after, as if the writer had just stopped.
+#[derive(Clone, Debug)]
+pub struct FilesRead {
+    home: PathBuf,
+}
+
+impl FilesRead {
+    /// Of a directory that is there.
+    #[must_use]
+    pub fn new(home: &Path) -> FilesRead {
+        FilesRead { home: home.to_owned() }
+    }
+
+    fn refused<T>() -> io::Result<T> {
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, "whoever reads changes nothing"))
+    }
+}
+
+impl Storage for FilesRead {
+    type File = File;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        names(&self.home)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(self.home.join(name))
+    }
+
+    fn create(&self, _: &str) -> io::Result<File> {
+        FilesRead::refused()
+    }
+
+    fn reopen(&self, _: &str, _: u64) -> io::Result<File> {
+        FilesRead::refused()
+    }
+
+    fn replace(&self, _: &str, _: &[u8]) -> io::Result<()> {
+        FilesRead::refused()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        FilesRead::refused()
+    }
+}
+
+fn names(home: &Path) -> io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(home)?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
 impl Storage for FileStorage {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(&self.home)?;
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        names(&self.home)
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
