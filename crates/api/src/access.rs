@@ -252,6 +252,11 @@ impl Guard {
                     let detail = format!("this node is not called {host}; it is {names}");
                     return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", detail));
                 }
+                // A browser says where a request comes from; a page elsewhere may not even use up what this machine may ask.
+                if request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+                    let detail = "a page of another site asks: open this one itself";
+                    return Err(Problem::new(StatusCode::FORBIDDEN, "Forbidden", detail));
+                }
                 Arc::clone(local)
             }
         };

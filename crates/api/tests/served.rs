@@ -488,6 +488,10 @@ fn who_is_called_otherwise_or_shows_no_token_stays_outside() {
         assert_eq!(found.0, status, "{host}: {found:?}");
     }
     assert_eq!(stand.raw(b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n").0, 421);
+    for (site, status) in [("cross-site", 403), ("same-origin", 200), ("none", 200)] {
+        let (found, _, _) = stand.ask("GET", "/api/v1/markets", &format!("sec-fetch-site: {site}\r\n"), "");
+        assert_eq!(found, status, "{site}");
+    }
     let everywhere =
         Settings { listen: "0.0.0.0:0".parse().unwrap(), tokens: Tokens::default(), tls: None, charts: "" };
     drop(stand);

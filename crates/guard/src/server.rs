@@ -49,6 +49,8 @@ struct Post {
     guard: Mutex<Guard>,
     /// The hash of the node's token.
     token: Option<[u8; 32]>,
+    /// What this machine calls it: a page elsewhere whose name leads here has its own.
+    hosts: Vec<String>,
     /// Told where the guard is broken.
     broken: Mutex<Option<oneshot::Sender<Broken>>>,
 }
@@ -72,10 +74,13 @@ pub fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bind)?;
     let (broken, breaks) = oneshot::channel();
     let token = token.map(|token| Sha256::digest(token.as_bytes()).into());
-    let post = Arc::new(Post { guard: Mutex::new(guard), token, broken: Mutex::new(Some(broken)) });
     runtime.block_on(async move {
         let listener = TcpListener::bind(listen).await.map_err(bind)?;
-        told(listener.local_addr().map_err(bind)?);
+        let at = listener.local_addr().map_err(bind)?;
+        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", at.port()));
+        let hosts = hosts.into_iter().chain([at.to_string()]).collect();
+        let post = Arc::new(Post { guard: Mutex::new(guard), token, hosts, broken: Mutex::new(Some(broken)) });
+        told(at);
         tokio::select! {
             served = axum::serve(listener, router(post)) => Err(bind(served.err().unwrap_or_else(|| io::Error::other("it ended")))),
             broken = breaks => match broken {
@@ -103,7 +108,7 @@ fn locked(post: &Post) -> std::sync::MutexGuard<'_, Guard> {
     post.guard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A page elsewhere can't make a reader's browser act here: what is brought must be JSON, and where there is a token it must be shown.
+/// A page elsewhere can't make somebody's browser act here: where there is no token the host must be this machine's name.
 async fn check(State(post): Shared, request: Request, next: Next) -> Response {
     if let Some(token) = &post.token {
         let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
@@ -112,6 +117,11 @@ async fn check(State(post): Shared, request: Request, next: Next) -> Response {
         if shown.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
             return problem(StatusCode::UNAUTHORIZED, "show the token as `Authorization: Bearer TOKEN`");
         }
+    }
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if post.token.is_none() && !host.is_some_and(|host| post.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
+    {
+        return problem(StatusCode::MISDIRECTED_REQUEST, &format!("this guard is called {}", post.hosts.join(" or ")));
     }
     next.run(request).await
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The most deliveries that wait for a venue that does not answer.
 pub const WAITING_MAX: usize = 16_384;
+/// Likewise effects in them; a delivery that has more waits alone.
+pub const EFFECTS_MAX: usize = 1 << 20;
 /// The first wait before something uncertain is read back; each further one is twice as long.
 const BACKOFF: Duration = Duration::from_millis(50);
 /// The longest.
@@ -41,6 +43,8 @@ pub struct Delivered {
     pub confirmed: u64,
     /// Deliveries that wait, the one under way included.
     pub waiting: usize,
+    /// Effects in those that wait.
+    pub effects: usize,
     /// Deliveries that were uncertain and had arrived, and those that had to be sent again.
     pub read_back: (u64, u64),
     /// When the lease was renewed last.
@@ -86,18 +90,27 @@ impl Outbox {
         if decided.effects.is_empty() || decided.height <= self.last {
             return true;
         }
-        let (height, record) = (decided.height, decided.receipt.record);
+        let (height, record, count) = (decided.height, decided.receipt.record, decided.effects.len());
+        {
+            let mut shared = held(&self.shared);
+            if shared.waiting != 0 && EFFECTS_MAX < shared.effects + count {
+                return matches!(shared.way, Way::Stopped(_));
+            }
+            shared.waiting += 1;
+            shared.effects += count;
+        }
         let effects = decided.effects.clone();
         let delivery = Delivery { epoch: self.epoch, height, previous: self.last, record, effects };
         let Some(queue) = &self.queue else { return true };
-        held(&self.shared).waiting += 1;
         match queue.try_send(delivery) {
             Ok(()) => {
                 self.last = height;
                 true
             }
             Err(TrySendError::Full(_)) => {
-                held(&self.shared).waiting -= 1;
+                let mut shared = held(&self.shared);
+                shared.waiting -= 1;
+                shared.effects -= count;
                 false
             }
             // It stopped, and says why.
@@ -213,6 +226,7 @@ impl<S: Sink> Worker<S> {
         shared.way = Way::Confirmed;
         shared.confirmed = delivery.height;
         shared.waiting = shared.waiting.saturating_sub(1);
+        shared.effects = shared.effects.saturating_sub(delivery.effects.len());
         Ok(())
     }
 }

@@ -12,8 +12,10 @@ use protocol::{
 use std::collections::{BTreeMap, BTreeSet};
 use units::{Duration, Price, Ratio, Rounding, Scale, Timestamp};
 
-/// The most accounts that a plan looks at, those nearest to their triggers on each side.
+/// The most accounts that the plans of a batch look at together, on each side: what is decided does not wait for what is said about it.
 const ACCOUNTS_MAX: usize = 500;
+/// The most of one of them where many markets change at once.
+const ACCOUNTS_FEW: usize = 5;
 /// The most refusals that a plan lists; all are counted.
 const REFUSED_MAX: usize = 20;
 
@@ -172,13 +174,13 @@ fn checks(market: &Market) -> Vec<Check> {
     checks
 }
 
-/// Whom it concerns: bounded by [`ACCOUNTS_MAX`] whatever the market holds.
-fn accounts(pool: &Pool, market: &Market, before: &Restriction, after: &Restriction) -> Accounts {
-    let near = market.triggers.longs.iter().rev().take(ACCOUNTS_MAX);
+/// Whom it concerns, by the `most` accounts nearest on each side and as many in distress.
+fn accounts(pool: &Pool, market: &Market, before: &Restriction, after: &Restriction, most: usize) -> Accounts {
+    let near = market.triggers.longs.iter().rev().take(most);
     let near: BTreeSet<AccountId> = near
-        .chain(market.triggers.shorts.iter().take(ACCOUNTS_MAX))
+        .chain(market.triggers.shorts.iter().take(most))
         .map(|(_, account)| *account)
-        .chain(market.distressed.iter().take(ACCOUNTS_MAX).copied())
+        .chain(market.distressed.iter().take(most).copied())
         .collect();
     let holders = market.triggers.longs.len() + market.triggers.shorts.len() + market.distressed.len();
     let mut found = Accounts { holders, distressed: market.distressed.len(), ..Accounts::default() };
@@ -225,10 +227,12 @@ impl Restrictions {
 
     /// A plan for each change of a mode in a batch, from the state behind it.
     pub(crate) fn plans(&mut self, state: &State, inputs: &[Input], effects: &[Effect]) -> Vec<Plan> {
+        let changes = effects.iter().filter(|effect| matches!(effect, Effect::Mode { .. })).count();
+        let most = ACCOUNTS_MAX.checked_div(changes).unwrap_or(0).max(ACCOUNTS_FEW);
         let plan = |(n, effect): (u32, &Effect)| {
             let Effect::Mode { market, from, to, restriction, .. } = *effect else { return None };
             let before = self.0.insert(market, restriction)?;
-            plan_of(state, inputs, effects, Change { n, market, from, to, before, after: restriction })
+            plan_of(state, inputs, effects, Change { n, market, from, to, before, after: restriction, most })
         };
         (0..).zip(effects).filter_map(plan).collect()
     }
@@ -241,10 +245,11 @@ struct Change {
     to: Mode,
     before: Restriction,
     after: Restriction,
+    most: usize,
 }
 
 fn plan_of(state: &State, inputs: &[Input], effects: &[Effect], change: Change) -> Option<Plan> {
-    let Change { n, market: id, from, to, before, after } = change;
+    let Change { n, market: id, from, to, before, after, most } = change;
     let (pool, market) = (state.pool_of(id)?, state.market(id)?);
     let pairs = || Action::ALL.into_iter().flat_map(|action| Side::BOTH.map(|side| (action, side)));
     let differ = |from: &Restriction, to: &Restriction| {
@@ -288,6 +293,6 @@ fn plan_of(state: &State, inputs: &[Input], effects: &[Effect], change: Change) 
         refused,
         refused_count,
         resume,
-        accounts: accounts(pool, market, &before, &after),
+        accounts: accounts(pool, market, &before, &after, most),
     })
 }

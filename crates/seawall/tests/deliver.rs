@@ -59,6 +59,13 @@ fn a_guard_carries_out_what_its_node_decides_and_another_history_is_refused() {
         (200, serde_json::json!({"permitted": false}))
     );
     assert_eq!(guard.ask("GET", "/v1/permits?market=0&action=fly&side=long", "", "").0, 400);
+    // A page whose name leads here.
+    let evil = "host: evil.example\r\n".to_owned();
+    let mut stream = TcpStream::connect(&guard.at).unwrap();
+    stream.write_all(format!("GET /v1/modes HTTP/1.1\r\n{evil}connection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
     // What waits when it ends leaves first when it begins again.
     let mut lives = 0;
     loop {
