@@ -48,12 +48,34 @@ impl Venue {
         from: &AccountsFrom,
         governance: Option<&GovernanceParams>,
     ) -> Result<Venue, String> {
-        let world = World::of(feed)?;
+        Venue::listed(World::of(feed)?, &feed.decisions, policy, from, governance)
+    }
+
+    /// Lists a world that nobody has seen yet, as a file says it.
+    ///
+    /// # Errors
+    /// As [`Venue::of`].
+    pub fn from_listing(
+        text: &str,
+        policy: &Policy,
+        from: &AccountsFrom,
+        governance: Option<&GovernanceParams>,
+    ) -> Result<Venue, String> {
+        Venue::listed(World::listed(text)?, &[], policy, from, governance)
+    }
+
+    fn listed(
+        world: World,
+        before: &[String],
+        policy: &Policy,
+        from: &AccountsFrom,
+        governance: Option<&GovernanceParams>,
+    ) -> Result<Venue, String> {
         let listed = world.list(policy).map_err(|error| error.to_string())?;
         let accounts = Accounts::of(from, &world, &listed.pool_names)?;
         let insurance = Notional((accounts.open_interest_usd(&world) * 0.01 * 1e6) as i64);
-        let decisions = [&feed.decisions, &world.decisions, &listed.decisions, &accounts.decisions];
-        let decisions = decisions.into_iter().flatten().cloned().collect();
+        let decisions = before.iter().chain(&world.decisions).chain(&listed.decisions).chain(&accounts.decisions);
+        let decisions = decisions.cloned().collect();
         let mut params = listed.params;
         if let Some(governance) = governance {
             params.governance = governance.clone();
@@ -206,6 +228,35 @@ impl<'a> Live<'a> {
             self.wait(started, first, Micros::MAX, speed.unwrap_or(1.0), stop, onlooker)?;
             self.settle(onlooker)?;
         }
+        Ok(self.done)
+    }
+
+    /// Lets the node live by this machine's clock until `stop` says so: what it hears of the outside, others bring. Its markets are cleared every
+    /// second in which something rests in their books.
+    ///
+    /// # Errors
+    /// A journal that failed.
+    pub fn stand(mut self, stop: &AtomicBool, onlooker: &mut dyn Onlooker) -> Result<Done, Stopped> {
+        let now = || {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        };
+        if self.node.head().height == 0 {
+            let endowment = self.venue.endowment().collect();
+            self.node.turn(Timestamp(now()), endowment)?;
+        }
+        while !stop.load(Ordering::Relaxed) {
+            // A clock that was set back waits for itself; one that jumped ahead is what it says.
+            let second = now().saturating_add(1_000_000);
+            self.wait(Instant::now(), now(), second, 1.0, stop, onlooker)?;
+            let resting: Vec<MarketId> = self.node.state().markets().map(|market| market.id).collect();
+            for market in resting {
+                if self.node.exchange().book(market).is_some_and(|book| !book.is_empty()) {
+                    self.node.auction(market);
+                }
+            }
+        }
+        self.settle(onlooker)?;
         Ok(self.done)
     }
 

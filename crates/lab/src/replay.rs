@@ -12,6 +12,7 @@ pub mod accounts;
 pub mod baseline;
 pub mod chart;
 pub mod hindsight;
+mod listing;
 pub mod outcome;
 pub mod outside;
 mod rule;

@@ -10,13 +10,15 @@ use api::{Names, Publisher, Settings, Tls};
 use clap::Args;
 use guard::HttpSink;
 use journal::FileStorage;
-use lab::feed::time;
+use lab::feed::{Feed, time};
 use lab::incident;
 use lab::live::{Done, Line, Live, Onlooker, Pace, Stopped, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
-use lab::replay::world::WorldMarket;
+use lab::replay::world::{World, WorldMarket};
 use node::{Config, Decided, Delivered, Node, NodeFault, Outbox, Recovered, Signer, Way};
+use policy::Policy;
 use port::{Sink as _, SinkFault, Standing};
+use protocol::GovernanceParams;
 use serde_json::json;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -35,6 +37,9 @@ pub(crate) struct Arguments {
     incident: Option<String>,
     #[command(flatten)]
     input: Input,
+    /// What is listed, for a venue that lives now, by this machine's clock, and hears prices from others (POST /api/v1/observations): a TOML file, as docs/listing.md has it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["incident", "bars", "quotes", "speed", "draw", "exit_at_end", "no_listen"])]
+    listing: Option<PathBuf>,
     /// Where the journal is kept
     #[arg(long, value_name = "DIR", default_value = "seawall-data")]
     data: PathBuf,
@@ -113,20 +118,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     if 100_000 < arguments.draw {
         bail!("--draw: write a number of at most 100,000 accounts a market");
     }
-    let materialised = match (&arguments.incident, arguments.input.is_empty()) {
-        (Some(_), false) => bail!("name an incident or files, not both"),
-        (None, false) => None,
-        (named, true) => Some(incident::materialise(named.as_deref().unwrap_or("I-17"))?),
-    };
-    let prepared = materialised.as_ref().map(|incident| incident.bars.clone()).unwrap_or_default();
-    let feed = arguments.input.open(prepared)?;
-    let from = match &arguments.accounts {
-        Some(path) => AccountsFrom::File(path.clone()),
-        None => AccountsFrom::Drawn { per_market: arguments.draw, seed: arguments.seed },
+    // What can't be read leaves no keys behind.
+    let policy = arguments.input.policy()?;
+    let heard = match &arguments.listing {
+        Some(path) => Heard::Now(listing(path)?),
+        None => Heard::Then(Box::new(feed(arguments)?)),
     };
     let governance = keys::governance(&arguments.data, arguments.governance.as_deref())?;
-    let venue = Venue::of(&feed, &arguments.input.policy()?, &from, Some(&governance.params))
-        .map_err(|error| anyhow!("{error}"))?;
+    let venue = venue(&heard, arguments, &policy, &governance.params)?;
     echo(&venue.decisions);
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -173,7 +172,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         watchdog: Watchdog::new(),
         failed: None,
     };
-    let done = match Live::new(&venue, &mut node).run(&feed, pace, &stop, &mut desk) {
+    let live = Live::new(&venue, &mut node);
+    let ended = match &heard {
+        Heard::Then(feed) => live.run(feed, pace, &stop, &mut desk),
+        Heard::Now(_) => live.stand(&stop, &mut desk),
+    };
+    let done = match ended {
         Ok(done) => done,
         Err(Stopped::Node(fault)) => return Ok(needs_human(&home, &fault)),
         Err(stopped) => return Err(stopped.into()),
@@ -212,6 +216,44 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
             Ok(Ended::VerificationFailed)
         }
     }
+}
+
+/// What the venue hears.
+enum Heard {
+    /// What was, at a pace.
+    Then(Box<Feed>),
+    /// What others bring, now; the text of what is listed.
+    Now(String),
+}
+
+fn listing(path: &Path) -> Result<String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?;
+    World::listed(&text).map_err(|error| anyhow!("{shown}: {error}"))?;
+    Ok(text)
+}
+
+fn feed(arguments: &Arguments) -> Result<Feed> {
+    let materialised = match (&arguments.incident, arguments.input.is_empty()) {
+        (Some(_), false) => bail!("name an incident or files, not both"),
+        (None, false) => None,
+        (named, true) => Some(incident::materialise(named.as_deref().unwrap_or("I-17"))?),
+    };
+    let prepared = materialised.as_ref().map(|incident| incident.bars.clone()).unwrap_or_default();
+    arguments.input.open(prepared)
+}
+
+fn venue(heard: &Heard, arguments: &Arguments, policy: &Policy, governance: &GovernanceParams) -> Result<Venue> {
+    let from = |per_market| match &arguments.accounts {
+        Some(path) => AccountsFrom::File(path.clone()),
+        None => AccountsFrom::Drawn { per_market, seed: arguments.seed },
+    };
+    let venue = match heard {
+        Heard::Then(feed) => Venue::of(feed, policy, &from(arguments.draw), Some(governance)),
+        // Nobody is drawn where everything else is real.
+        Heard::Now(text) => Venue::from_listing(text, policy, &from(0), Some(governance)),
+    };
+    venue.map_err(|error| anyhow!("{error}"))
 }
 
 /// How long what was decided may take to leave when the node ends.

@@ -104,16 +104,7 @@ impl World {
             }
             world.series.push((MarketId(u16::try_from(series.market).unwrap_or(u16::MAX)), id));
         }
-        let in_usd = |market: &WorldMarket| market.sources.iter().all(|source| source.quote.is_none());
-        let units: Vec<(String, MarketId)> = (0..)
-            .map(MarketId)
-            .zip(&world.markets)
-            .filter(|(_, m)| in_usd(m))
-            .map(|(id, m)| (m.name.clone(), id))
-            .collect();
-        for source in world.markets.iter_mut().flat_map(|market| &mut market.sources) {
-            source.unit = units.iter().find(|(name, _)| Some(name) == source.quote.as_ref()).map(|(_, id)| *id);
-        }
+        world.find_units();
         let mut missing = world.markets.len();
         for event in feed.replay().map_err(|error| error.to_string())? {
             let event = event.map_err(|error| error.to_string())?;
@@ -132,6 +123,20 @@ impl World {
             if listed { Ok(()) } else { Err(format!("market {} has no usable row", market.name)) }
         })?;
         Ok(world)
+    }
+
+    /// For each source that is not in USD the market of its currency, if all of that one's sources are.
+    pub(super) fn find_units(&mut self) {
+        let in_usd = |market: &WorldMarket| market.sources.iter().all(|source| source.quote.is_none());
+        let units: Vec<(String, MarketId)> = (0..)
+            .map(MarketId)
+            .zip(&self.markets)
+            .filter(|(_, m)| in_usd(m))
+            .map(|(id, m)| (m.name.clone(), id))
+            .collect();
+        for source in self.markets.iter_mut().flat_map(|market| &mut market.sources) {
+            source.unit = units.iter().find(|(name, _)| Some(name) == source.quote.as_ref()).map(|(_, id)| *id);
+        }
     }
 
     /// Lists the world under `policy`, with the sources that it has.
