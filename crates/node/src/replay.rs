@@ -10,6 +10,7 @@ use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
 use port::Standing;
 use protocol::{Batch, Effect, Input};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// The digest of the rules that this build decides by: of the sources of all crates that decide.
 #[must_use]
@@ -46,13 +47,14 @@ impl Replay {
     }
 
     pub(crate) fn step(&mut self, record: &Record, effects: &mut Vec<Effect>) -> Result<Batch, NodeFault> {
+        let batch = decoded(record, self.is_shadow)?;
+        self.follow(record.head, batch, effects)
+    }
+
+    /// Decides the batch of a record that ends with `head`.
+    fn follow(&mut self, head: Head, batch: Batch, effects: &mut Vec<Effect>) -> Result<Batch, NodeFault> {
         effects.clear();
-        let height = record.head.height;
-        if record.rules != rules() && !self.is_shadow {
-            return Err(NodeFault::OtherRules { height, found: hex(&record.rules), ours: hex(&rules()) });
-        }
-        let decoded = codec::from_bytes(&record.payload);
-        let batch: Batch = decoded.map_err(|error| NodeFault::Undecodable { what: "record", height, error })?;
+        let height = head.height;
         follows("height", height, &batch.height, &(self.head.height + 1), u64::to_string)?;
         follows("the seed", height, &batch.seed, &self.head.hash, |seed| hex(seed))?;
         let (at, before) = (batch.at.0, self.kernel.state().at.0);
@@ -63,8 +65,8 @@ impl Replay {
             return Err(NodeFault::Unsigned { height, input });
         }
         self.kernel.apply(&batch, effects);
-        self.receipt = Some(self.log.push(record.head, effects, self.kernel.state()));
-        self.head = record.head;
+        self.receipt = Some(self.log.push(head, effects, self.kernel.state()));
+        self.head = head;
         Ok(batch)
     }
 
@@ -76,6 +78,15 @@ impl Replay {
     pub(crate) fn into_parts(self) -> (Kernel, Log) {
         (self.kernel, self.log)
     }
+}
+
+/// The batch of a record, which these rules wrote unless `of_any` will do.
+fn decoded(record: &Record, of_any: bool) -> Result<Batch, NodeFault> {
+    let height = record.head.height;
+    if record.rules != rules() && !of_any {
+        return Err(NodeFault::OtherRules { height, found: hex(&record.rules), ours: hex(&rules()) });
+    }
+    codec::from_bytes(&record.payload).map_err(|error| NodeFault::Undecodable { what: "record", height, error })
 }
 
 fn follows<T: PartialEq>(
@@ -120,7 +131,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// Whatever is not so, with its place.
-pub fn verify<S: Storage>(
+pub fn verify<S: Storage + Send>(
     storage: S,
     verifier: Option<&Verifier>,
     observe: &mut dyn FnMut(&Batch, &[Effect]),
@@ -129,19 +140,34 @@ pub fn verify<S: Storage>(
     let Some(first) = opened.snapshot.take() else { return Err(NodeFault::NoBeginning) };
     let mut replay = Replay::of(&first)?;
     let (mut batches, mut inputs, mut all_effects, mut snapshots, mut checkpoints) = (0, 0, 0, 1, 0);
-    let mut effects = Vec::new();
-    while let Some(record) = opened.next_record()? {
-        let batch = replay.step(&record, &mut effects)?;
-        batches += 1;
-        inputs += batch.inputs.len() as u64;
-        all_effects += effects.len() as u64;
-        observe(&batch, &effects);
-        checkpoints += u64::from(replay.holds_checkpoint(&opened, verifier)?);
-        if let Some(snapshot) = opened.snapshot_behind(record.head)? {
-            replay.holds(&snapshot)?;
-            snapshots += 1;
+    // Reading and hashing is as much work as deciding, and needs nothing of it.
+    std::thread::scope(|scope| {
+        let (send, groups) = sync_channel(GROUPS_AHEAD);
+        let reading = scope.spawn({
+            let opened = &mut opened;
+            move || read_ahead(opened, &send)
+        });
+        let mut effects = Vec::new();
+        for Met { head, batch, checkpoint, snapshot } in groups.into_iter().flatten() {
+            let batch = replay.follow(head, batch, &mut effects)?;
+            batches += 1;
+            inputs += batch.inputs.len() as u64;
+            all_effects += effects.len() as u64;
+            observe(&batch, &effects);
+            if let Some(bytes) = checkpoint {
+                replay.holds_checkpoint(&bytes, verifier)?;
+                checkpoints += 1;
+            }
+            if let Some(snapshot) = snapshot {
+                replay.holds(&snapshot)?;
+                snapshots += 1;
+            }
         }
-    }
+        match reading.join() {
+            Ok(read) => read,
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        }
+    })?;
     let stated = opened.last_checkpoint().unwrap_or(0);
     if replay.head.height < stated {
         let (found, expected) = (stated.to_string(), replay.head.height.to_string());
@@ -150,6 +176,53 @@ pub fn verify<S: Storage>(
     let (receipts, state) = (replay.log.tree.root(), replay.kernel.state().hash());
     let (head, cut) = (opened.head(), opened.cut().cloned());
     Ok(Verified { batches, inputs, effects: all_effects, snapshots, checkpoints, head, receipts, state, cut })
+}
+
+/// So many groups of records wait to be decided.
+const GROUPS_AHEAD: usize = 8;
+/// A group has at most so many records, and ends where it has so many bytes.
+const GROUP_MAX: usize = 512;
+const GROUP_BYTES: usize = 1 << 20;
+
+/// A record that was read, with what is kept behind it.
+struct Met {
+    head: Head,
+    batch: Batch,
+    checkpoint: Option<Vec<u8>>,
+    snapshot: Option<Snapshot>,
+}
+
+/// Reads to the end, or to what can't be read; all before that is sent first.
+fn read_ahead<S: Storage>(opened: &mut Opened<S>, send: &SyncSender<Vec<Met>>) -> Result<(), NodeFault> {
+    let (mut group, mut bytes) = (Vec::with_capacity(GROUP_MAX), 0);
+    let ended = loop {
+        match meet(opened) {
+            Err(fault) => break Err(fault),
+            Ok(None) => break Ok(()),
+            Ok(Some((met, len))) => {
+                group.push(met);
+                bytes += len;
+            }
+        }
+        if group.len() == GROUP_MAX || GROUP_BYTES <= bytes {
+            bytes = 0;
+            let full = std::mem::replace(&mut group, Vec::with_capacity(GROUP_MAX));
+            if send.send(full).is_err() {
+                // Whoever decides has found something wrong.
+                return Ok(());
+            }
+        }
+    };
+    let _nobody_decides_any_more = send.send(group);
+    ended
+}
+
+fn meet<S: Storage>(opened: &mut Opened<S>) -> Result<Option<(Met, usize)>, NodeFault> {
+    let Some(record) = opened.next_record()? else { return Ok(None) };
+    let batch = decoded(&record, false)?;
+    let head = record.head;
+    let (checkpoint, snapshot) = (opened.checkpoint(head.height)?, opened.snapshot_behind(head)?);
+    Ok(Some((Met { head, batch, checkpoint, snapshot }, record.payload.len())))
 }
 
 /// Decides again what leads to the receipt of a height, and to the first checkpoint at or behind it, and shows that one is in the log that the
@@ -293,18 +366,16 @@ impl Replay {
         }
     }
 
-    /// Whether there is a checkpoint here, which then holds.
-    fn holds_checkpoint<S: Storage>(&self, opened: &Opened<S>, verifier: Option<&Verifier>) -> Result<bool, NodeFault> {
+    /// What was stated here holds.
+    fn holds_checkpoint(&self, bytes: &[u8], verifier: Option<&Verifier>) -> Result<(), NodeFault> {
         let height = self.head.height;
-        let Some(bytes) = opened.checkpoint(height)? else { return Ok(false) };
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(bytes);
         let read = verifier.ok_or(BadCheckpoint::Unsigned).and_then(|verifier| verifier.read(&text));
         let stated = read.map_err(|error| NodeFault::Checkpoint { height, error })?;
         let holds = |field, found: String, expected: String| {
             if found == expected { Ok(()) } else { Err(NodeFault::Contradicted { height, field, found, expected }) }
         };
         holds("the size", stated.size.to_string(), height.to_string())?;
-        holds("the root", hex(&stated.root), hex(&self.log.tree.root()))?;
-        Ok(true)
+        holds("the root", hex(&stated.root), hex(&self.log.tree.root()))
     }
 }

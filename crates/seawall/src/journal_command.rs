@@ -335,7 +335,7 @@ fn verifier_beside(data: &Path) -> Result<Option<String>> {
 type Held = (Verified, Option<Verifier>);
 
 /// What deciding it again comes to, or in words why it does not fit.
-fn held(storage: impl Storage, key: Option<&str>) -> Result<Result<Held, String>> {
+fn held(storage: impl Storage + Send, key: Option<&str>) -> Result<Result<Held, String>> {
     let parsed = key.map(|key| key.parse::<Verifier>().map_err(|_| anyhow!("{key}: write a key as NAME+ID+KEY")));
     let verifier = parsed.transpose()?;
     match verify(storage, verifier.as_ref(), &mut |_, _| {}) {
