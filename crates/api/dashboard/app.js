@@ -132,6 +132,9 @@ function showVerdict(view) {
   $("verdict").dataset.level = view.verdict.level;
   $("headline").textContent = view.verdict.headline;
   $("needs").replaceChildren(...view.verdict.needs.map((need) => el("li", {}, need.what, el("em", {}, ` — ${need.remedy}`))));
+  const delivery = view.delivery;
+  $("delivery").hidden = !delivery;
+  if (delivery) $("delivery").textContent = `The venue's side: ${delivery.state}, at height ${delivery.confirmed}${delivery.waiting ? `, ${delivery.waiting} deliveries wait` : ""}${delivery.why ? ` (${delivery.why})` : ""}.`;
   document.title = { normal: "Seawall: calm", tightened: "Seawall: restricted", needs_you: "Seawall: YOU ARE NEEDED" }[view.verdict.level];
 }
 

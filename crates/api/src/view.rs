@@ -777,6 +777,31 @@ pub fn holders(state: &State, id: MarketId, most: usize) -> Option<Vec<Holder>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use node::{Delivered, Way};
+    use std::time::{Duration as Span, Instant};
+
+    #[test]
+    fn what_does_not_reach_the_venue_needs_somebody_once_it_lasts() {
+        let lost = || Way::Uncertain("lost".to_owned());
+        let ago = |ms: u64| Instant::now().checked_sub(Span::from_millis(ms));
+        for (way, waiting, renewed, needs) in [
+            (Way::Confirmed, 0, None, false),
+            (Way::Sent, 1_000, None, false),
+            (lost(), DELIVERY_LATE, ago(0), false),
+            (lost(), DELIVERY_LATE + 1, ago(0), true),
+            (lost(), 1, ago(LEASE_LATE_MS + 100), true),
+            (lost(), 1, None, true),
+            (Way::Stopped(port::SinkFault::Fenced { epoch: 3 }), 0, ago(0), true),
+        ] {
+            let view = DeliveryView::of(&Delivered { way, waiting, renewed, ..Delivered::default() });
+            assert_eq!(view.need().is_some(), needs, "{view:?}");
+        }
+        let fenced = Delivered { way: Way::Stopped(port::SinkFault::Fenced { epoch: 3 }), ..Delivered::default() };
+        let before = Verdict { level: Level::Tightened, headline: String::new(), needs: Vec::new() };
+        let after = before.with(DeliveryView::of(&fenced).need().unwrap());
+        assert_eq!((after.level, after.headline.as_str()), (Level::NeedsYou, "You are needed"));
+        assert!(after.needs[0].what.contains("epoch 3"), "{after:?}");
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {

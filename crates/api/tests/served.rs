@@ -4,7 +4,7 @@ use api::{Names, Publisher, Settings, Tls, Tokens, serve};
 use journal::MemoryStorage;
 use kernel::{Genesis, Kernel};
 use node::statement::Draft;
-use node::{Config, Node};
+use node::{Config, Delivered, Node};
 use protocol::governance::{Act, GovernanceParams, KeyParams, Role};
 use protocol::input::Observation;
 use protocol::params::{
@@ -203,6 +203,7 @@ impl Stand {
             pools: vec!["main".to_owned()],
         };
         let (mut publisher, window) = Publisher::new(&node, names);
+        publisher.delivering(&Delivered::default());
         let listen = "127.0.0.1:0".parse().unwrap();
         let tokens = token.map_or_else(Tokens::default, |token| {
             let slow = ("three-a-second-only", "\"read\"", "rate = 3");
@@ -349,6 +350,8 @@ fn what_there_is_to_see() {
     assert_eq!(btc["sources"][1]["name"], "south");
     assert_eq!(view["pools"][0]["accounts"], 2);
     assert_eq!(view["governance"]["keys"][0]["role"], "guardian");
+    let delivery = json!({"state": "confirmed", "why": null, "confirmed": 0, "waiting": 0, "renewed_ms": null});
+    assert_eq!(view["delivery"], delivery);
     let since = Instant::now();
     let (status, whole) = loop {
         let (status, whole) = stand.get("/api/v1/markets/BTC");
@@ -405,7 +408,7 @@ fn whoever_asks_for_what_there_is_not_is_told_what_to_do() {
         ("GET", "/api/v1/receipts/x", 400, "write the height as a whole number"),
         ("GET", "/api/v1/timeline?limit=0", 400, "write a limit from 1 to 500"),
         ("GET", "/api/v1/timeline?limit=501", 400, "write a limit from 1 to 500"),
-        ("GET", "/api/v1/timeline?before=-1", 400, "whole numbers"),
+        ("GET", "/api/v1/timeline?before=-1", 400, "whole number"),
         ("GET", "/../etc/passwd", 404, "docs/api.md"),
         ("DELETE", "/api/v1/overview", 405, "read with GET"),
         ("GET", "/api/v1/statements", 405, "read with GET"),

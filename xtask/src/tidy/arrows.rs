@@ -20,7 +20,7 @@ const ARROWS: [(&str, Allowed); 15] = [
     ("port", Allowed::Only(&["units", "protocol"])),
     ("guard", Allowed::Only(&["units", "protocol", "codec", "port"])),
     ("node", Allowed::AllBut(&["guard", "lab", "api", "alerts", "seawall", "xtask"])),
-    ("api", Allowed::Only(&["units", "protocol", "codec", "kernel", "node", "journal", "venue"])),
+    ("api", Allowed::Only(&["units", "protocol", "codec", "kernel", "port", "node", "journal", "venue"])),
     ("alerts", Allowed::Only(&[])),
     ("lab", Allowed::AllBut(&["api", "alerts", "seawall", "xtask"])),
     ("seawall", Allowed::AllBut(&["xtask"])),
