@@ -101,13 +101,19 @@ impl Once {
         Seen::New
     }
 
-    fn keep(&self, key: &Key, given: &Given) {
+    fn forget(&self, key: &Key) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.known.remove(key);
+        kept.order.retain(|other| other != key);
+    }
+
+    fn keep(&self, key: &Key, given: &Given) {
         if given.status.is_server_error() {
             // It may go better next time.
-            kept.known.remove(key);
-            kept.order.retain(|other| other != key);
-        } else if let Some(known) = kept.known.get_mut(key) {
+            return self.forget(key);
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.known.get_mut(key) {
             known.given = Some(given.clone());
         }
     }
@@ -132,7 +138,7 @@ impl Once {
                 response
             }
             Seen::New => {
-                let once = self.clone();
+                let (once, broken) = (self.clone(), key.clone());
                 let carried = tokio::spawn(async move {
                     let given = act.await;
                     once.keep(&key, &given);
@@ -140,7 +146,10 @@ impl Once {
                 });
                 match carried.await {
                     Ok(given) => given.into_response(),
-                    Err(_) => Problem::busy("it was broken off: ask again").into_response(),
+                    Err(_) => {
+                        self.forget(&broken);
+                        Problem::busy("it was broken off: ask again").into_response()
+                    }
                 }
             }
         }
@@ -173,6 +182,10 @@ mod tests {
         // What failed on our side may be tried again.
         assert_eq!(ask(&once, "l", "one", 200).await, (200, false));
         assert_eq!(ask(&once, "", "one", 200).await, (400, false));
+        let breaks = async { panic!("planted") };
+        let broken = once.carry("a", &headers("m"), "/x", &Bytes::new(), breaks).await;
+        assert_eq!(broken.status(), 503);
+        assert_eq!(ask(&once, "m", "", 200).await, (200, false));
     }
 
     #[tokio::test]
