@@ -38,6 +38,13 @@ pub(crate) struct Entry {
     pub count: u64,
 }
 
+/// A line with its JSON, made once for all who read it.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) entry: Entry,
+    pub(crate) text: String,
+}
+
 /// What was decided in a batch, as a leaf of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ReceiptView {
@@ -102,7 +109,7 @@ impl Shown {
 #[derive(Debug)]
 pub(crate) struct Board {
     view: RwLock<Arc<Shown>>,
-    entries: Mutex<VecDeque<Entry>>,
+    entries: Mutex<VecDeque<Arc<Told>>>,
     receipts: Mutex<BTreeMap<u64, ReceiptView>>,
     histories: Mutex<BTreeMap<String, History>>,
     maps: RwLock<Arc<Vec<LiquidationMap>>>,
@@ -236,12 +243,14 @@ impl Board {
     /// Numbers an entry and keeps it.
     pub(crate) fn put_entry(&self, mut entry: Entry) {
         let mut entries = held(&self.entries);
-        let id = entries.back().map_or(0, |last| last.id) + 1;
+        let id = entries.back().map_or(0, |last| last.entry.id) + 1;
         entry.id = id;
+        // Numbers and text: nothing in it can't be written.
+        let text = serde_json::to_string(&entry).unwrap_or_default();
         if entries.len() == ENTRIES_MAX {
             entries.pop_front();
         }
-        entries.push_back(entry);
+        entries.push_back(Arc::new(Told { entry, text }));
         drop(entries);
         self.news.send_modify(|news| news.0 = id);
     }
@@ -259,10 +268,10 @@ impl Board {
     }
 
     /// Entries behind `after`, at most `most`; `None` where some of them are not kept any more.
-    pub(crate) fn entries_after(&self, after: u64, most: usize) -> Option<Vec<Entry>> {
+    pub(crate) fn entries_after(&self, after: u64, most: usize) -> Option<Vec<Arc<Told>>> {
         let entries = held(&self.entries);
-        let oldest = entries.front().map_or(1, |first| first.id);
-        let newest = entries.back().map_or(0, |last| last.id);
+        let oldest = entries.front().map_or(1, |first| first.entry.id);
+        let newest = entries.back().map_or(0, |last| last.entry.id);
         (oldest <= after + 1 && after <= newest)
             .then(|| entries.iter().skip((after + 1 - oldest) as usize).take(most).cloned().collect())
     }
@@ -270,6 +279,7 @@ impl Board {
     /// The last entries before `before`, newest first.
     pub(crate) fn entries_before(&self, before: u64, most: usize) -> Vec<Entry> {
         let entries = held(&self.entries);
-        entries.iter().rev().filter(|entry| entry.id < before).take(most).cloned().collect()
+        let earlier = entries.iter().rev().filter(|told| told.entry.id < before);
+        earlier.take(most).map(|told| told.entry.clone()).collect()
     }
 }

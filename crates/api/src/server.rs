@@ -16,6 +16,7 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ use utoipa_axum::routes;
 const CONNECTIONS_MAX: usize = 2_048;
 /// A request whose head takes longer than this is gone, and so is who does not finish shaking hands.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the system may hold of what a reader has not taken, bytes.
+const SEND_BUFFER: usize = 64 * 1_024;
 /// How long an answer of the loop may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -207,6 +210,8 @@ async fn accept(listener: &TcpListener, app: Router, tls: Option<TlsAcceptor>) {
                 continue;
             }
         };
+        // What a reader does not take waits here, and not without bound; where the system refuses, its own bound holds.
+        let _refused = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let (app, tls) = (app.clone(), tls.clone());
         tokio::spawn(async move {
             match tls {

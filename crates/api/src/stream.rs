@@ -1,6 +1,6 @@
 //! Events as they come, to readers of whom none is waited for.
 
-use crate::board::Entry;
+use crate::board::Told;
 use crate::problem::Problem;
 use crate::publisher::Window;
 use crate::server::{Refused, Shared};
@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -21,6 +21,12 @@ use tokio_stream::wrappers::ReceiverStream;
 pub(crate) const STREAMS_MAX: usize = 1_024;
 /// Events that may wait for a reader before it is cut.
 const EVENTS_MAX: usize = 256;
+/// What comes within so long is told together: readers are woken ten times a second, not with every line.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Where there are more readers than this, each is woken less often, and sees a new view once a second.
+const CROWD: usize = 100;
+const CROWD_TOGETHER: Duration = Duration::from_millis(500);
+const CROWD_VIEW_EVERY: Duration = Duration::from_secs(1);
 /// A stream says so often that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -39,7 +45,8 @@ pub(crate) async fn stream(State(site): Shared, headers: HeaderMap) -> Response 
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse::<u64>().ok());
     let (send, receive) = mpsc::channel(EVENTS_MAX);
     tokio::spawn(async move {
-        feed(&site.window, last, &send).await;
+        let is_crowd = || CROWD < STREAMS_MAX - site.streams.available_permits();
+        feed(&site.window, last, &send, is_crowd).await;
         drop(permit);
     });
     let events = ReceiverStream::new(receive).map(|news: News| Ok::<Event, Infallible>(news.event()));
@@ -51,7 +58,7 @@ pub(crate) async fn stream(State(site): Shared, headers: HeaderMap) -> Response 
 #[derive(Clone, Debug)]
 enum News {
     /// A line of the timeline.
-    Entry(Entry),
+    Entry(Arc<Told>),
     /// Everything, as it is now.
     View(Arc<str>),
     /// Entries up to this one are missed.
@@ -66,7 +73,7 @@ impl News {
             Event::default().event(name).json_data(data).unwrap_or_default()
         }
         match self {
-            News::Entry(entry) => data("entry", entry).id(entry.id.to_string()),
+            News::Entry(told) => Event::default().event("entry").id(told.entry.id.to_string()).data(&told.text),
             News::View(text) => Event::default().event("view").data(text),
             News::Reset(newest) => data("reset", &"entries are missed: read /api/v1/timeline").id(newest.to_string()),
             News::Cut => {
@@ -77,17 +84,17 @@ impl News {
 }
 
 /// Writes events for one reader until it is gone or too slow.
-async fn feed(window: &Window, last: Option<u64>, send: &mpsc::Sender<News>) {
+async fn feed(window: &Window, last: Option<u64>, send: &mpsc::Sender<News>, is_crowd: impl Fn() -> bool) {
     let board = &window.board;
     let mut changes = board.news.subscribe();
     let mut after = last.unwrap_or(changes.borrow_and_update().0);
-    let mut seen = None;
+    let mut seen: Option<(u64, Instant)> = None;
     loop {
         let (newest, views) = *changes.borrow_and_update();
         let mut all = Vec::new();
         match board.entries_after(after, EVENTS_MAX / 2) {
             Some(entries) => {
-                after = entries.last().map_or(after, |last| last.id);
+                after = entries.last().map_or(after, |last| last.entry.id);
                 all.extend(entries.into_iter().map(News::Entry));
             }
             None => {
@@ -95,8 +102,9 @@ async fn feed(window: &Window, last: Option<u64>, send: &mpsc::Sender<News>) {
                 all.push(News::Reset(newest));
             }
         }
-        if seen != Some(views) {
-            seen = Some(views);
+        let is_new = seen.is_none_or(|(seen, at)| seen != views && (!is_crowd() || CROWD_VIEW_EVERY <= at.elapsed()));
+        if is_new {
+            seen = Some((views, Instant::now()));
             all.push(News::View(board.view().text()));
         }
         for news in all {
@@ -118,13 +126,17 @@ async fn feed(window: &Window, last: Option<u64>, send: &mpsc::Sender<News>) {
             changed = changes.changed() => if changed.is_err() { return },
             () = send.closed() => return,
         }
+        tokio::select! {
+            () = tokio::time::sleep(if is_crowd() { CROWD_TOGETHER } else { TOGETHER }) => {}
+            () = send.closed() => return,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{Board, ENTRIES_MAX};
+    use crate::board::{Board, ENTRIES_MAX, Entry};
     use crate::view::View;
 
     fn window() -> Window {
@@ -166,9 +178,9 @@ mod tests {
             let window = window();
             let (send, mut receive) = mpsc::channel(EVENTS_MAX);
             let copy = window.clone();
-            let feeding = tokio::spawn(async move { feed(&copy, Some(0), &send).await });
+            let feeding = tokio::spawn(async move { feed(&copy, Some(0), &send, || false).await });
             put(&window, entries);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(TOGETHER * 2).await;
             // The view takes a place, too.
             let news = told(&mut receive).await;
             assert_eq!(matches!(news.last(), Some(News::Cut)), cut, "{entries}");
@@ -178,16 +190,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_comes_together_is_told_together_and_a_crowd_sees_fewer_views() {
+        for (is_crowd, expected) in [(false, 1 + 5), (true, 1 + 1)] {
+            let window = window();
+            let (send, mut receive) = mpsc::channel(EVENTS_MAX);
+            let copy = window.clone();
+            tokio::spawn(async move { feed(&copy, Some(0), &send, || is_crowd).await });
+            // A view and ten lines every tenth of a second, for a second: two of each come together.
+            for _ in 0..10 {
+                tokio::time::sleep(TOGETHER).await;
+                put(&window, 10);
+                let view = window.board.view().view.clone();
+                window.board.put_view(view);
+            }
+            tokio::time::sleep(CROWD_TOGETHER * 2).await;
+            let (mut views, mut entries) = (0, 0);
+            while let Ok(news) = receive.try_recv() {
+                views += usize::from(matches!(news, News::View(_)));
+                entries += usize::from(matches!(news, News::Entry(_)));
+            }
+            assert_eq!((views, entries), (expected, 100), "{is_crowd}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_not_kept_any_more_is_said_to_be_missed() {
         for (after, reset) in [(0, true), (1, false)] {
             let window = window();
             put(&window, ENTRIES_MAX + 1);
             let (send, mut receive) = mpsc::channel(EVENTS_MAX);
-            tokio::spawn(async move { feed(&window, Some(after), &send).await });
+            tokio::spawn(async move { feed(&window, Some(after), &send, || false).await });
             let first = receive.recv().await.unwrap();
             let newest = ENTRIES_MAX as u64 + 1;
             assert_eq!(matches!(first, News::Reset(found) if found == newest), reset, "{after}");
-            assert_eq!(matches!(first, News::Entry(Entry { id: 2, .. })), !reset, "{after}");
+            assert_eq!(matches!(first, News::Entry(ref told) if told.entry.id == 2), !reset, "{after}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a thousand readers of the event stream cost the loop: interleaved pairs of rounds, without them and with them.
 //! `cargo bench -p seawall --bench streams [-- --pairs N --readers N]`
 //!
-//! A round is 1,000 inputs, one after another, each until its batch is durable, released and shown. Readers are in a process of their own on the same machine;
-//! every tenth never reads. Prints each pair's p99 and their ratio, and the median ratio with its 95% interval by the sign test.
+//! A round is five seconds of inputs, one after another, each until its batch is durable, released and shown, with a hundred lines of the timeline a second and the
+//! views as they come. Readers are in a process of their own on the same machine; every tenth never reads, and has a small buffer. Prints each pair's p99 and their ratio, and the median ratio with its 95% interval by the sign test.
 #![allow(missing_docs, unreachable_pub)]
 
 use api::{Names, Publisher, Settings, Tokens, serve};
@@ -18,11 +18,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use units::Timestamp;
 use venue::Limits;
 
-const ROUND: usize = 1_000;
+const ROUND: Duration = Duration::from_secs(5);
+const LINE_EVERY: Duration = Duration::from_millis(10);
 
 fn number(name: &str, otherwise: usize) -> usize {
     let words: Vec<String> = std::env::args().collect();
@@ -63,6 +64,8 @@ fn main() {
         crowd: Crowd::begin(at, count),
         pairs,
         stop: &stop,
+        since: Instant::now(),
+        told: Instant::now(),
         begun: None,
         took: Vec::new(),
         rounds: Vec::new(),
@@ -77,6 +80,9 @@ struct Bench<'a> {
     crowd: Crowd,
     pairs: usize,
     stop: &'a AtomicBool,
+    /// When the round began, and when the last line was told.
+    since: Instant,
+    told: Instant,
     /// When the input came that is under way.
     begun: Option<Instant>,
     took: Vec<Duration>,
@@ -96,15 +102,26 @@ impl Onlooker for Bench<'_> {
         if let Some(begun) = self.begun {
             self.took.push(begun.elapsed());
         }
-        if self.took.len() == ROUND {
+        if LINE_EVERY <= self.told.elapsed() {
+            self.told = Instant::now();
+            self.publisher.tell(at, node.head().height, "BTC", "bench", "a line as long as one that people read", 1);
+        }
+        if ROUND <= self.since.elapsed() {
             self.took.sort_unstable();
-            self.rounds.push(self.took[ROUND * 99 / 100]);
+            self.rounds.push(self.took[self.took.len() * 99 / 100]);
             self.took.clear();
             if self.rounds.len() == self.pairs * 2 {
                 self.stop.store(true, Ordering::Relaxed);
             }
-            if self.rounds.len().is_multiple_of(2) { self.crowd.leave() } else { self.crowd.come() }
+            if self.rounds.len().is_multiple_of(2) {
+                self.crowd.leave()
+            } else {
+                self.crowd.come()
+            }
+            self.since = Instant::now();
         }
+        // Some 900 inputs a second: what a busy venue hears, and the feed lasts for all rounds.
+        std::thread::sleep(Duration::from_micros(900));
         self.begun = Some(Instant::now());
         looked
     }
@@ -186,7 +203,11 @@ fn readers(at: SocketAddr, count: usize) {
             match word.as_str() {
                 "come" => {
                     for reader in 0..count {
-                        let mut stream = TcpStream::connect(at).await.expect("it listens");
+                        let socket = TcpSocket::new_v4().expect("a socket");
+                        if reader.is_multiple_of(10) {
+                            socket.set_recv_buffer_size(4_096).expect("a small buffer");
+                        }
+                        let mut stream = socket.connect(at).await.expect("it listens");
                         let head = format!("GET /api/v1/stream HTTP/1.1\r\nhost: {at}\r\n\r\n");
                         stream.write_all(head.as_bytes()).await.expect("it reads");
                         if reader.is_multiple_of(10) {
