@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use node::statement::unhex;
+use port::words::unhex;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     fn hex(bytes: [u8; 32]) -> String {
-        crate::view::hex(&bytes)
+        port::words::hex(&bytes)
     }
 
     fn entry(more: &str) -> String {

@@ -1,10 +1,10 @@
 //! The files of the page, compressed once.
 
-use crate::view::hex;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use port::words::hex;
 use std::io::Write as _;
 
 /// One of them.

@@ -14,7 +14,7 @@ use axum::extract::{Extension, Json, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use node::Signed;
-use node::statement::unhex;
+use port::words::unhex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What others observe, between their senders and the loop: of each feed the newest, so that what waits is never more than is listed.
+//! What others observe, between their senders and the loop: of each feed and observer the newest, so that what waits is never more than is listed, times
+//! those who have a token. Nobody's word takes the place of another's.
 
 use protocol::input::{BookTop, ChainHealth, Depth, Observation};
 use protocol::{Input, MarketId, PoolId, SourceId};
@@ -114,7 +115,7 @@ pub(crate) struct Counts {
 
 #[derive(Debug, Default)]
 struct Held {
-    newest: BTreeMap<Feed, Input>,
+    newest: BTreeMap<(Feed, u16), Input>,
     counts: Counts,
 }
 
@@ -222,7 +223,7 @@ impl Intake {
         let count = inputs.len();
         for (feed, input) in inputs {
             held.counts.taken += 1;
-            match held.newest.get_mut(&feed) {
+            match held.newest.get_mut(&(feed, observer)) {
                 Some(waits) => {
                     if is_later(&input, waits) {
                         *waits = input;
@@ -230,7 +231,7 @@ impl Intake {
                     held.counts.superseded += 1;
                 }
                 None => {
-                    held.newest.insert(feed, input);
+                    held.newest.insert((feed, observer), input);
                 }
             }
         }
@@ -292,6 +293,15 @@ mod tests {
         assert_eq!(prices(&intake), [(0, 300_000_000, 100), (1, 200_000_000, 100)]);
         assert_eq!(intake.counts(), Counts { taken: 4, superseded: 2 });
         assert_eq!(prices(&intake), []);
+    }
+
+    #[test]
+    fn nobody_takes_the_place_of_anothers_word() {
+        let intake = intake();
+        assert_eq!(intake.put(&[quote("north", "9", i64::MAX)], 4), Ok(1));
+        assert_eq!(intake.put(&[quote("north", "1", 5)], 3), Ok(1));
+        assert_eq!(intake.counts(), Counts { taken: 2, superseded: 0 });
+        assert_eq!(prices(&intake), [(0, 100_000_000, 100), (0, 900_000_000, 100)]);
     }
 
     #[test]

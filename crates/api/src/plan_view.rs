@@ -1,11 +1,12 @@
 //! Plans, accounts, restrictions and incidents, as text.
 
 use crate::view::{
-    Cause, Level, Names, RestraintView, Resume, View, decimal, mode, percent, price, quality, rung, time, usd,
+    Cause, Level, Names, RestraintView, Resume, View, decimal, percent, price, quality, rung, time, usd,
 };
 use kernel::margin::{self, Lens};
 use kernel::state::{Pool, State};
 use node::Plan;
+use port::words::mode;
 use protocol::{AccountId, PoolId, Reject};
 use serde::Serialize;
 use units::{Notional, Rounding, Scale, Size};

@@ -3,9 +3,10 @@
 use crate::board::{Board, Entry, ReceiptView};
 use crate::intake::{Intake, Listed, Listing};
 use crate::plan_view::{AccountView, PlanView, accounts};
-use crate::view::{DeliveryView, LiquidationMap, Names, View, hex, time};
+use crate::view::{DeliveryView, LiquidationMap, Names, View, time};
 use node::statement::told;
 use node::{BadStatement, Decided, Delivered, Node, NodeFault, Signed};
+use port::words::hex;
 use protocol::{AccountId, Effect, Input, PoolId, Reject};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

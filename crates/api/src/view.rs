@@ -4,6 +4,7 @@ use kernel::detect::NAMES;
 use kernel::governance::Governance;
 use kernel::state::{Account, Market, Pool, State};
 use node::statement::{act_text, change_text};
+use port::words::{hex, mode};
 use protocol::governance::Act;
 use protocol::{Action, MarketId, Mode, PoolId, QualityState, Side, SourceId};
 use serde::Serialize;
@@ -424,17 +425,6 @@ pub(crate) fn percent(ratio: Ratio) -> String {
     decimal(i128::from(ratio.0), 10, 0)
 }
 
-pub(crate) const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Normal => "normal",
-        Mode::Cautious => "cautious",
-        Mode::ReduceOnly => "reduce-only",
-        Mode::CancelOnly => "cancel-only",
-        Mode::Halted => "halted",
-        Mode::Settling => "settling",
-    }
-}
-
 pub(crate) const fn quality(state: QualityState) -> &'static str {
     match state {
         QualityState::Agreed => "agreed",
@@ -454,10 +444,6 @@ pub(crate) const fn rung(rung: protocol::Rung) -> &'static str {
         protocol::Rung::LastGood => "last good",
         protocol::Rung::None => "none",
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn off_bps(a: Price, b: Price) -> Option<i64> {

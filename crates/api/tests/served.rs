@@ -302,7 +302,7 @@ impl Stand {
         let (_, view) = self.get("/api/v1/overview");
         let key = &view["governance"]["keys"][0];
         let mut draft = Draft {
-            venue: node::statement::unhex(view["governance"]["venue"].as_str().unwrap()).unwrap(),
+            venue: port::words::unhex(view["governance"]["venue"].as_str().unwrap()).unwrap(),
             key: [0; 32],
             nonce: key["nonce"].as_u64().unwrap(),
             expires: Timestamp(self.now.load(Ordering::Relaxed) + 600_000_000),

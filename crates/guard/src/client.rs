@@ -1,13 +1,13 @@
 //! A sink at the other end of a connection.
 
-use crate::state::{hex, unhex};
+use port::words::{hex, unhex};
 use port::{Delivery, Sink, SinkFault, Standing};
 use serde_json::{Value, json};
 use std::time::Duration;
 use ureq::Agent;
 
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer.
 const ANSWER_MAX: u64 = 64 << 10;
 
@@ -42,12 +42,13 @@ fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result
     let mut answer = answer.map_err(|error| unreached(error.to_string()))?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_MAX).read_to_string();
-    let text = text.map_err(|error| unreached(error.to_string()))?;
-    let body: Value = serde_json::from_str(&text).map_err(|_| unreached(format!("status {status} without JSON")))?;
+    let body: Option<Value> = text.ok().and_then(|text| serde_json::from_str(&text).ok());
+    let body = body.unwrap_or(Value::Null);
     let detail = || body["detail"].as_str().unwrap_or("without a reason").to_owned();
+    // Whoever answers at all has decided by its status, whatever it says beside.
     match status {
         200 => {
-            let record = body["record"].as_str().and_then(unhex).and_then(|bytes| bytes.try_into().ok());
+            let record = body["record"].as_str().and_then(unhex);
             let read = (body["epoch"].as_u64(), body["height"].as_u64(), record);
             let (Some(epoch), Some(height), Some(record)) = read else {
                 return Err(unreached("its answer is no standing".to_owned()));
@@ -58,6 +59,8 @@ fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result
             Some(epoch) => Err(SinkFault::Fenced { epoch }),
             None => Err(SinkFault::Refused(detail())),
         },
+        // It may go better next time.
+        408 | 429 => Err(unreached(format!("status {status}: {}", detail()))),
         400..500 => Err(SinkFault::Refused(format!("status {status}: {}", detail()))),
         _ => Err(unreached(format!("status {status}: {}", detail()))),
     }
@@ -70,6 +73,10 @@ impl Sink for HttpSink {
         let body =
             json!({"epoch": epoch, "height": height, "previous": previous, "record": hex(record), "effects": effects});
         self.post("/v1/deliveries", &body)
+    }
+
+    fn claim(&mut self, at: &Standing) -> Result<Standing, SinkFault> {
+        self.post("/v1/claim", &json!({"height": at.height, "record": hex(&at.record)}))
     }
 
     fn standing(&mut self) -> Result<Standing, SinkFault> {

@@ -1,15 +1,17 @@
 //! A guard over HTTP: for its node, and for the venue that asks what is permitted.
 
-use crate::state::{Broken, Guard, hex, unhex};
+use crate::state::{Broken, Guard};
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use port::words::{hex, mode, unhex, unhex_all};
 use port::{Delivery, SinkFault, Standing};
-use protocol::{Action, MarketId, Mode, Side};
+use protocol::{Action, MarketId, Side};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -21,8 +23,12 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// The longest delivery.
-const BODY_MAX: usize = 32 << 20;
+/// The longest delivery, as JSON: a million effects.
+const BODY_MAX: usize = 256 << 20;
+/// The fewest characters of a token.
+const TOKEN_MIN: usize = 16;
+/// The most deliveries of one answer.
+const PAGE_MAX: usize = 1_000;
 
 /// Why nothing is served any more.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,9 @@ pub enum Unserved {
         "{0} can be reached from elsewhere, where tokens would be read on the way: listen on 127.0.0.1, behind something that has a certificate"
     )]
     Open(SocketAddr),
+    /// A token that anybody could guess.
+    #[error("the token has fewer than {TOKEN_MIN} characters, or blanks in it: write a longer one")]
+    Token,
     /// What was carried out can't be kept.
     #[error(transparent)]
     Broken(#[from] Broken),
@@ -70,6 +79,10 @@ pub fn serve(
     if !listen.ip().is_loopback() {
         return Err(Unserved::Open(listen));
     }
+    let weak = |token: &str| token.len() < TOKEN_MIN || token.chars().any(|c| c.is_whitespace() || c.is_control());
+    if token.is_some_and(weak) {
+        return Err(Unserved::Token);
+    }
     let bind = |error| Unserved::Bind { listen, error };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(bind)?;
     let (broken, breaks) = oneshot::channel();
@@ -94,7 +107,9 @@ pub fn serve(
 fn router(post: Arc<Post>) -> Router {
     Router::new()
         .route("/v1/deliveries", self::post(deliver))
+        .route("/v1/claim", self::post(claim))
         .route("/v1/lease", self::post(renew))
+        .route("/v1/effects", get(effects))
         .route("/v1/standing", get(|State(post): Shared| async move { standing(&locked(&post).standing()) }))
         .route("/v1/modes", get(modes))
         .route("/v1/permits", get(permits))
@@ -153,6 +168,13 @@ struct Sent {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Claim {
+    height: u64,
+    record: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Renewal {
     epoch: u64,
     lasts_ms: u64,
@@ -190,8 +212,8 @@ async fn deliver(State(post): Shared, headers: HeaderMap, body: Bytes) -> Respon
         Err(response) => return *response,
     };
     let Sent { epoch, height, previous, record, effects } = sent;
-    let record = unhex(&record).and_then(|bytes| bytes.try_into().ok());
-    let effects = unhex(&effects).and_then(|bytes| codec::from_bytes(&bytes).ok());
+    let record = unhex(&record);
+    let effects = unhex_all(&effects).and_then(|bytes| codec::from_bytes(&bytes).ok());
     let (Some(record), Some(effects)) = (record, effects) else {
         return problem(
             StatusCode::BAD_REQUEST,
@@ -209,17 +231,40 @@ async fn renew(State(post): Shared, headers: HeaderMap, body: Bytes) -> Response
         Err(response) => return *response,
     };
     let outcome = locked(&post).renew(epoch, Duration::from_millis(lasts_ms), Instant::now());
+    answer(&post, Ok(outcome))
+}
+
+async fn claim(State(post): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let Claim { height, record } = match read(&headers, &body) {
+        Ok(claim) => claim,
+        Err(response) => return *response,
+    };
+    let Some(record) = unhex(&record) else {
+        return problem(StatusCode::BAD_REQUEST, "record is 64 hexadecimal digits");
+    };
+    let outcome = locked(&post).claim(&Standing { epoch: 0, height, record });
     answer(&post, outcome)
 }
 
-const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Normal => "normal",
-        Mode::Cautious => "cautious",
-        Mode::ReduceOnly => "reduce-only",
-        Mode::CancelOnly => "cancel-only",
-        Mode::Halted => "halted",
-        Mode::Settling => "settling",
+#[derive(Deserialize)]
+struct Behind {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// What was decided, for the venue to carry out: lines of the log as they are.
+async fn effects(State(post): Shared, behind: Result<Query<Behind>, QueryRejection>) -> Response {
+    let asked = behind.ok().map(|Query(Behind { after, limit })| (after.unwrap_or(0), limit.unwrap_or(100)));
+    let Some((after, limit)) = asked.filter(|(_, limit)| (1..=PAGE_MAX).contains(limit)) else {
+        return problem(StatusCode::BAD_REQUEST, &format!("ask as ?after=HEIGHT&limit=N, 1 to {PAGE_MAX}"));
+    };
+    let found = locked(&post).effects(after, limit);
+    match found {
+        Ok((lines, more)) => {
+            let body = format!("{{\"items\":[{}],\"more\":{more}}}", lines.join(","));
+            (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(broken) => answer(&post, Err(broken)),
     }
 }
 
@@ -227,7 +272,8 @@ async fn modes(State(post): Shared) -> Response {
     let (guard, now) = (locked(&post), Instant::now());
     let markets = guard.markets().map(|market| {
         let found = guard.in_force(market, now);
-        json!({"market": market.0, "wanted": mode(found.wanted), "in_force": mode(found.mode)})
+        let (addon, scale) = (found.restriction.margin_addon.0, found.restriction.size_scale.0);
+        json!({"market": market.0, "wanted": mode(found.wanted), "in_force": mode(found.mode), "margin_addon": addon, "size_scale": scale})
     });
     let (carried, digest) = guard.carried();
     let lease = guard.lease(now).map(|left| left.as_millis() as u64);
@@ -244,7 +290,7 @@ struct Wish {
     side: String,
 }
 
-async fn permits(State(post): Shared, wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>) -> Response {
+async fn permits(State(post): Shared, wish: Result<Query<Wish>, QueryRejection>) -> Response {
     let named = wish.ok().and_then(|Query(Wish { market, action, side })| {
         let action = Action::ALL.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(&action))?;
         let side = Side::BOTH.into_iter().find(|known| format!("{known:?}").eq_ignore_ascii_case(&side))?;
@@ -253,6 +299,9 @@ async fn permits(State(post): Shared, wish: Result<Query<Wish>, axum::extract::r
     let Some((market, action, side)) = named else {
         return problem(StatusCode::BAD_REQUEST, "ask as ?market=0&action=open&side=long");
     };
-    let permitted = locked(&post).permits(market, action, side, Instant::now());
-    json_of(StatusCode::OK, &json!({"permitted": permitted}))
+    let found = locked(&post).in_force(market, Instant::now()).restriction;
+    let permitted = found.permits(action, side);
+    // Parts of 1e12, as in parameters.
+    let body = json!({"permitted": permitted, "margin_addon": found.margin_addon.0, "size_scale": found.size_scale.0});
+    json_of(StatusCode::OK, &body)
 }

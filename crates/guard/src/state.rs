@@ -1,10 +1,13 @@
 //! What was carried out, and what is permitted.
 
+use crate::log::Log;
+use port::words::{hex, unhex, unhex_all};
 use port::{Delivery, SinkFault, Standing};
 use protocol::effect::Effect;
 use protocol::{Action, MarketId, Mode, Restriction, Side};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -18,7 +21,7 @@ const LOCK: &str = "guard.lock";
 const LEASE_MAX: Duration = Duration::from_secs(600);
 
 /// What is kept: replaced as a whole, so that what was carried out and how far that is can't differ.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
     epoch: u64,
@@ -28,6 +31,8 @@ struct Kept {
     carried: u64,
     /// Over all of them: SHA-256 of the one before, the height and the effects' bytes.
     digest: String,
+    /// Bytes of the log that count; what is behind them was never acknowledged.
+    log_bytes: u64,
     /// The last change of each market's mode, as canonical bytes in hexadecimal.
     modes: BTreeMap<u16, String>,
 }
@@ -80,22 +85,11 @@ pub struct Guard {
     home: PathBuf,
     kept: Kept,
     record: [u8; 32],
+    digest: [u8; 32],
     modes: BTreeMap<MarketId, (Mode, Restriction)>,
     lease: Option<Lease>,
+    log: Log,
     _lock: File,
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let pairs = digits.chunks_exact(2);
-    if !pairs.remainder().is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 impl Guard {
@@ -118,21 +112,23 @@ impl Guard {
         let kept: Kept = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| unread(error.to_string()))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Kept { record: hex(&[0; 32]), digest: hex(&[0; 32]), ..Kept::default() }
+                let (record, digest) = (hex(&[0; 32]), hex(&[0; 32]));
+                Kept { epoch: 0, height: 0, record, carried: 0, digest, log_bytes: 0, modes: BTreeMap::new() }
             }
             Err(error) => return Err(Broken::Io { path, error }),
         };
-        let record = unhex(&kept.record).and_then(|bytes| bytes.try_into().ok());
-        let record = record.ok_or_else(|| unread("the record is no hash".to_owned()))?;
+        let hash = |text: &str, what: &str| unhex(text).ok_or_else(|| unread(format!("the {what} is no hash")));
+        let (record, digest) = (hash(&kept.record, "record")?, hash(&kept.digest, "digest")?);
         let mut modes = BTreeMap::new();
         for text in kept.modes.values() {
-            let effect = unhex(text).and_then(|bytes| codec::from_bytes(&bytes).ok());
+            let effect = unhex_all(text).and_then(|bytes| codec::from_bytes(&bytes).ok());
             let Some(Effect::Mode { market, to, restriction, .. }) = effect else {
                 return Err(unread("a mode in it is none".to_owned()));
             };
             modes.insert(market, (to, restriction));
         }
-        Ok(Guard { home: home.to_owned(), kept, record, modes, lease: None, _lock: lock })
+        let log = Log::open(home, kept.log_bytes)?;
+        Ok(Guard { home: home.to_owned(), kept, record, digest, modes, lease: None, log, _lock: lock })
     }
 
     /// How far it is.
@@ -154,62 +150,91 @@ impl Guard {
         digest.chain_update(codec::to_bytes(effects)).finalize().into()
     }
 
+    /// Why whoever has this epoch may do nothing.
+    fn fences(&self, epoch: u64) -> Option<SinkFault> {
+        match epoch.cmp(&self.kept.epoch) {
+            Ordering::Equal => None,
+            Ordering::Less => Some(SinkFault::Fenced { epoch: self.kept.epoch }),
+            Ordering::Greater => Some(SinkFault::Refused(format!("nobody was given the epoch {epoch} here"))),
+        }
+    }
+
+    /// Begins a node's life, if this side still is where `at` says.
+    ///
+    /// # Errors
+    /// As [`Guard::deliver`].
+    pub fn claim(&mut self, at: &Standing) -> Result<Result<Standing, SinkFault>, Broken> {
+        if (at.height, at.record) != (self.kept.height, self.record) {
+            let why = format!("this side came to height {} meanwhile: another node delivers", self.kept.height);
+            return Ok(Err(SinkFault::Refused(why)));
+        }
+        let Some(epoch) = self.kept.epoch.checked_add(1) else {
+            return Ok(Err(SinkFault::Refused("there are no more epochs".to_owned())));
+        };
+        self.keep(Kept { epoch, ..self.kept.clone() })?;
+        self.lease = None;
+        Ok(Ok(self.standing()))
+    }
+
     /// Carries a delivery out, or says why not.
     ///
     /// # Errors
     /// [`Broken`] where it can't be kept: what is on the disk is not known then, and only a new process may say.
     pub fn deliver(&mut self, delivery: &Delivery) -> Result<Result<Standing, SinkFault>, Broken> {
         let Delivery { epoch, height, previous, record, effects } = delivery;
-        if *epoch < self.kept.epoch {
-            return Ok(Err(SinkFault::Fenced { epoch: self.kept.epoch }));
+        if let Some(fault) = self.fences(*epoch) {
+            return Ok(Err(fault));
         }
-        if *height == self.kept.height && *record != self.record {
-            return Ok(Err(SinkFault::Refused(format!("height {height} was carried out with another record"))));
-        }
-        if *height <= self.kept.height {
+        if (*height, *record) == (self.kept.height, self.record) {
             return Ok(Ok(self.standing()));
         }
-        if *previous != self.kept.height {
-            let why =
-                format!("the delivery of height {height} follows {previous}, and this side is at {}", self.kept.height);
+        if *height <= self.kept.height || *previous != self.kept.height {
+            let at = self.kept.height;
+            let why = format!("the delivery of height {height} follows {previous}, and this side is at {at}");
             return Ok(Err(SinkFault::Refused(why)));
         }
-        let mut kept = self.kept.clone();
-        let before = unhex(&kept.digest).and_then(|bytes| bytes.try_into().ok()).unwrap_or([0; 32]);
-        kept.digest = hex(&Guard::digest(&before, *height, effects));
-        kept.carried += effects.len() as u64;
-        (kept.epoch, kept.height, kept.record) = (*epoch, *height, hex(record));
-        for effect in effects {
-            if let Effect::Mode { market, .. } = effect {
-                kept.modes.insert(market.0, hex(&codec::to_bytes(effect)));
-            }
+        let mut kept = Kept { height: *height, record: hex(record), ..self.kept.clone() };
+        let mut digest = self.digest;
+        if !effects.is_empty() {
+            digest = Guard::digest(&digest, *height, effects);
+            kept.digest = hex(&digest);
+            kept.carried = kept.carried.saturating_add(effects.len() as u64);
+            kept.log_bytes = self.log.append(*height, effects, self.kept.log_bytes)?;
         }
+        let changes = || {
+            effects.iter().filter_map(|effect| match effect {
+                Effect::Mode { market, to, restriction, .. } => Some((effect, *market, *to, *restriction)),
+                _ => None,
+            })
+        };
+        kept.modes.extend(changes().map(|(effect, market, ..)| (market.0, hex(&codec::to_bytes(effect)))));
         self.keep(kept)?;
-        self.record = *record;
-        for effect in effects {
-            if let Effect::Mode { market, to, restriction, .. } = effect {
-                self.modes.insert(*market, (*to, *restriction));
-            }
-        }
+        (self.record, self.digest) = (*record, digest);
+        self.modes.extend(changes().map(|(_, market, to, restriction)| (market, (to, restriction))));
         Ok(Ok(self.standing()))
     }
 
-    /// Lets a lease last for so long from `now`. A later life of the node is obeyed from here on.
+    /// What was decided behind a height, at most so many deliveries: lines of JSON in order, and whether there are more.
     ///
     /// # Errors
     /// As [`Guard::deliver`].
-    pub fn renew(&mut self, epoch: u64, lasts: Duration, now: Instant) -> Result<Result<Standing, SinkFault>, Broken> {
-        if epoch < self.kept.epoch {
-            return Ok(Err(SinkFault::Fenced { epoch: self.kept.epoch }));
+    pub fn effects(&self, after: u64, most: usize) -> Result<(Vec<String>, bool), Broken> {
+        self.log.behind(after, most, self.kept.log_bytes)
+    }
+
+    /// Lets a lease last for so long from `now`.
+    ///
+    /// # Errors
+    /// [`SinkFault::Fenced`], or [`SinkFault::Refused`] where it would last too long.
+    pub fn renew(&mut self, epoch: u64, lasts: Duration, now: Instant) -> Result<Standing, SinkFault> {
+        if let Some(fault) = self.fences(epoch) {
+            return Err(fault);
         }
         if LEASE_MAX < lasts {
-            return Ok(Err(SinkFault::Refused(format!("a lease lasts at most {} s", LEASE_MAX.as_secs()))));
-        }
-        if self.kept.epoch < epoch {
-            self.keep(Kept { epoch, ..self.kept.clone() })?;
+            return Err(SinkFault::Refused(format!("a lease lasts at most {} s", LEASE_MAX.as_secs())));
         }
         self.lease = Some(Lease { until: now + lasts });
-        Ok(Ok(self.standing()))
+        Ok(self.standing())
     }
 
     /// What is left of the lease.

@@ -24,5 +24,5 @@ pub use node::{Config, Decided, Node, Recovered};
 pub use outbox::{Delivered, Outbox, Way};
 pub use plan::{Accounts, Check, Measured, Plan, Resume};
 pub use receipt::{BadCheckpoint, Checkpoint, Kept, Proof, Receipt, Signer, Verifier};
-pub use replay::{Verified, explain, prove, rules, shadow, undelivered, verify};
+pub use replay::{Undelivered, Verified, explain, prove, rules, shadow, verify};
 pub use statement::{BadStatement, Signed};

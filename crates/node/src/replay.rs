@@ -9,6 +9,7 @@ use journal::merkle::{self, Hash};
 use journal::{Cut, Head, Opened, Record, Snapshot, Start, Storage};
 use kernel::Kernel;
 use port::Standing;
+use port::words::hex;
 use protocol::{Batch, Effect, Input};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -22,10 +23,6 @@ pub fn rules() -> [u8; 32] {
         Some(_) | None => 0,
     };
     std::array::from_fn(|byte| digit(byte * 2) << 4 | digit(byte * 2 + 1))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A kernel that follows records, and writes down again what it decides.
@@ -305,48 +302,64 @@ pub fn explain<S: Storage>(storage: S, height: u64) -> Result<Decided, NodeFault
     Err(NodeFault::Unproven { height, why: "the journal holds no batch of that height" })
 }
 
-/// What was decided behind the height that the venue's side has carried out, in order, and left for nobody: what a node that was stopped between has to
-/// send first.
-///
-/// # Errors
-/// As [`verify`], as far as it has to be read; [`NodeFault::OtherHistory`] where the venue's side has carried out what this journal does not hold.
-pub fn undelivered<S: Storage>(storage: S, standing: &Standing) -> Result<Vec<Decided>, NodeFault> {
-    let mut opened = journal::open(storage, Start::Before(standing.height))?;
-    let other = |found: String| {
-        let (height, expected) = (standing.height, hex(&standing.record));
-        NodeFault::OtherHistory { height, found, expected }
-    };
-    let Some(first) = opened.snapshot.take() else {
-        return if standing.height == 0 { Ok(Vec::new()) } else { Err(other("nothing".to_owned())) };
-    };
-    if standing.height < first.head.height {
-        return Err(other(format!("nothing before height {}", first.head.height)));
-    }
-    let is_other = |head: &Head| head.height == standing.height && head.height != 0 && head.hash != standing.record;
-    if is_other(&first.head) {
-        return Err(other(hex(&first.head.hash)));
-    }
-    let mut replay = Replay::of(&first)?;
-    let mut restrictions = Restrictions::of(replay.kernel.state());
-    let (mut effects, mut left) = (Vec::new(), Vec::new());
-    while let Some(record) = opened.next_record()? {
-        let batch = replay.step(&record, &mut effects)?;
-        let plans = restrictions.plans(replay.kernel.state(), &batch.inputs, &effects);
-        if is_other(&record.head) {
-            return Err(other(hex(&record.head.hash)));
+/// What was decided behind the height that the venue's side has carried out, in order, one batch after another: what a node that was stopped between has
+/// to send first.
+pub struct Undelivered<S: Storage> {
+    opened: Opened<S>,
+    replay: Replay,
+    restrictions: Restrictions,
+}
+
+impl<S: Storage> Undelivered<S> {
+    /// Decides again what leads to `standing`; nothing where there is neither a journal nor anything that was carried out. Where the standing is that of a
+    /// snapshot, as behind a node that ended by itself, nothing is decided again, and records of other rules are none of its business.
+    ///
+    /// # Errors
+    /// As [`verify`], as far as it has to be read; [`NodeFault::OtherHistory`] where the venue's side has carried out what this journal does not hold.
+    pub fn behind(storage: S, standing: &Standing) -> Result<Option<Undelivered<S>>, NodeFault> {
+        let mut opened = journal::open(storage, Start::Before(standing.height))?;
+        let other = |found: String| {
+            let (height, expected) = (standing.height, hex(&standing.record));
+            NodeFault::OtherHistory { height, found, expected }
+        };
+        let Some(first) = opened.snapshot.take() else {
+            return if standing.height == 0 { Ok(None) } else { Err(other("nothing".to_owned())) };
+        };
+        if standing.height < first.head.height {
+            return Err(other(format!("nothing before height {}", first.head.height)));
         }
-        if batch.height <= standing.height || effects.is_empty() {
-            continue;
+        let mut replay = Replay::of(&first)?;
+        let mut restrictions = Restrictions::of(replay.kernel.state());
+        let mut effects = Vec::new();
+        while replay.head.height < standing.height {
+            let Some(record) = opened.next_record()? else {
+                return Err(other(format!("an end at height {}", replay.head.height)));
+            };
+            let batch = replay.step(&record, &mut effects)?;
+            let _carried_out = restrictions.plans(replay.kernel.state(), &batch.inputs, &effects);
         }
-        if let Some(receipt) = replay.receipt {
-            let (height, effects) = (batch.height, std::mem::take(&mut effects));
-            left.push(Decided { height, at: batch.at, inputs: batch.inputs, effects, receipt, plans });
+        if standing.height != 0 && replay.head.hash != standing.record {
+            return Err(other(hex(&replay.head.hash)));
         }
+        Ok(Some(Undelivered { opened, replay, restrictions }))
     }
-    if replay.head.height < standing.height {
-        return Err(other(format!("an end at height {}", replay.head.height)));
+
+    /// The next batch that decided something.
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn next_decided(&mut self) -> Result<Option<Decided>, NodeFault> {
+        let mut effects = Vec::new();
+        while let Some(record) = self.opened.next_record()? {
+            let batch = self.replay.step(&record, &mut effects)?;
+            let plans = self.restrictions.plans(self.replay.kernel.state(), &batch.inputs, &effects);
+            if let Some(receipt) = self.replay.receipt.filter(|_| !effects.is_empty()) {
+                let Batch { height, at, inputs, .. } = batch;
+                return Ok(Some(Decided { height, at, inputs, effects, receipt, plans }));
+            }
+        }
+        Ok(None)
     }
-    Ok(left)
 }
 
 impl Replay {

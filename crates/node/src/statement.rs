@@ -12,9 +12,9 @@
 //!
 //! Every statement has one text and every text one statement: what is read is written again and compared.
 
-use crate::replay::hex;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::governance::Governance;
+use port::words::{self, hex, unhex};
 use protocol::governance::{
     Act, Change, Governed, KeyParams, MarketSetting, PoolSetting, Refusal, Role, Statement, Verb,
 };
@@ -166,19 +166,6 @@ fn role(name: &str) -> Option<Role> {
     Role::ALL.into_iter().find(|role| role.name() == name)
 }
 
-/// The bytes of hexadecimal digits.
-#[must_use]
-pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != N * 2 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(place * 2..place * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 /// A change in the words of a statement.
 #[must_use]
 pub fn change_text(change: &Change) -> String {
@@ -203,7 +190,7 @@ pub fn change_text(change: &Change) -> String {
 pub fn act_text(act: &Act) -> String {
     match act {
         Act::Tighten { market, to, lasts } => {
-            let to = if *to == Mode::Cautious { "cautious" } else { "reduce-only" };
+            let to = words::mode(*to);
             format!("tighten market={} to={to} for={}", market.0, lasts.0)
         }
         Act::Propose(change) => format!("propose {}", change_text(change)),
@@ -215,22 +202,11 @@ pub fn act_text(act: &Act) -> String {
     }
 }
 
-const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Normal => "normal",
-        Mode::Cautious => "cautious",
-        Mode::ReduceOnly => "reduce-only",
-        Mode::CancelOnly => "cancel-only",
-        Mode::Halted => "halted",
-        Mode::Settling => "settling",
-    }
-}
-
 /// What governance says, in words, with the market that it is about. How times are written is the reader's.
 pub fn told(what: &Governed, time: impl Fn(Timestamp) -> String) -> (Option<MarketId>, String) {
     match what {
         Governed::Imposed { market, to, until, by } => {
-            let (to, until) = (mode_name(*to), time(*until));
+            let (to, until) = (words::mode(*to), time(*until));
             (Some(*market), format!("held to {to} by the guardian of key {by} until {until}"))
         }
         Governed::Lapsed { market } => (Some(*market), "a restriction is over: the way back begins".to_owned()),

@@ -264,6 +264,6 @@ impl Story {
                 found.head.height
             ));
         }
-        Ok((found.inputs, height == last_effects))
+        Ok((found.inputs, last_effects <= height))
     }
 }

@@ -1,11 +1,12 @@
 //! `seawall action`: statements, shown in full, asked about once, signed here and sent.
 
 use crate::remote::{At, filed_line, problem};
-use crate::run::hex;
 use crate::{Ended, keys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
-use node::statement::{Draft, act_text, change, unhex};
+use node::statement::{Draft, act_text, change};
+use port::words::hex;
+use port::words::unhex;
 use protocol::governance::{Act, Change};
 use protocol::{MarketId, Mode};
 use serde_json::{Value, json};

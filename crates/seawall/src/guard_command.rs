@@ -1,7 +1,8 @@
 //! `seawall guard`.
 
 use crate::Ended;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
+use api::Tokens;
 use clap::Args;
 use guard::{Guard, Unserved, serve};
 use std::net::SocketAddr;
@@ -21,13 +22,13 @@ pub(crate) struct Arguments {
     token_file: Option<PathBuf>,
 }
 
-/// The token in a file.
+/// The token in a file, which is no shorter than one that is told apart by its hash.
 pub(crate) fn token(path: Option<&Path>) -> Result<Option<String>> {
-    let read = |path: &Path| {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-        Ok(text.trim().to_owned())
-    };
-    path.map(read).transpose()
+    let Some(path) = path else { return Ok(None) };
+    let shown = path.display();
+    let token = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?.trim().to_owned();
+    Tokens::hash(&token).map_err(|why| anyhow!("{shown}: {why}"))?;
+    Ok(Some(token))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {

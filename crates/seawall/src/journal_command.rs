@@ -1,14 +1,14 @@
 //! `seawall journal`.
 
 use crate::Ended;
-use crate::run::hex;
 use crate::shadow;
 use anyhow::{Context, Result, anyhow, bail};
 use api::{Names, PlanView};
 use clap::{Args, Subcommand};
 use journal::{Cut, FileStorage, FilesRead, Kind, Start, Storage, VERIFIER, pack, unpack};
-use node::statement::unhex;
 use node::{Decided, NodeFault, Proof, Receipt, Verified, Verifier, explain, prove, verify};
+use port::words::hex;
+use port::words::unhex;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write};

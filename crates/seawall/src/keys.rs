@@ -1,10 +1,11 @@
 //! Keys in files, and who holds which.
 
-use crate::run::hex;
 use anyhow::{Context as _, Result, anyhow, bail};
 use api::Tokens;
-use node::statement::{Draft, unhex};
+use node::statement::Draft;
 use policy::Governance;
+use port::words::hex;
+use port::words::unhex;
 use protocol::GovernanceParams;
 use protocol::governance::{Act, KeyParams, Role};
 use std::io::{self, Write as _};

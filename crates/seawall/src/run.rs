@@ -9,15 +9,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use api::{Names, Publisher, Settings, Tls};
 use clap::Args;
 use guard::HttpSink;
-use journal::FileStorage;
+use journal::{FileStorage, FilesRead};
 use lab::feed::{Feed, time};
 use lab::incident;
 use lab::live::{Done, Line, Live, Onlooker, Pace, Stopped, Teller, Venue};
 use lab::replay::accounts::AccountsFrom;
 use lab::replay::world::{World, WorldMarket};
-use node::{Config, Decided, Delivered, Node, NodeFault, Outbox, Recovered, Signer, Way};
+use node::{Config, Decided, Delivered, Node, NodeFault, Outbox, Recovered, Signer, Undelivered, Way};
 use policy::Policy;
-use port::{Sink as _, SinkFault, Standing};
+use port::words::hex;
+use port::{Sink as _, SinkFault};
 use protocol::GovernanceParams;
 use serde_json::json;
 use std::io::{self, Write};
@@ -135,12 +136,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let home = arguments.data.join("journal");
     let limits = Limits { orders_max: 1 << 20, kernel_orders_max: 1 << 20 };
     let config = Config { segment_bytes: 64 << 20, snapshot_every: arguments.snapshot_every, limits };
-    let mut sink = sink(arguments)?;
-    let (standing, left) = match pending(&home, sink.as_mut())? {
-        Ok(pending) => pending,
+    let storage = FileStorage::open(&home)?;
+    let mut watchdog = Watchdog::new();
+    let outbox = match life(&home, arguments, &stop, &mut watchdog)? {
+        Ok(outbox) => outbox,
         Err(ended) => return Ok(ended),
     };
-    let storage = FileStorage::open(&home)?;
     let signer = signer(&arguments.data, &arguments.name)?;
     let (mut node, recovered) = match Node::open(storage, config, Some(signer), venue.genesis()) {
         Ok(opened) => opened,
@@ -158,20 +159,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     let pace = Pace { speed, lingers: !arguments.no_listen && !arguments.exit_at_end };
     let publisher = publish(arguments, &venue, &node)?;
     let teller = Teller::new(&venue.world);
-    let outbox = match sink {
-        None => None,
-        Some(sink) => Some(begun(sink, &node, &standing, left, arguments.lease)?),
-    };
-    let mut desk = Desk {
-        outbox,
-        arguments,
-        out: &mut out,
-        teller,
-        publisher,
-        stop: &stop,
-        watchdog: Watchdog::new(),
-        failed: None,
-    };
+    let mut desk = Desk { outbox, arguments, out: &mut out, teller, publisher, stop: &stop, watchdog, failed: None };
     let live = Live::new(&venue, &mut node);
     let ended = match &heard {
         Heard::Then(feed) => live.run(feed, pace, &stop, &mut desk),
@@ -184,7 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
     };
     desk.rest();
     let failed = desk.failed.take();
-    let delivered = desk.outbox.take().map(|outbox| outbox.end(DELIVER_WITHIN));
+    let delivered = desk.outbox.take().map(|outbox| outbox.end(DELIVER_WITHIN, node.head()));
     let broken = node.state().check().err();
     let state = hex(&node.state().hash());
     let head = match node.close() {
@@ -195,18 +183,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended> {
         return Err(error.into());
     }
     end(&mut out, arguments.json, &done, &head, &state)?;
-    if let Some(Delivered { way, confirmed, waiting, .. }) = delivered {
-        match way {
-            Way::Stopped(fault) => {
-                eprintln!("seawall: {fault}; docs/guard.md says what to do");
-                return Ok(Ended::NeedsHuman);
-            }
-            _ if waiting != 0 => {
-                eprintln!(
-                    "{waiting} deliveries behind height {confirmed} wait for the venue's side: they leave first when this node begins again"
-                );
-            }
-            _ => {}
+    if let Some(Delivered { way, confirmed, .. }) = delivered {
+        if let Way::Stopped(fault) = way {
+            eprintln!("seawall: {fault}; docs/guard.md says what to do");
+            return Ok(Ended::NeedsHuman);
+        }
+        if confirmed < head.height {
+            eprintln!(
+                "what was decided behind height {confirmed} waits for the venue's side: it leaves first when this node begins again"
+            );
         }
     }
     match broken {
@@ -266,40 +251,67 @@ fn sink(arguments: &Arguments) -> Result<Option<HttpSink>> {
     Ok(arguments.deliver.as_ref().map(|at| HttpSink::new(at, token.as_deref())))
 }
 
-/// How far the venue's side is, and what of the journal it does not have yet.
-type Pending = (Standing, Vec<Decided>);
-
-fn pending(home: &Path, sink: Option<&mut HttpSink>) -> Result<Result<Pending, Ended>> {
-    let Some(sink) = sink else { return Ok(Ok((Standing::default(), Vec::new()))) };
+/// A sink that is asked until it answers.
+fn asked<T>(mut ask: impl FnMut() -> Result<T, SinkFault>) -> Result<T, SinkFault> {
     let since = Instant::now();
-    let standing = loop {
-        match sink.standing() {
-            Ok(standing) => break standing,
+    loop {
+        match ask() {
             Err(SinkFault::Unreached(why)) if since.elapsed() < ANSWER_WITHIN => {
                 eprintln!("the venue's side does not answer yet: {why}");
                 std::thread::sleep(Duration::from_millis(500));
             }
-            Err(fault) => {
-                eprintln!("seawall: {fault}: nothing can be decided for a venue that nobody reaches");
-                return Ok(Err(Ended::NeedsHuman));
-            }
+            answer => return answer,
         }
-    };
-    match node::undelivered(FileStorage::open(home)?, &standing) {
-        Ok(left) => Ok(Ok((standing, left))),
-        Err(fault) => Ok(Err(needs_human(home, &fault))),
     }
 }
 
-/// An outbox that begins with what an earlier life left behind.
-fn begun(sink: HttpSink, node: &Node, standing: &Standing, left: Vec<Decided>, lease: u64) -> Result<Outbox> {
-    let mut outbox = Outbox::begin(sink, node.head().height, standing, Duration::from_secs(lease))?;
-    for decided in left {
+/// A life of the node at the venue's side, with what an earlier one left undelivered on its way. The journal is this process's alone already.
+fn life(
+    home: &Path,
+    arguments: &Arguments,
+    stop: &AtomicBool,
+    watchdog: &mut Watchdog,
+) -> Result<Result<Option<Outbox>, Ended>> {
+    let Some(mut sink) = sink(arguments)? else { return Ok(Ok(None)) };
+    let refused = |fault: &SinkFault| {
+        eprintln!("seawall: {fault}; docs/guard.md says what to do");
+        Ok(Err(Ended::NeedsHuman))
+    };
+    let standing = match asked(|| sink.standing()) {
+        Ok(standing) => standing,
+        Err(fault) => return refused(&fault),
+    };
+    let mut behind = match Undelivered::behind(FilesRead::new(home), &standing) {
+        Ok(behind) => behind,
+        Err(fault) => return Ok(Err(needs_human(home, &fault))),
+    };
+    // Nobody is fenced before it is known that this journal leads to what was carried out.
+    let claimed = match asked(|| sink.claim(&standing)) {
+        Ok(claimed) => claimed,
+        Err(fault) => return refused(&fault),
+    };
+    let mut outbox = Outbox::begin(sink, &claimed, Duration::from_secs(arguments.lease))?;
+    while let Some(behind) = &mut behind {
+        let decided = match behind.next_decided() {
+            Ok(Some(decided)) => decided,
+            Ok(None) => break,
+            Err(fault) => return Ok(Err(needs_human(home, &fault))),
+        };
+        watchdog.feed();
         while !outbox.put(&decided) {
+            watchdog.feed();
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             std::thread::sleep(FULL_WAIT);
         }
+        if stop.load(Ordering::Relaxed) {
+            // What was not put in is missing, and nothing may leave behind it.
+            outbox.give_up();
+            break;
+        }
     }
-    Ok(outbox)
+    Ok(Ok(Some(outbox)))
 }
 
 /// What is to be seen, for whoever is served and whoever is told; nothing where that is nobody.
@@ -376,10 +388,14 @@ impl Desk<'_, '_> {
         }
     }
 
-    /// Puts what was decided into the outbox. Where that is full the loop waits: its lease is over by then, and the venue has tightened by itself.
+    /// Puts what was decided into the outbox. Where that is full the loop waits, and does not beat: the lease lapses.
     fn deliver(&mut self, decided: &Decided) {
         let Some(outbox) = &mut self.outbox else { return };
-        while !outbox.put(decided) && !self.stop.load(Ordering::Relaxed) {
+        while !outbox.put(decided) {
+            if self.stop.load(Ordering::Relaxed) {
+                outbox.give_up();
+                break;
+            }
             self.watchdog.feed();
             std::thread::sleep(FULL_WAIT);
         }
@@ -411,6 +427,7 @@ impl Onlooker for Desk<'_, '_> {
     fn look(&mut self, node: &mut Node, at: Timestamp) -> Result<(), NodeFault> {
         self.watchdog.feed();
         if let Some(outbox) = &self.outbox {
+            outbox.beat();
             let delivered = outbox.delivered();
             if let Some(publisher) = &mut self.publisher {
                 publisher.delivering(&delivered);
@@ -511,8 +528,4 @@ fn end(out: &mut impl Write, as_json: bool, done: &Done, head: &journal::Head, s
         "{ended}: {observations} observations{known}, {released} batches, {liquidations} liquidation orders"
     )?;
     writeln!(out, "journal height {height}, head {hash}, state {state}")
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

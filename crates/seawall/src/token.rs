@@ -2,10 +2,10 @@
 
 use crate::Ended;
 use crate::keys;
-use crate::run::hex;
 use anyhow::{Context as _, Result, anyhow, bail};
 use api::{Scope, Tokens};
 use clap::{Args, ValueEnum};
+use port::words::hex;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 

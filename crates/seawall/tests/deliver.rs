@@ -54,10 +54,8 @@ fn a_guard_carries_out_what_its_node_decides_and_another_history_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let (data, beside) = (home.path().join("data"), home.path().join("guard"));
     let guard = Guard::begin(&beside, &[]);
-    assert_eq!(
-        guard.ask("GET", "/v1/permits?market=0&action=open&side=long", "", ""),
-        (200, serde_json::json!({"permitted": false}))
-    );
+    let unheard = serde_json::json!({"permitted": false, "margin_addon": 0, "size_scale": 1_000_000_000_000_i64});
+    assert_eq!(guard.ask("GET", "/v1/permits?market=0&action=open&side=long", "", ""), (200, unheard));
     assert_eq!(guard.ask("GET", "/v1/permits?market=0&action=fly&side=long", "", "").0, 400);
     // A page whose name leads here.
     let evil = "host: evil.example\r\n".to_owned();
@@ -73,7 +71,7 @@ fn a_guard_carries_out_what_its_node_decides_and_another_history_is_refused() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(ended.status.success(), "{said}");
         lives += 1;
-        if !said.contains("wait for the venue's side") {
+        if !said.contains("waits for the venue's side") {
             break;
         }
         assert!(lives < 20, "{said}");
@@ -84,6 +82,27 @@ fn a_guard_carries_out_what_its_node_decides_and_another_history_is_refused() {
         Command::new(env!("CARGO_BIN_EXE_seawall")).args(["journal", "verify", "--json"]).arg(&data).output().unwrap();
     let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert_eq!(verified["effects"], modes["carried"], "{verified}");
+
+    // What a venue carries out: every effect, by height and place, page after page.
+    let (mut after, mut read) = (0, 0);
+    loop {
+        let (status, page) = guard.ask("GET", &format!("/v1/effects?after={after}&limit=1000"), "", "");
+        assert_eq!(status, 200);
+        for item in page["items"].as_array().unwrap() {
+            let height = item["height"].as_u64().unwrap();
+            assert!(after < height);
+            after = height;
+            read += item["effects"].as_array().unwrap().len() as u64;
+        }
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(Some(read), modes["carried"].as_u64());
+    assert_eq!(guard.ask("GET", "/v1/effects?limit=0", "", "").0, 400);
+    assert_eq!(guard.ask("GET", "/v1/effects?limit=1001", "", "").0, 400);
+    // A node that ended by itself said how far it came: nothing is decided again, and nothing is missing.
+    assert_eq!(modes["height"], verified["head"]["height"]);
 
     // A journal that is gone, under a guard that has carried it out.
     std::fs::remove_dir_all(data.join("journal")).unwrap();
@@ -110,13 +129,20 @@ fn who_shows_no_token_and_what_is_no_delivery_is_refused() {
     let guard = Guard::begin(&home.path().join("guard"), &["--token-file", path.to_str().unwrap()]);
     let shown = "authorization: Bearer correct-horse-battery\r\n";
     let json = format!("{shown}content-type: application/json\r\n");
+    let claim = format!("{{\"height\": 0, \"record\": \"{}\"}}", "0".repeat(64));
     for (method, path, more, body, status) in [
         ("GET", "/v1/standing", "", "", 401),
         ("GET", "/v1/standing", "authorization: Bearer correct-horse-batterx\r\n", "", 401),
+        ("GET", "/v1/standing", "authorization: Bearer \r\n", "", 401),
+        ("GET", "/v1/standing", "authorization: correct-horse-battery\r\n", "", 401),
         ("GET", "/v1/standing", shown, "", 200),
         ("GET", "/v2", shown, "", 404),
         ("POST", "/v1/lease", shown, "{}", 415),
         ("POST", "/v1/lease", &json, "{}", 400),
+        ("POST", "/v1/lease", &json, "{\"epoch\": 1, \"lasts_ms\": 1}", 422),
+        ("POST", "/v1/claim", &json, "{\"height\": 0, \"record\": \"00\"}", 400),
+        ("POST", "/v1/claim", &json, &claim.replacen("0,", "1,", 1), 422),
+        ("POST", "/v1/claim", &json, &claim, 200),
         ("POST", "/v1/lease", &json, "{\"epoch\": 1, \"lasts_ms\": 600001}", 422),
         ("POST", "/v1/lease", &json, "{\"epoch\": 1, \"lasts_ms\": 600000}", 200),
         ("POST", "/v1/lease", &json, "{\"epoch\": 0, \"lasts_ms\": 1}", 409),
@@ -131,5 +157,19 @@ fn who_shows_no_token_and_what_is_no_delivery_is_refused() {
     ] {
         let (found, answer) = guard.ask(method, path, more, body);
         assert_eq!(found, status, "{path} {body}: {answer}");
+    }
+}
+
+#[test]
+fn a_token_that_is_empty_or_short_opens_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("token");
+    for text in ["", "\n", "fifteen-letters\n", "two words of them\n"] {
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
+        command.args(["guard", "--listen", "127.0.0.1:0", "--data"]).arg(home.path().join("guard"));
+        let ended = command.arg("--token-file").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.code() == Some(2) && said.contains("at least 16 characters"), "{text:?}: {said}");
     }
 }
